@@ -1,0 +1,172 @@
+"""The reading with integers: shapes, weights, multiply-adds and activation bytes, before anything is built."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+from cells.genotype import CellGenotype
+from cells.primitives import Padding, Pair
+from cells.stack import Outputs, Stack, walk
+
+Shape = tuple[int, ...]
+Role = Literal["kernel", "gamma", "beta", "moving_mean", "moving_variance", "bias"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """One tensor of weights. Its name is `<primitive>/<role>`; depthwise kernels are `[size, size, channels, 1]`."""
+
+    primitive: str
+    role: Role
+    shape: Shape
+
+    @property
+    def name(self) -> str:
+        """`<primitive>/<role>`, unique in a network."""
+        return f"{self.primitive}/{self.role}"
+
+    @property
+    def trainable(self) -> bool:
+        """False for the moving statistics."""
+        return not self.role.startswith("moving")
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What a network costs.
+
+    Attributes:
+        weights: all weights in the order of the walk.
+        mult_adds: of one picture: one for each weight of a convolution or dense layer at each output position; nothing
+            for batch norm, pooling or biases. (The rule under which the paper's tables come out.)
+        activation_bytes: of one picture in training: the float32 results of all primitives.
+        endpoints: `[height, width, channels]` of the stem and of every cell by name.
+    """
+
+    weights: tuple[Weight, ...]
+    mult_adds: int
+    activation_bytes: int
+    endpoints: dict[str, Shape]
+
+    @property
+    def parameters(self) -> int:
+        """Trainable numbers."""
+        return sum(weight.size for weight in self.weights if weight.trainable)
+
+
+def count(genotype: CellGenotype, stack: Stack, image_shape: Shape) -> Counts:
+    """Counts the network without building it.
+
+    Args:
+        genotype: its cells.
+        stack: how they are stacked.
+        image_shape: `[height, width, channels]`.
+
+    Raises:
+        ValueError: if the picture is too small for a VALID convolution or pooling (ImageNet stem, auxiliary head).
+    """
+    reading = _Counting()
+    outputs: Outputs[Shape] = walk(genotype, stack, reading, image_shape)
+    endpoints = {name: feature.value for name, feature in outputs.endpoints.items()}
+    return Counts(tuple(reading.weights), reading.mult_adds, 4 * reading.activations, endpoints)
+
+
+class _Counting:
+    """Implements `Primitives[Shape]`."""
+
+    def __init__(self) -> None:
+        self.weights: list[Weight] = []
+        self.mult_adds = 0
+        self.activations = 0
+
+    def _made(self, shape: Shape) -> Shape:
+        self.activations += math.prod(shape)
+        return shape
+
+    def _kernel(self, name: str, shape: Shape, places: int) -> None:
+        self.weights.append(Weight(name, "kernel", shape))
+        self.mult_adds += math.prod(shape) * places
+
+    def _window(self, x: Shape, kernel: Pair, stride: Pair, padding: Padding, name: str) -> Pair:
+        if padding == "same":
+            height, width = (-(-size // step) for size, step in zip(x, stride, strict=False))
+        else:
+            height, width = ((size - window) // step + 1 for size, window, step in zip(x, kernel, stride, strict=False))
+        if height < 1 or width < 1:
+            raise ValueError(f"{name}: a window of {kernel[0]}x{kernel[1]} does not fit a picture of {x[0]}x{x[1]}")
+        return height, width
+
+    def conv(
+        self,
+        x: Shape,
+        filters: int,
+        kernel: Pair,
+        *,
+        name: str,
+        stride: Pair = (1, 1),
+        dilation: int = 1,
+        padding: Padding = "same",
+    ) -> Shape:
+        assert dilation == 1 or (stride == (1, 1) and padding == "same")
+        height, width = self._window(x, kernel, stride, padding, name)
+        self._kernel(name, (*kernel, x[2], filters), height * width)
+        return self._made((height, width, filters))
+
+    def depthwise(self, x: Shape, kernel: int, *, name: str, stride: int = 1) -> Shape:
+        height, width = self._window(x, (kernel, kernel), (stride, stride), "same", name)
+        self._kernel(name, (kernel, kernel, x[2], 1), height * width)
+        return self._made((height, width, x[2]))
+
+    def full_conv(self, x: Shape, filters: int, *, name: str) -> Shape:
+        self._kernel(name, (*x, filters), 1)
+        return self._made((1, 1, filters))
+
+    def batch_norm(self, x: Shape, *, name: str) -> Shape:
+        roles: tuple[Role, ...] = ("gamma", "beta", "moving_mean", "moving_variance")
+        self.weights += [Weight(name, role, (x[2],)) for role in roles]
+        return self._made(x)
+
+    def relu(self, x: Shape, *, name: str) -> Shape:  # noqa: ARG002 - the protocol names every primitive
+        return self._made(x)
+
+    def max_pool(self, x: Shape, size: int, *, name: str, stride: int = 1) -> Shape:
+        return self.avg_pool(x, size, name=name, stride=stride)
+
+    def avg_pool(self, x: Shape, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Shape:
+        height, width = self._window(x, (size, size), (stride, stride), padding, name)
+        return self._made((height, width, x[2]))
+
+    def subsample(self, x: Shape, *, name: str) -> Shape:
+        return self.avg_pool(x, 1, name=name, stride=2)
+
+    def shift(self, x: Shape, *, name: str) -> Shape:  # noqa: ARG002
+        return self._made(x)
+
+    def drop_path(self, x: Shape, depth: float, *, name: str) -> Shape:  # noqa: ARG002
+        return x
+
+    def dropout(self, x: Shape, *, name: str) -> Shape:  # noqa: ARG002
+        return x
+
+    def add(self, x: Shape, y: Shape, *, name: str) -> Shape:
+        assert x == y, f"{name}: {x} + {y}"
+        return self._made(x)
+
+    def concat(self, xs: list[Shape], *, name: str) -> Shape:
+        assert len({x[:2] for x in xs}) == 1, f"{name}: {xs}"
+        return self._made((*xs[0][:2], sum(x[2] for x in xs)))
+
+    def global_avg_pool(self, x: Shape, *, name: str) -> Shape:  # noqa: ARG002
+        return self._made((x[2],))
+
+    def dense(self, x: Shape, units: int, *, name: str) -> Shape:
+        self._kernel(name, (x[-1], units), 1)
+        self.weights.append(Weight(name, "bias", (units,)))
+        return self._made((units,))

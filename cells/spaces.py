@@ -1,0 +1,126 @@
+"""Search spaces as tuples of decisions: all that a strategy sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Protocol
+
+from cells.genotype import Block, Cell, CellGenotype, loose_ends
+from cells.operations import COMBINERS, NASNET_OPERATIONS
+
+Tokens = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """One choice among `size` options, numbered 0 to `size - 1`."""
+
+    name: str
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"decision {self.name!r} needs at least one option, got size {self.size}")
+
+
+class Space(Protocol):
+    """A set of genotypes, each named by one token for each decision."""
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The choices, in the order in which a strategy takes them."""
+        ...
+
+    def decode(self, tokens: Tokens) -> CellGenotype:
+        """The genotype that these tokens name. Raises ValueError for tokens outside the space."""
+        ...
+
+    def encode(self, genotype: CellGenotype) -> Tokens:
+        """The tokens that name this genotype. Raises ValueError for a genotype outside the space."""
+        ...
+
+
+def check_tokens(decisions: tuple[Decision, ...], tokens: Tokens) -> None:
+    """Raises ValueError unless there is one token for each decision, inside its size."""
+    if len(tokens) != len(decisions):
+        raise ValueError(f"the space has {len(decisions)} decisions, got {len(tokens)} tokens")
+    for decision, token in zip(decisions, tokens, strict=True):
+        if not 0 <= token < decision.size:
+            raise ValueError(f"decision {decision.name!r} takes 0 to {decision.size - 1}, got {token}")
+
+
+@functools.cache
+def _nasnet_decisions(blocks: int) -> tuple[Decision, ...]:
+    return tuple(
+        Decision(f"{cell}.block_{block}.{name}", size)
+        for cell in ("normal", "reduction")
+        for block in range(blocks)
+        for name, size in (
+            ("left", block + 2),
+            ("right", block + 2),
+            ("left_op", len(NASNET_OPERATIONS)),
+            ("right_op", len(NASNET_OPERATIONS)),
+            ("combine", len(COMBINERS)),
+        )
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class NASNetSpace:
+    """The space of NASNet (arXiv 1707.07012, section 3): a Normal and a Reduction Cell of `blocks` blocks each.
+
+    Five decisions a block, in the paper's order: two hidden states, the operation on the first, the operation on the
+    second, the way to combine them. The 5B of the Normal Cell come first: 50 decisions at B=5.
+    State 0 is the newest input, state 1 the one before; block b makes state b + 2.
+    """
+
+    blocks: int = 5
+
+    def __post_init__(self) -> None:
+        if self.blocks < 1:
+            raise ValueError(f"a cell needs at least 1 block, got {self.blocks}")
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """`2 * 5 * blocks` decisions."""
+        return _nasnet_decisions(self.blocks)
+
+    def decode(self, tokens: Tokens) -> CellGenotype:
+        """See `Space.decode`. The cells' outputs are their loose ends, by the rule of the paper."""
+        check_tokens(self.decisions, tokens)
+        half = 5 * self.blocks
+        return CellGenotype(self._cell(tokens[:half]), self._cell(tokens[half:]))
+
+    def encode(self, genotype: CellGenotype) -> Tokens:
+        """See `Space.encode`."""
+        return self._tokens("normal", genotype.normal) + self._tokens("reduction", genotype.reduction)
+
+    def _cell(self, tokens: Tokens) -> Cell:
+        blocks = tuple(
+            Block(left, right, NASNET_OPERATIONS[left_op], NASNET_OPERATIONS[right_op], COMBINERS[combine])
+            for left, right, left_op, right_op, combine in zip(*(tokens[i::5] for i in range(5)), strict=True)
+        )
+        return Cell(blocks, loose_ends(blocks))
+
+    def _tokens(self, name: str, cell: Cell) -> Tokens:
+        if len(cell.blocks) != self.blocks:
+            raise ValueError(f"the space has {self.blocks} blocks a cell, the {name} cell has {len(cell.blocks)}")
+        if cell.outputs != loose_ends(cell.blocks):
+            raise ValueError(
+                f"the space holds cells whose outputs are their loose ends {loose_ends(cell.blocks)}, "
+                f"the {name} cell has outputs {cell.outputs}"
+            )
+        tokens: list[int] = []
+        for block in cell.blocks:
+            for op in (block.left_op, block.right_op):
+                if op not in NASNET_OPERATIONS:
+                    raise ValueError(f"operation {op!r} of the {name} cell is not in the space")
+            tokens += [
+                block.left,
+                block.right,
+                NASNET_OPERATIONS.index(block.left_op),
+                NASNET_OPERATIONS.index(block.right_op),
+                COMBINERS.index(block.combine),
+            ]
+        return tuple(tokens)

@@ -1,0 +1,42 @@
+"""Genotypes drawn at random, for tests and benchmarks of every reading."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cells.genotype import Block, Cell, CellGenotype
+from cells.operations import NASNET_OPERATIONS
+from cells.spaces import NASNetSpace
+from nasnet.data import DataSet, Split
+
+
+def drawn_genotypes(number: int, seed: int, blocks: int = 5) -> list[CellGenotype]:
+    """Uniform samples of the NASNet space."""
+    rng, space = np.random.default_rng(seed), NASNetSpace(blocks)
+    return [space.decode(tuple(int(rng.integers(d.size)) for d in space.decisions)) for _ in range(number)]
+
+
+def every_operation() -> list[CellGenotype]:
+    """For each operation a genotype that uses it on both cell inputs (so at stride 2) and on a block's state."""
+    return [
+        CellGenotype(cell, cell)
+        for op in NASNET_OPERATIONS
+        for cell in [
+            Cell((Block(0, 1, op, op), Block(2, 1, op, "3x3 average pooling", "concat"), Block(3, 0, op, op)), (4, 2))
+        ]
+    ]
+
+
+def drawn_pictures(
+    size: int, channels: int = 1, *, train: int = 128, valid: int = 64, classes: int = 10, seed: int = 0
+) -> DataSet:
+    """Noise with random labels: enough to hold readings and resumed runs equal."""
+    rng = np.random.default_rng(seed)
+    splits = [
+        Split(
+            rng.integers(0, 256, (number, size, size, channels)).astype(np.uint8),
+            rng.integers(0, classes, number).astype(np.int32),
+        )
+        for number in (train, valid)
+    ]
+    return DataSet("drawn", tuple(map(str, range(classes))), (size, size, channels), *splits)

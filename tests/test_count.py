@@ -1,0 +1,136 @@
+"""Published sizes from the genotype alone. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from cells.count import count
+from cells.genotype import Block, Cell, CellGenotype
+from cells.stack import Stack, positions
+from cells.zoo import AMOEBANET_A, NASNET_A
+from tests.drawn import drawn_genotypes, every_operation
+
+MOBILE = Stack(4, 44, 1000, stem="imagenet")
+LARGE = Stack(6, 168, 1000, stem="imagenet", stem_multiplier=3.0, skip_reduction_input=True)
+CIFAR = Stack(6, 32, 10)
+CIFAR_SHAPE = (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("genotype", "stack", "shape", "parameters"),
+    [
+        (NASNET_A, MOBILE, (224, 224, 3), 5_289_978),
+        (NASNET_A, LARGE, (331, 331, 3), 88_753_150),
+        (NASNET_A, CIFAR, CIFAR_SHAPE, 3_346_538),
+        (NASNET_A, dataclasses.replace(CIFAR, auxiliary=True), CIFAR_SHAPE, 3_346_538 + 1_631_498),
+        (NASNET_A, dataclasses.replace(CIFAR, repeats=4), CIFAR_SHAPE, 2_320_618),
+        (NASNET_A, dataclasses.replace(CIFAR, repeats=2), CIFAR_SHAPE, 1_294_698),
+        (NASNET_A, dataclasses.replace(CIFAR, filters=96, repeats=7), CIFAR_SHAPE, 32_590_954),
+        # 1x7 then 7x1 in its reduction: the evidence for the bottleneck.
+        (AMOEBANET_A, CIFAR, CIFAR_SHAPE, 2_567_754),
+        (AMOEBANET_A, dataclasses.replace(CIFAR, filters=36), CIFAR_SHAPE, 3_218_266),
+    ],
+)
+def test_trainable_parameters(genotype, stack, shape, parameters):
+    assert count(genotype, stack, shape).parameters == parameters
+
+
+def test_all_weights_of_keras_applications():
+    # 5,326,716 and 88,949,818 with the moving statistics, in 1126 and 1546 tensors, 742 and 1018 of them trainable.
+    for stack, shape, total, trainable_tensors, tensors in (
+        (MOBILE, (224, 224, 3), 5_326_716, 742, 1126),
+        (LARGE, (331, 331, 3), 88_949_818, 1018, 1546),
+    ):
+        weights = count(NASNET_A, stack, shape).weights
+        assert sum(weight.size for weight in weights) == total
+        # keras.applications has one layer, with two kernels, where we have a depthwise and a pointwise convolution.
+        assert (sum(weight.trainable for weight in weights), len(weights)) == (trainable_tensors, tensors)
+        assert len({weight.name for weight in weights}) == len(weights)
+
+
+def test_mult_adds():
+    assert round(count(NASNET_A, MOBILE, (224, 224, 3)).mult_adds / 1e6, 1) == 563.6
+    assert round(count(NASNET_A, LARGE, (331, 331, 3)).mult_adds / 1e9, 2) == 23.78
+
+
+@pytest.mark.parametrize(
+    ("stack", "shape", "expected"),
+    [  # slim nasnet_test.py
+        (
+            CIFAR,
+            CIFAR_SHAPE,
+            {"stem": (32, 32, 96), "cell_0": (32, 32, 192), "cell_5": (32, 32, 192), "reduction_0": (16, 16, 256)}
+            | {"cell_6": (16, 16, 384), "cell_11": (16, 16, 384), "reduction_1": (8, 8, 512)}
+            | {"cell_12": (8, 8, 768), "cell_17": (8, 8, 768)},
+        ),
+        (
+            MOBILE,
+            (224, 224, 3),
+            {"stem_1": (28, 28, 88), "cell_0": (28, 28, 264), "cell_3": (28, 28, 264), "reduction_0": (14, 14, 352)}
+            | {"cell_4": (14, 14, 528), "reduction_1": (7, 7, 704), "cell_8": (7, 7, 1056), "cell_11": (7, 7, 1056)},
+        ),
+        (
+            LARGE,
+            (331, 331, 3),
+            {"stem_1": (42, 42, 336), "cell_0": (42, 42, 1008), "reduction_0": (21, 21, 1344)}
+            | {"cell_6": (21, 21, 2016), "reduction_1": (11, 11, 2688), "cell_17": (11, 11, 4032)},
+        ),
+    ],
+)
+def test_end_points(stack, shape, expected):
+    endpoints = count(NASNET_A, stack, shape).endpoints
+    assert {name: endpoints[name] for name in expected} == expected
+    assert len(endpoints) == 1 + len(positions(stack))
+
+
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+def test_weights_are_the_same_at_every_resolution(stem):
+    stack = Stack(2, 8, 10, stem=stem)
+    for genotype in [NASNET_A, AMOEBANET_A, *drawn_genotypes(40, seed=1), *every_operation()]:
+        first, *others = (count(genotype, stack, (size, size, 3)).weights for size in (32, 33, 48, 224))
+        assert all(other == first for other in others)
+
+
+def test_dead_cells_and_states_are_left_out():
+    """A cell that reads only h[i-1] makes every second cell dead; no weight may be left that has no gradient."""
+    op = "3x3 depthwise-separable conv"
+    skips = Cell((Block(1, 1, op, op),), (2,))
+    counts = count(CellGenotype(skips, skips), Stack(2, 8, 10), (32, 32, 3))
+    names = {weight.primitive.split(".")[0] for weight in counts.weights}
+    # By hand from the last: cell_5 reads reduction_1, that cell_2, that (over reduction_0) cell_1, that the stem.
+    assert names == {"stem", "cell_1", "cell_2", "reduction_1", "cell_5", "head"}
+    assert not any(weight.primitive.endswith(".input.conv") for weight in counts.weights)
+
+
+def test_the_auxiliary_head_keeps_its_cell_alive():
+    op = "3x3 depthwise-separable conv"
+    skips = Cell((Block(1, 1, op, op),), (2,))
+    for repeats in (1, 2, 3):
+        stack = Stack(repeats, 8, 10, auxiliary=True)
+        names = {
+            weight.primitive.split(".")[0] for weight in count(CellGenotype(skips, skips), stack, (32, 32, 3)).weights
+        }
+        assert {f"cell_{2 * repeats - 1}", "auxiliary"} <= names
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"repeats": 0}, "repeats must be 1 or more, got 0"),
+        ({"filters": 1}, "filters must be 2 or more with the cifar stem, got 1"),
+        ({"filters": 10, "stem": "imagenet"}, "multiple of 4.*got 10"),
+        ({"classes": 1}, "classes must be 2 or more, got 1"),
+        ({"stem": "resnet"}, "got 'resnet'"),
+        ({"stem_multiplier": 0.0}, "stem_multiplier"),
+    ],
+)
+def test_sizes_that_cannot_be_stacked(change, words):
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(CIFAR, **change)
+
+
+def test_pictures_too_small_for_the_auxiliary_head_say_so():
+    with pytest.raises(ValueError, match=r"auxiliary\.pool: a window of 5x5 does not fit a picture of 4x4"):
+        count(NASNET_A, Stack(1, 8, 10, auxiliary=True), (8, 8, 1))
