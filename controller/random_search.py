@@ -1,0 +1,28 @@
+"""Random search: the baseline that every other strategy has to beat."""
+
+from __future__ import annotations
+
+import math
+
+from cells.spaces import Decision
+from controller.strategy import Proposal, Trial, trial_rng
+
+
+class RandomSearch:
+    """Each decision uniformly and independently, learning nothing (section 4.4 of arXiv 1707.07012 compares with it).
+
+    Uniform over tokens, that is: not over genotypes, which several token tuples may name.
+    """
+
+    def __init__(self, decisions: tuple[Decision, ...], seed: int) -> None:
+        self._sizes = [decision.size for decision in decisions]
+        self._log_probs = tuple(-math.log(size) for size in self._sizes)
+        self._seed = seed
+
+    def propose(self, trial_id: int) -> Proposal:
+        """See `Strategy.propose`."""
+        tokens = trial_rng(self._seed, trial_id).integers(self._sizes)
+        return Proposal(trial_id, tuple(tokens.tolist()), self._log_probs)
+
+    def observe(self, trial: Trial) -> None:
+        """See `Strategy.observe`. Nothing is learned."""

@@ -1,0 +1,109 @@
+"""What every strategy is: it proposes tokens, hears how the trial ended, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from typing import Protocol
+
+import numpy as np
+
+from cells.spaces import Tokens
+
+
+class Outcome(enum.StrEnum):
+    """How a trial ended. Only `OK` comes with a reward of its own."""
+
+    OK = "ok"
+    OOM = "oom"
+    NAN = "nan"
+    TIMEOUT = "timeout"
+    INVALID = "invalid"
+    CRASHED = "crashed"
+    LOST = "lost"
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """What to try next: one token, and its log-probability under the strategy that chose it, for each decision.
+
+    The log-probabilities (natural, in nats) are the behaviour policy's, given the tokens before. They travel with the
+    trial, because the strategy may have learned something else by the time the trial ends.
+    """
+
+    trial_id: int
+    tokens: Tokens
+    log_probs: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.trial_id < 0:
+            raise ValueError(f"a trial_id is 0 or more, got {self.trial_id}")
+        if len(self.tokens) != len(self.log_probs):
+            raise ValueError(f"one log-probability a token, got {len(self.log_probs)} for {len(self.tokens)} tokens")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A proposal and how it ended.
+
+    `reward` (higher is better) is a finite number where the outcome is ok, and None everywhere else: what a strategy
+    is to make of a failure is `HeardRewards`' business. `seconds` is wall time, `cause` one line on a failure.
+    """
+
+    proposal: Proposal
+    outcome: Outcome
+    reward: float | None
+    seconds: float
+    cause: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.outcome is Outcome.OK) != (self.reward is not None):
+            raise ValueError(f"a trial has a reward if its outcome is ok, got {self.outcome} with {self.reward}")
+        if self.reward is not None and not math.isfinite(self.reward):
+            raise ValueError(f"a reward is a finite number, got {self.reward}: such a trial's outcome is nan")
+
+
+class Strategy(Protocol):
+    """Decides what to try.
+
+    `propose` is pure: its answer depends on the trials observed, the seed and `trial_id`, and asking changes nothing.
+    `observe` is the only change, and its order counts: the same trials in the same order give the same strategy, bit
+    for bit; in another order they may give another one. Keeping (and replaying) the order is the caller's part.
+    """
+
+    def propose(self, trial_id: int) -> Proposal:
+        """The tokens to try as trial `trial_id`."""
+        ...
+
+    def observe(self, trial: Trial) -> None:
+        """Learns from one finished trial, which may be anyone's proposal over the same decisions."""
+        ...
+
+
+class HeardRewards:
+    """The number a strategy hears for each trial, in the order of `hear`.
+
+    An ok trial's reward is heard as it is; a failed one is heard as the worst ok reward so far, 0 before there is one.
+    Not as zero: where accuracies lie between 0.6 and 0.7, one zero outweighs every difference between them, in an
+    average, in a standard deviation and so in a whole batch. The worst seen still says "no better than the worst".
+    """
+
+    def __init__(self) -> None:
+        self._worst: float | None = None
+
+    def hear(self, trial: Trial) -> float:
+        """The reward to learn from. Always finite."""
+        if trial.reward is None:
+            return 0.0 if self._worst is None else self._worst
+        self._worst = trial.reward if self._worst is None else min(self._worst, trial.reward)
+        return trial.reward
+
+
+def trial_rng(seed: int, trial_id: int) -> np.random.Generator:
+    """The random numbers of one trial: independent of those of every other trial and of `default_rng(seed)`.
+
+    A spawn key, not `default_rng([seed, trial_id])`: numpy fills a short entropy with zeros, so that trial 0 would
+    draw the very numbers of `default_rng(seed)`.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(trial_id,)))
