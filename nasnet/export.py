@@ -1,0 +1,117 @@
+"""The folder that leaves the house: it needs nothing of ours to be served or trained on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cells.draw import draw
+from nasnet.config import RunError, UserError, read_json, write_json, write_text
+from nasnet.network import NetworkSpec
+
+TOLERANCE = 1e-5
+"""Largest difference allowed between the logits of the model and those of what was written."""
+
+# Runs isolated (-I) in an empty folder: neither our packages nor the user's can be imported there.
+_CHECK = """
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras, numpy as np, tensorflow as tf
+folder, pictures, logits = sys.argv[1], *(np.load(sys.argv[2])[key] for key in ("pictures", "logits"))
+model = keras.models.load_model(os.path.join(folder, "model.keras"))
+saved = tf.saved_model.load(os.path.join(folder, "saved_model"))  # kept: it owns the variables of serve
+foreign = sorted({type(layer).__module__ for layer in model.layers if not type(layer).__module__.startswith("keras.")})
+print("model", float(np.abs(np.asarray(model(pictures)) - logits).max()))
+print("serve", float(np.abs(saved.serve(tf.constant(pictures)).numpy() - logits).max()))
+print("foreign", ",".join(foreign) or "none")
+"""
+
+
+def save_trained(folder: Path, spec: NetworkSpec, model: keras.Model) -> None:
+    """Writes `genotype.json` and `model.keras` of a trained network, each beside and renamed into place."""
+    write_json(folder / "genotype.json", spec.to_json())
+    beside = folder / f".model.{os.getpid()}.keras"
+    model.save(beside)
+    os.replace(beside, folder / "model.keras")
+
+
+def load_trained(folder: Path) -> tuple[NetworkSpec, keras.Model]:
+    """Reads a folder with `genotype.json` and `model.keras`: a trained run's workdir, or an export.
+
+    Raises:
+        UserError: naming the file that is missing or damaged.
+    """
+    for name in ("genotype.json", "model.keras"):
+        if not (folder / name).is_file():
+            raise UserError(f"--from={folder}: holds no {name}; give a finished run of --mode=train, or an export")
+    path = folder / "genotype.json"
+    try:
+        spec = NetworkSpec.from_json(read_json(path))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    try:
+        model = keras.models.load_model(folder / "model.keras", compile=False)
+    except Exception as error:
+        # Keras raises a dozen types for a damaged archive; all of them mean the same to the user.
+        raise UserError(f"{folder / 'model.keras'}: cannot be opened ({str(error).splitlines()[0][:200]})") from error
+    return spec, model
+
+
+def export(folder: Path, spec: NetworkSpec, model: keras.Model, metrics: dict[str, Any]) -> None:
+    """Writes `{genotype.json, model.keras, saved_model/, metrics.json, cell.svg}` and checks them before they appear.
+
+    Args:
+        folder: where; it must not exist yet.
+        spec: what `model` is built from.
+        model: an inference model of stock Keras layers, from raw pixels to logits.
+        metrics: what goes into `metrics.json`.
+
+    Raises:
+        UserError: if the folder exists.
+        RunError: if what was written does not open elsewhere, or gives other logits than `model`.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} exists already; move it away first")
+    for stale in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(stale)  # of a run that was killed; the workdir's lock is ours
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        beside.mkdir(parents=True)
+        save_trained(beside, spec, model)
+        model.export(str(beside / "saved_model"), format="tf_saved_model", verbose=False)
+        write_text(beside / "cell.svg", draw(spec.genotype, title=folder.parent.name))
+        pictures = np.random.default_rng(0).integers(0, 256, (4, *spec.image_shape)).astype(np.float32)
+        differences = _check(beside, pictures, np.asarray(model(pictures, training=False)))
+        write_json(beside / "metrics.json", {**metrics, "export_check": differences})
+        os.replace(beside, folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _check(folder: Path, pictures: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as empty:
+        samples = Path(empty) / "samples.npz"
+        np.savez(samples, pictures=pictures, logits=logits)
+        command = [sys.executable, "-I", "-c", _CHECK, str(folder.resolve()), str(samples)]
+        done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RunError(f"{folder}: does not open in a fresh process ({(done.stderr.splitlines() or ['?'])[-1]})")
+    found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    differences = {name: float(found[name]) for name in ("model", "serve")}
+    # Relative to the logits' size: a tolerance in absolute terms would depend on how well the network was trained.
+    allowed = TOLERANCE * max(1.0, float(np.abs(logits).max()))
+    if max(differences.values()) > allowed or found["foreign"] != "none":
+        raise RunError(
+            f"{folder}: differs from the trained model (by {differences}, foreign layers {found['foreign']})"
+        )
+    return differences

@@ -1,0 +1,135 @@
+"""The truth about a search: one append-only file of JSON lines, written by one process, synced line by line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from controller.strategy import Outcome, Proposal, Trial
+from nasnet.config import UserError
+
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class FinalistRun:
+    """One longer training of one of the best trials, from its `start`-th fresh start; the rest as in `Trial`."""
+
+    trial_id: int
+    start: int
+    outcome: Outcome
+    reward: float | None
+    seconds: float
+    cause: str = ""
+
+
+class Journal:
+    """Proposals and trials in the order in which they came to be.
+
+    Opening it reads what is there. A last line that was torn by a crash is cut off; anything else that is not a record
+    is an error, because a search must not go on from a past that it guesses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens the journal, or creates it. Raises UserError for a damaged one, naming the line."""
+        self._path = path
+        self.proposals: dict[int, Proposal] = {}
+        self.trials: dict[int, Trial] = {}
+        self.finalists: dict[tuple[int, int], FinalistRun] = {}
+        try:
+            with open(path, "ab+") as file:
+                file.seek(0)
+                good = self._read(file.read())
+                file.truncate(good)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be opened ({error.strerror})") from error
+        if good == 0:
+            self._append({"kind": "header", "version": VERSION})
+
+    def propose(self, proposal: Proposal) -> None:
+        """Records that a trial has been decided on."""
+        self._append(
+            {
+                "kind": "proposal",
+                "trial_id": proposal.trial_id,
+                "tokens": list(proposal.tokens),
+                "log_probs": list(proposal.log_probs),
+            }
+        )
+        self.proposals[proposal.trial_id] = proposal
+
+    def finish(self, trial: Trial) -> None:
+        """Records how a proposed trial ended."""
+        self._append(
+            {
+                "kind": "trial",
+                "trial_id": trial.proposal.trial_id,
+                "outcome": str(trial.outcome),
+                "reward": trial.reward,
+                "seconds": trial.seconds,
+                "cause": trial.cause,
+            }
+        )
+        self.trials[trial.proposal.trial_id] = trial
+
+    def finish_finalist(self, run: FinalistRun) -> None:
+        """Records how a longer training ended."""
+        self._append({"kind": "finalist", **dataclasses.asdict(run), "outcome": str(run.outcome)})
+        self.finalists[run.trial_id, run.start] = run
+
+    def _append(self, record: dict[str, Any]) -> None:
+        # One write, then to the disk: a kill leaves either the whole line or a torn last one.
+        with open(self._path, "ab", buffering=0) as file:
+            file.write(json.dumps(record).encode() + b"\n")
+            os.fsync(file.fileno())
+
+    def _read(self, content: bytes) -> int:
+        """Takes in all whole records; returns how many bytes they are."""
+        good = 0
+        lines = content.split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if number == len(lines):
+                break  # what follows the last newline: nothing, or a torn line
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                if number == len(lines) - 1:
+                    break  # the crash tore it in the middle of the file system's block
+                raise UserError(f"{self._path}:{number}: not a record ({error}); the file is damaged") from error
+            try:
+                self._take(record, number)
+            except (KeyError, TypeError, ValueError) as error:
+                raise UserError(f"{self._path}:{number}: not a record of this version ({error!r})") from error
+            good += len(line) + 1
+        return good
+
+    def _take(self, record: dict[str, Any], number: int) -> None:
+        if (record["kind"] == "header") != (number == 1):
+            raise ValueError("a header is the first line and no other")
+        if record["kind"] == "header":
+            if record["version"] != VERSION:
+                raise ValueError(f"version {record['version']}, this program reads {VERSION}")
+        elif record["kind"] == "proposal":
+            proposal = Proposal(record["trial_id"], tuple(record["tokens"]), tuple(record["log_probs"]))
+            if proposal.trial_id != len(self.proposals):
+                raise ValueError(f"trial {proposal.trial_id} proposed after {len(self.proposals)} others")
+            self.proposals[proposal.trial_id] = proposal
+        elif record["kind"] == "trial":
+            if record["trial_id"] in self.trials:
+                raise ValueError(f"trial {record['trial_id']} ended twice")
+            proposal = self.proposals[record["trial_id"]]
+            outcome = Outcome(record["outcome"])
+            self.trials[proposal.trial_id] = Trial(
+                proposal, outcome, record["reward"], record["seconds"], record["cause"]
+            )
+        elif record["kind"] == "finalist":
+            values = {field.name: record[field.name] for field in dataclasses.fields(FinalistRun)}
+            run = FinalistRun(**{**values, "outcome": Outcome(values["outcome"])})
+            if run.trial_id not in self.trials:
+                raise ValueError(f"a finalist of trial {run.trial_id}, which has not ended")
+            self.finalists[run.trial_id, run.start] = run
+        else:
+            raise ValueError(f"kind {record['kind']!r}")

@@ -1,0 +1,368 @@
+"""The reading with Keras layers: from a genotype to a functional `keras.Model`."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from cells.genotype import CellGenotype
+from cells.primitives import Padding, Pair
+from cells.stack import Stack, Stem, walk
+
+Shape = tuple[int, int, int]
+Border = Literal["same", "zero"]
+Tensor = Any  # Keras' symbolic tensors; Keras ships no types
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """What is taken from the pixels and what they are divided by, one number a channel, in pixel units (0 to 255)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropping:
+    """What training drops at random. A network built with it is for training; its weights move to one without.
+
+    Attributes:
+        step: the training step, int64, a scalar; masks are a function of (seed, layer, step) alone, so a resumed run
+            draws what the uninterrupted one would have drawn.
+        total_steps: when ScheduledDropPath reaches its full rate (NASNet, appendix A.5: linear in time).
+        path_keep: probability at that time, in the last cell, that a path is kept; 1 turns it off.
+        dropout_keep: probability that a feature in front of the classifier is kept; 1 turns it off.
+    """
+
+    step: tf.Variable
+    total_steps: int
+    path_keep: float = 1.0
+    dropout_keep: float = 1.0
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSpec:
+    """All that a network needs to be built again, as a value. `genotype.json` of a run or an export holds one.
+
+    Attributes:
+        genotype: the cells.
+        classes: names of the classes, in the order of the logits.
+        image_shape: `(height, width, channels)`.
+        mean, std: what the model takes from raw pixels (0 to 255) and divides by, one number a channel.
+        repeats, filters, stem, stem_multiplier, skip_reduction_input: see `cells.stack.Stack`.
+        border, bn_momentum, bn_epsilon: see `network`.
+    """
+
+    genotype: CellGenotype
+    classes: tuple[str, ...]
+    image_shape: Shape
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    repeats: int
+    filters: int
+    stem: Stem = "cifar"
+    stem_multiplier: float | None = None
+    skip_reduction_input: bool = False
+    border: Border = "same"
+    bn_momentum: float | None = None
+    bn_epsilon: float | None = None
+
+    def __post_init__(self) -> None:
+        height, width, channels = self.image_shape
+        if min(height, width, channels) < 1:
+            raise ValueError(f"image_shape must be three sizes of 1 or more, got {self.image_shape}")
+        if not len(self.mean) == len(self.std) == channels or min(self.std) <= 0:
+            raise ValueError(f"mean and std (above 0) are one number for each of {channels} channels, got {self.std}")
+        if self.border not in ("same", "zero"):
+            raise ValueError(f'border must be "same" or "zero", got {self.border!r}')
+        _ = self.stack  # checks the rest
+
+    @property
+    def stack(self) -> Stack:
+        """How its cells are stacked."""
+        return Stack(
+            self.repeats, self.filters, len(self.classes), self.stem, self.stem_multiplier, self.skip_reduction_input
+        )
+
+    def build(self, *, dropping: Dropping | None = None, auxiliary: bool = False, seed: int = 0) -> keras.Model:
+        """The network with fresh weights, from raw pixels to logits; see `network` for what training adds."""
+        return network(
+            self.genotype,
+            image_shape=self.image_shape,
+            classes=len(self.classes),
+            repeats=self.repeats,
+            filters=self.filters,
+            stem=self.stem,
+            stem_multiplier=self.stem_multiplier,
+            skip_reduction_input=self.skip_reduction_input,
+            auxiliary=auxiliary,
+            normalization=Normalization(self.mean, self.std),
+            dropping=dropping,
+            border=self.border,
+            bn_momentum=self.bn_momentum,
+            bn_epsilon=self.bn_epsilon,
+            seed=seed,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """A genotype's JSON with the rest under "network"."""
+        rest = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "genotype"}
+        return {**self.genotype.to_json(), "network": rest}
+
+    @classmethod
+    def from_json(cls, value: Any) -> NetworkSpec:  # noqa: ANN401 - whatever a JSON file held
+        """Reads what `to_json` wrote. Raises ValueError for anything else."""
+        genotype = CellGenotype.from_json(value)
+        try:
+            rest: dict[str, Any] = {
+                key: tuple(item) if isinstance(item, list) else item for key, item in value["network"].items()
+            }
+            return cls(genotype, **rest)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f'its "network" is missing or malformed ({error})') from error
+
+
+def network(
+    genotype: CellGenotype,
+    *,
+    image_shape: Shape,
+    classes: int,
+    repeats: int,
+    filters: int,
+    stem: Stem = "cifar",
+    stem_multiplier: float | None = None,
+    skip_reduction_input: bool = False,
+    auxiliary: bool = False,
+    normalization: Normalization | None = None,
+    dropping: Dropping | None = None,
+    border: Border = "same",
+    bn_momentum: float | None = None,
+    bn_epsilon: float | None = None,
+    seed: int = 0,
+    dtype: str = "float32",
+) -> keras.Model:
+    """Builds the network of `genotype` as a functional model from pictures to logits.
+
+    Args:
+        genotype: its cells.
+        image_shape: `(height, width, channels)`. It decides the stem's input channels and the auxiliary head's size and
+            no other weight.
+        classes, repeats, filters, stem, stem_multiplier, skip_reduction_input, auxiliary: see `cells.stack.Stack`.
+        normalization: applied inside the model, so that it takes raw pixels. None: the pictures come normalised.
+        dropping: what training drops; None builds a network of stock Keras layers only.
+        border: what strided pooling sees beyond the picture: "same" is TensorFlow's SAME (nothing), "zero" zeros, as in
+            keras.applications, whose weights were trained with them.
+        bn_momentum, bn_epsilon: of batch norm; None means slim's 0.9 and 1e-5 (cifar), 0.9997 and 1e-3 (imagenet).
+        seed: of the initial weights; each tensor's seed is derived from it and from the tensor's name.
+        dtype: of weights and results.
+
+    Returns:
+        A model from `[B, height, width, channels]` to logits `[B, classes]`, or to
+        `{"logits": ..., "auxiliary": ...}` with `auxiliary`.
+
+    Raises:
+        ValueError: for sizes that cannot be built, in one line.
+    """
+    stack = Stack(repeats, filters, classes, stem, stem_multiplier, skip_reduction_input, auxiliary)
+    default_momentum, default_epsilon = (0.9, 1e-5) if stem == "cifar" else (0.9997, 1e-3)
+    reading = _Layers(
+        dropping=dropping,
+        border=border,
+        bn_momentum=default_momentum if bn_momentum is None else bn_momentum,
+        bn_epsilon=default_epsilon if bn_epsilon is None else bn_epsilon,
+        seed=seed,
+        dtype=dtype,
+    )
+    image = keras.Input(image_shape, name="image", dtype=dtype)
+    x = image
+    if normalization is not None:
+        variance = [std * std for std in normalization.std]
+        x = keras.layers.Normalization(
+            mean=list(normalization.mean), variance=variance, name="normalization", dtype=dtype
+        )(x)
+    outputs = walk(genotype, stack, reading, x)
+    if auxiliary:
+        return keras.Model(image, {"logits": outputs.logits, "auxiliary": outputs.auxiliary_logits}, name="network")
+    return keras.Model(image, outputs.logits, name="network")
+
+
+def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
+    """The variables of a network by the names that `cells.count` gives them: `<primitive>/<role>`."""
+    return {
+        f"{layer.name}/{variable.name}": variable
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.Normalization)
+        for variable in layer.weights
+    }
+
+
+def copy_weights(source: keras.Model, target: keras.Model, fresh: str | None = None) -> tuple[str, ...]:
+    """Copies every weight that both have by name and shape; returns the names of those that `target` kept.
+
+    It keeps those whose name starts with `fresh` in any case.
+    """
+    values = named_weights(source)
+    kept: list[str] = []
+    for name, variable in named_weights(target).items():
+        there = name in values and tuple(values[name].shape) == tuple(variable.shape)
+        if there and not (fresh and name.startswith(fresh)):
+            variable.assign(values[name])
+        else:
+            kept.append(name)
+    return tuple(kept)
+
+
+def name_seed(seed: int, name: str) -> int:
+    """A seed for the tensor called `name`: the same in every process, and no other tensor's."""
+    return zlib.crc32(f"{seed}:{name}".encode()) & 0x7FFFFFFF
+
+
+class StatelessDropout(keras.layers.Layer):
+    """Drops whole paths, or single features, with a mask drawn from (seed, step) and a rate that may grow with time.
+
+    Training only; `network(..., dropping=None)` leaves it out.
+    """
+
+    def __init__(self, dropping: Dropping, keep: float, *, scheduled: bool, seed: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self._dropping, self._keep, self._scheduled, self._seed = dropping, keep, scheduled, seed
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """`[B, ...]` to the same; the kept values are divided by the probability of keeping, so the mean stays."""
+        if not training:
+            return x
+        step = tf.convert_to_tensor(self._dropping.step)
+        keep = tf.cast(self.keep_at(step), x.dtype)
+        # Paths: one draw an example, shared by all of its pixels and channels. Features: one draw each.
+        shape = (
+            tf.concat([tf.shape(x)[:1], tf.ones([x.shape.rank - 1], tf.int32)], 0) if self._scheduled else tf.shape(x)
+        )
+        draws = tf.random.stateless_uniform(shape, tf.stack([tf.constant(self._seed, tf.int64), step]), dtype=x.dtype)
+        return tf.where(draws < keep, x / keep, tf.zeros_like(x))
+
+    def keep_at(self, step: tf.Tensor) -> tf.Tensor:
+        """The probability of keeping at a step, float32: 1 at first, `keep` from `total_steps` on."""
+        if not self._scheduled:
+            return tf.constant(self._keep)
+        done = tf.minimum(1.0, tf.cast(step, tf.float32) / float(self._dropping.total_steps))
+        return 1.0 - done * (1.0 - self._keep)
+
+
+class _Layers:
+    """Implements `Primitives[keras.KerasTensor]`."""
+
+    def __init__(
+        self, *, dropping: Dropping | None, border: Border, bn_momentum: float, bn_epsilon: float, seed: int, dtype: str
+    ) -> None:
+        self._dropping, self._border, self._seed, self._dtype = dropping, border, seed, dtype
+        self._bn = {"momentum": bn_momentum, "epsilon": bn_epsilon, "dtype": dtype}
+
+    def _initial(self, name: str) -> keras.Initializer:
+        # slim: variance scaling by FAN_OUT, twice the variance, for all kernels.
+        return keras.initializers.VarianceScaling(
+            2.0, "fan_out", "truncated_normal", seed=name_seed(self._seed, f"{name}/kernel")
+        )
+
+    def conv(
+        self,
+        x: Tensor,
+        filters: int,
+        kernel: Pair,
+        *,
+        name: str,
+        stride: Pair = (1, 1),
+        dilation: int = 1,
+        padding: Padding = "same",
+    ) -> Tensor:
+        return keras.layers.Conv2D(
+            filters,
+            kernel,
+            strides=stride,
+            dilation_rate=dilation,
+            padding=padding,
+            use_bias=False,
+            kernel_initializer=self._initial(name),
+            name=name,
+            dtype=self._dtype,
+        )(x)
+
+    def depthwise(self, x: Tensor, kernel: int, *, name: str, stride: int = 1) -> Tensor:
+        return keras.layers.DepthwiseConv2D(
+            kernel,
+            strides=stride,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer=self._initial(name),
+            name=name,
+            dtype=self._dtype,
+        )(x)
+
+    def full_conv(self, x: Tensor, filters: int, *, name: str) -> Tensor:
+        return self.conv(x, filters, tuple(x.shape[1:3]), name=name, padding="valid")
+
+    def batch_norm(self, x: Tensor, *, name: str) -> Tensor:
+        return keras.layers.BatchNormalization(name=name, **self._bn)(x)
+
+    def relu(self, x: Tensor, *, name: str) -> Tensor:
+        return keras.layers.ReLU(name=name, dtype=self._dtype)(x)
+
+    def max_pool(self, x: Tensor, size: int, *, name: str, stride: int = 1) -> Tensor:
+        return self._pool(keras.layers.MaxPooling2D, x, size, name, stride, "same")
+
+    def avg_pool(self, x: Tensor, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Tensor:
+        return self._pool(keras.layers.AveragePooling2D, x, size, name, stride, padding)
+
+    def _pool(self, layer: Tensor, x: Tensor, size: int, name: str, stride: int, padding: Padding) -> Tensor:
+        if self._border == "zero" and stride > 1 and padding == "same":
+            # The same windows as SAME, over a picture that zeros have been written around.
+            margins = [self._margin(length, size, stride) for length in x.shape[1:3]]
+            x = keras.layers.ZeroPadding2D(margins, name=f"{name}.pad", dtype=self._dtype)(x)
+            padding = "valid"
+        return layer(size, strides=stride, padding=padding, name=name, dtype=self._dtype)(x)
+
+    @staticmethod
+    def _margin(length: int, size: int, stride: int) -> Pair:
+        total = max(0, (-(-length // stride) - 1) * stride + size - length)
+        return total // 2, total - total // 2
+
+    def subsample(self, x: Tensor, *, name: str) -> Tensor:
+        return keras.layers.MaxPooling2D(1, strides=2, name=name, dtype=self._dtype)(x)
+
+    def shift(self, x: Tensor, *, name: str) -> Tensor:
+        x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}.pad", dtype=self._dtype)(x)
+        return keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}.crop", dtype=self._dtype)(x)
+
+    def drop_path(self, x: Tensor, depth: float, *, name: str) -> Tensor:
+        if self._dropping is None or self._dropping.path_keep == 1.0:
+            return x
+        # Differs from the paper: deeper cells drop more, as only slim's code does (`_apply_drop_path`, v3).
+        return self._dropout(x, 1.0 - depth * (1.0 - self._dropping.path_keep), True, name)
+
+    def dropout(self, x: Tensor, *, name: str) -> Tensor:
+        if self._dropping is None or self._dropping.dropout_keep == 1.0:
+            return x
+        return self._dropout(x, self._dropping.dropout_keep, False, name)
+
+    def _dropout(self, x: Tensor, keep: float, scheduled: bool, name: str) -> Tensor:
+        assert self._dropping is not None
+        seed = name_seed(self._dropping.seed, name)
+        return StatelessDropout(self._dropping, keep, scheduled=scheduled, seed=seed, name=name, dtype=self._dtype)(x)
+
+    def add(self, x: Tensor, y: Tensor, *, name: str) -> Tensor:
+        return keras.layers.Add(name=name, dtype=self._dtype)([x, y])
+
+    def concat(self, xs: list[Tensor], *, name: str) -> Tensor:
+        return keras.layers.Concatenate(name=name, dtype=self._dtype)(xs)
+
+    def global_avg_pool(self, x: Tensor, *, name: str) -> Tensor:
+        return keras.layers.GlobalAveragePooling2D(name=name, dtype=self._dtype)(x)
+
+    def dense(self, x: Tensor, units: int, *, name: str) -> Tensor:
+        if len(x.shape) == 4:
+            x = keras.layers.Flatten(name=f"{name}.flatten", dtype=self._dtype)(x)
+        return keras.layers.Dense(units, kernel_initializer=self._initial(name), name=name, dtype=self._dtype)(x)

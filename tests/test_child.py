@@ -1,0 +1,195 @@
+"""The flat reading against the reading with Keras layers, and against itself in another order."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cells.count import count
+from cells.zoo import AMOEBANET_A, NASNET_A
+from nasnet.child import Child
+from nasnet.config import TrainingConfig
+from nasnet.network import NetworkSpec, Normalization, named_weights, network
+from nasnet.training import DivergedError, Training, cross_entropy, evaluate
+from tests.drawn import drawn_genotypes, drawn_pictures, every_operation
+
+CONFIG = TrainingConfig(epochs=1, batch_size=8, learning_rate=0.02, pad=0, flip=False)
+GENOTYPES = [*drawn_genotypes(30, seed=11), *every_operation(), NASNET_A, AMOEBANET_A]
+
+
+def spec_of(genotype, data, **changes):
+    mean, std = (100.0,) * data.image_shape[2], (80.0,) * data.image_shape[2]
+    values = {"repeats": 1, "filters": 4, "bn_momentum": 0.9, **changes}
+    return NetworkSpec(genotype, data.classes, data.image_shape, mean, std, **values)
+
+
+def keras_twin(child, dtype):
+    """The Keras reading of a child's network, with the child's weights."""
+    spec = child.spec
+    model = network(
+        spec.genotype,
+        image_shape=spec.image_shape,
+        classes=len(spec.classes),
+        repeats=spec.repeats,
+        filters=spec.filters,
+        stem=spec.stem,
+        normalization=Normalization(spec.mean, spec.std),
+        bn_momentum=spec.bn_momentum,
+        bn_epsilon=1e-5,
+        dtype=dtype,
+    )
+    values = child.named_weights()
+    assert {name: value.shape for name, value in values.items()} == {
+        name: tuple(variable.shape) for name, variable in named_weights(model).items()
+    }
+    for name, variable in named_weights(model).items():
+        variable.assign(values[name])
+    return model
+
+
+@pytest.mark.parametrize("index", range(len(GENOTYPES)))
+def test_counts_logits_gradients_and_losses_are_those_of_keras(index):
+    """In float64: there one rounding cannot flip a ReLU or a maximum (house.md, section 5)."""
+    genotype, size = GENOTYPES[index], (28, 33)[index % 2]
+    data = drawn_pictures(size, 1 + index % 3, train=40, seed=index)
+    stem = "imagenet" if index % 5 == 4 else "cifar"
+    spec = spec_of(genotype, data, stem=stem, filters=8 if stem == "imagenet" else 4, bn_epsilon=1e-5)
+    child = Child(spec, data, CONFIG, seed=index, dtype="float64")
+    assert child.weights.shape[0] == count(genotype, spec.stack, spec.image_shape).parameters
+    model = keras_twin(child, "float64")
+
+    images, labels = tf.constant(data.train.images[:8], tf.float64), data.train.labels[:8]
+    np.testing.assert_allclose(
+        child.logits(images, training=False), model(images, training=False), rtol=1e-9, atol=1e-9
+    )
+    with tf.GradientTape() as tape:
+        loss = cross_entropy(labels, child.logits(images, training=True), 0.0)
+    gradient = tape.gradient(loss, child.weights).numpy()
+    ours = child.layout.named(gradient, np.zeros(child.statistics.shape[0]))
+    with tf.GradientTape() as tape:
+        keras_loss = cross_entropy(labels, model(images, training=True), 0.0)
+    names = {name: variable for name, variable in named_weights(model).items() if variable.trainable}
+    theirs = dict(zip(names, tape.gradient(keras_loss, list(names.values())), strict=True))
+    assert float(loss) == pytest.approx(float(keras_loss), rel=1e-12)
+    # Some gradients are zero but for rounding (an offset in front of another batch norm): hence the floor.
+    floor = 1e-12 * max(np.abs(value).max() for value in theirs.values())
+    for name, value in theirs.items():
+        atol = 1e-9 * np.abs(value).max() + floor
+        np.testing.assert_allclose(ours[name], value, rtol=0, atol=atol, err_msg=name)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2, 33, 43, 44])
+def test_losses_of_five_steps_are_those_of_keras(index):
+    data = drawn_pictures(12, train=40, seed=index)
+    child = Child(spec_of(GENOTYPES[index], data), data, CONFIG, seed=index, dtype="float64")
+    model = keras_twin(child, "float64")
+    losses = child.run().losses
+    assert len(losses) == 5
+
+    order = np.concatenate(list(child.batches()))
+    variables = model.trainable_variables
+    velocity = [np.zeros(variable.shape) for variable in variables]
+    expected = []
+    for step in range(5):
+        batch = order[8 * step : 8 * step + 8]
+        with tf.GradientTape() as tape:
+            logits = model(tf.constant(data.train.images[batch], tf.float64), training=True)
+            loss = cross_entropy(data.train.labels[batch], logits, 0.0)
+            kernels = [tf.nn.l2_loss(v.value) for v in variables if v.name == "kernel"]
+            loss += CONFIG.weight_decay * tf.add_n(kernels)
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), CONFIG.clip_norm)
+        rate = 0.5 * CONFIG.learning_rate * (1 + math.cos(math.pi * step / 5))
+        for i, variable in enumerate(variables):
+            velocity[i] = 0.9 * velocity[i] - rate * gradients[i].numpy()
+            variable.assign_add(velocity[i])
+        expected.append(float(loss))
+    np.testing.assert_allclose(losses, expected, rtol=1e-8)
+    for name, value in child.named_weights().items():
+        np.testing.assert_allclose(value, named_weights(model)[name], rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_float32_training_is_that_of_the_training_loop(seed):
+    """The same recipe through `nasnet.training` with Keras' optimizer, from the same weights; then the same score.
+
+    The rate is small: in float32 the readings' gradients differ by a few percent (house.md, section 5).
+    """
+    data = drawn_pictures(10, 3, train=96, seed=seed)
+    spec = spec_of(drawn_genotypes(1, seed)[0], data)
+    config = dataclasses.replace(
+        CONFIG, epochs=2, batch_size=32, learning_rate=1e-5, pad=2, flip=True, label_smoothing=0.1
+    )
+    child = Child(spec, data, config, seed=seed)
+    training = Training(spec, data, config, seed=seed)
+    for name, variable in named_weights(training.model).items():
+        variable.assign(child.named_weights()[name])
+    means = []
+    training.run(report=lambda progress: means.append(progress.loss))
+    result = child.run()
+    np.testing.assert_allclose(result.losses.reshape(2, 3).mean(1), means, rtol=1e-4)
+
+    twin = keras_twin(child, "float32")
+    score = evaluate(twin, data.valid)
+    assert score.accuracy == result.scores[-1].accuracy
+    assert score.loss == pytest.approx(result.scores[-1].loss, rel=1e-4)
+
+
+def test_losses_in_float32_are_those_of_keras():
+    for seed, genotype in enumerate(drawn_genotypes(5, seed=4)):
+        data = drawn_pictures(12, train=8, seed=seed)
+        child = Child(spec_of(genotype, data), data, CONFIG, seed=seed)
+        model = keras_twin(child, "float32")
+        images, labels = tf.constant(data.train.images, tf.float32), data.train.labels
+        ours = cross_entropy(labels, child.logits(images, training=True), 0.0)
+        assert float(ours) == pytest.approx(float(cross_entropy(labels, model(images, training=True), 0.0)), rel=1e-4)
+
+
+def test_nothing_of_the_child_before_survives():
+    data = drawn_pictures(10, train=64)
+    specs = [spec_of(genotype, data) for genotype in drawn_genotypes(2, seed=8)]
+    run = lambda index: Child(specs[index], data, CONFIG, seed=index).run()  # noqa: E731
+    forward = [run(0), run(1)]
+    backward = [run(1), run(0)][::-1]
+    for one, other in zip(forward, backward, strict=True):
+        np.testing.assert_array_equal(one.losses, other.losses)
+        assert one.scores == other.scores
+
+
+def test_grappler_is_as_it_was_afterwards():
+    before = tf.config.optimizer.get_experimental_options()
+    data = drawn_pictures(8, train=16)
+    Child(spec_of(NASNET_A, data), data, CONFIG, seed=0).run()
+    assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False) == before.get(
+        "disable_meta_optimizer", False
+    )
+
+
+def test_fresh_weights_have_the_variance_of_the_keras_reading():
+    data = drawn_pictures(8, 3)
+    spec = spec_of(NASNET_A, data, filters=32)
+    ours = Child(spec, data, CONFIG, seed=0).named_weights()
+    theirs = named_weights(spec.build(seed=1))
+    for name, value in ours.items():
+        if name.endswith("/kernel") and value.size > 2000:
+            assert np.std(value) == pytest.approx(np.std(theirs[name]), rel=0.1), name
+            assert np.abs(value).max() <= np.abs(np.asarray(theirs[name])).max() * 1.05
+        elif not name.endswith("/kernel"):
+            np.testing.assert_array_equal(value, theirs[name])
+
+
+def test_divergence_is_told_with_its_step():
+    data = drawn_pictures(8, train=64)
+    config = dataclasses.replace(CONFIG, learning_rate=1e30, clip_norm=0.0, epochs=4)
+    with pytest.raises(DivergedError, match=r"loss was (nan|inf) at step \d"):
+        Child(spec_of(NASNET_A, data), data, config, seed=0).run()
+
+
+@pytest.mark.parametrize("change", [{"auxiliary_weight": 0.4}, {"drop_path_keep": 0.6}, {"optimizer": "adam"}])
+def test_what_a_child_does_not_have_is_refused(change):
+    data = drawn_pictures(8)
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Child(spec_of(NASNET_A, data), data, dataclasses.replace(CONFIG, **change), seed=0)

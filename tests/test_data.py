@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.datasets import load_digits
+
+from nasnet import data
+from nasnet.config import UserError
+from nasnet.data import Split, channel_statistics, open_dataset, stratified_split
+
+COUNTS = st.lists(st.integers(2, 40), min_size=1, max_size=8)
+
+
+@given(COUNTS, st.floats(0.01, 0.99), st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_a_split_is_disjoint_and_covers_and_each_class_gives_its_share(counts, fraction, random):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    random.shuffle(labels)
+    size = round(fraction * len(labels))
+    kept, taken = stratified_split(labels, size)
+    assert sorted([*kept, *taken]) == list(range(len(labels)))
+    assert np.all(np.diff(kept) > 0)
+    assert np.all(np.diff(taken) > 0)
+    given_up = np.bincount(labels[taken], minlength=len(counts))
+    shares = np.array(counts) * size / len(labels)
+    assert np.all((given_up >= 1) & (given_up < counts))
+    small = np.minimum(shares, np.array(counts) - shares).min() < 1  # then a class can't be split by its share
+    if not small:
+        assert len(taken) == size
+        assert np.abs(given_up - shares).max() < 1
+
+
+@given(COUNTS, st.floats(0.01, 0.99))
+def test_a_split_depends_on_nothing_but_its_arguments(counts, fraction):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    size = round(fraction * len(labels))
+    first = stratified_split(labels, size)
+    np.random.default_rng(1).random()
+    for dtype in (np.uint8, np.int64):
+        for found, expected in zip(stratified_split(labels.astype(dtype), size), first, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_a_split_draws_from_everywhere():
+    labels = np.arange(10_000) % 2
+    _, taken = stratified_split(labels, 1_000)
+    # Where they lie is uniform: the mean of 1,000 such draws is off by 3 standard errors once in 370 seeds.
+    assert abs(taken.mean() - 5_000) < 3 * 10_000 / np.sqrt(12 * 1_000)
+    assert len(np.unique(np.diff(taken))) > 20
+
+
+def test_the_split_of_digits_stays_as_it_is():
+    """Numbers in docs and journals are of these pictures. Should this fail, they are void."""
+    splits = open_dataset("digits", allow_test=True)
+    assert [len(split) for split in (splits.train, splits.valid, splits.test())] == [1000, 397, 400]
+    rest, test = stratified_split(load_digits().target, 400)
+    _, valid = stratified_split(load_digits().target[rest], 397)
+    assert test[:8].tolist() == [2, 3, 11, 13, 15, 20, 21, 32]
+    assert rest[valid][:8].tolist() == [1, 4, 5, 16, 18, 22, 25, 27]
+    assert (int(test.sum()), int(rest[valid].sum())) == (372_655, 364_494)
+    bunch = load_digits()
+    first = np.rint(bunch.images[2] * 255 / 16).astype(np.uint8)
+    np.testing.assert_array_equal(splits.test().images[0, ..., 0], first)
+
+
+def test_digits_are_the_pictures_of_scikit_learn():
+    splits = open_dataset("digits", allow_test=True)
+    assert splits.image_shape == (8, 8, 1)
+    assert splits.classes == tuple("0123456789")
+    assert splits.train.images.dtype == np.uint8
+    assert splits.train.labels.dtype == np.int32
+    bunch = load_digits()
+    expected = {
+        (np.floor(image * 255 / 16 + 0.5).astype(np.uint8).tobytes(), label)
+        for image, label in zip(bunch.images, bunch.target, strict=True)
+    }
+    parts = [
+        [(image.tobytes(), label) for image, label in zip(split.images, split.labels, strict=True)]
+        for split in (splits.train, splits.valid, splits.test())
+    ]
+    assert set().union(*parts) == expected
+    assert sum(map(len, parts)) == 1797
+    for split in (splits.train, splits.valid, splits.test()):
+        share = np.bincount(split.labels) / np.bincount(bunch.target)
+        assert np.ptp(share) < 2 / 174  # 174 pictures of the rarest class
+
+
+def test_two_openings_are_equal():
+    first, second = open_dataset("digits"), open_dataset("digits")
+    np.testing.assert_array_equal(first.train.images, second.train.images)
+    np.testing.assert_array_equal(first.valid.labels, second.valid.labels)
+
+
+def reachable_arrays(root: object) -> list[np.ndarray]:
+    """Every array that can be got at from an object, but by way of modules, classes and functions' globals."""
+    found, seen, todo = [], set(), [root]
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen or isinstance(thing, (type, type(sys))):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, np.ndarray):
+            found.append(thing)
+            todo.append(thing.base)
+        elif callable(thing) and hasattr(thing, "__closure__"):
+            todo += [cell.cell_contents for cell in thing.__closure__ or ()]
+        else:
+            todo += gc.get_referents(thing)
+    return found
+
+
+@pytest.mark.parametrize("spec", ["digits", "npz", "folder"])
+def test_nothing_leads_to_a_test_picture_where_the_test_split_is_closed(tmp_path, spec):
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 4, 4), dtype=np.uint8)
+    if spec == "npz":
+        np.savez(tmp_path / "a.npz", x=pictures, y=np.arange(60) % 3)
+        spec = f"npz:{tmp_path / 'a.npz'}"
+    elif spec == "folder":
+        from PIL import Image
+
+        for index, picture in enumerate(pictures):
+            (tmp_path / str(index % 3)).mkdir(exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / str(index % 3) / f"{index}.png")
+        spec = f"folder:{tmp_path}"
+    opened, closed = open_dataset(spec, allow_test=True), open_dataset(spec)
+    forbidden = {picture.tobytes() for picture in opened.test().images}
+    pixels = opened.image_shape[0] * opened.image_shape[1]
+
+    def leaks(root: object) -> bool:
+        rows = [a.reshape(-1, pixels) for a in reachable_arrays(root) if a.dtype == np.uint8 and a.size % pixels == 0]
+        return any(row.tobytes() in forbidden for array in rows for row in array)
+
+    assert not leaks(closed)
+    assert leaks(opened.test())  # so the search finds what there is
+    with pytest.raises(data.TestSplitClosed, match="allow_test=True"):
+        closed.test()
+    np.testing.assert_array_equal(closed.train.images, opened.train.images)
+
+
+@pytest.mark.parametrize("spec", ["", "digit", "digits:", "mnist", "tfds:", "folder:", "npz:", "csv:a.csv", "Digits"])
+def test_an_unknown_spec(spec):
+    with pytest.raises(UserError, match=f"--dataset={spec}: digits, tfds:NAME, folder:PATH or npz:PATH would do"):
+        open_dataset(spec)
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_an_image_size_below_one(size):
+    with pytest.raises(UserError, match=f"--image_size={size}: must be 1 or more"):
+        open_dataset("digits", image_size=size)
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 0.9, 2, float("nan")])
+def test_a_valid_fraction_outside_its_range(fraction):
+    with pytest.raises(UserError, match=rf"valid_fraction={fraction}: must be above 0 and below 0\.9"):
+        open_dataset("digits", valid_fraction=fraction)
+
+
+def test_a_valid_fraction_is_of_all_pictures(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((200, 3, 3), np.uint8), y=np.arange(200) % 2)
+    splits = open_dataset(f"npz:{tmp_path / 'a.npz'}", valid_fraction=0.3)
+    assert (len(splits.train), len(splits.valid)) == (120, 60)
+
+
+def test_a_path_that_the_system_refuses():
+    with pytest.raises(UserError, match="can't be read \\(File name too long\\)"):
+        open_dataset("folder:" + "x" * 5000)
+
+
+@given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4))))
+@example(np.full((3, 2, 2, 1), 255, np.uint8))
+def test_channel_statistics_are_those_of_numpy(images):
+    mean, std = channel_statistics(Split(images, np.zeros(len(images), np.int32)))
+    wide = images.astype(np.float64)
+    np.testing.assert_allclose(mean, wide.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(std, np.maximum(wide.std(axis=(0, 1, 2)), 1), rtol=1e-12)
+
+
+def test_channel_statistics_of_several_pieces():
+    images = np.random.default_rng(0).integers(0, 256, (700, 64, 64, 3), dtype=np.uint8)
+    images[..., 2] //= 3
+    mean, std = channel_statistics(Split(images, np.zeros(700, np.int32)))
+    np.testing.assert_allclose(mean, images.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(std, images.std(axis=(0, 1, 2)), rtol=1e-9)
+
+
+def test_tensorflow_is_not_imported_for_what_does_not_need_it():
+    code = "import sys; from nasnet.data import open_dataset; open_dataset('digits', image_size=9); print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "sklearn" in modules
+    assert "tensorflow" not in modules
+    assert "tensorflow_datasets" not in modules

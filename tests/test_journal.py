@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from controller.strategy import Outcome, Proposal, Trial
+from nasnet.config import UserError
+from nasnet.journal import FinalistRun, Journal
+
+
+def filled(path, number=3):
+    journal = Journal(path)
+    for trial_id in range(number):
+        proposal = Proposal(trial_id, (trial_id, 1), (-0.1 / 3, -1e-30))
+        journal.propose(proposal)
+        ok = trial_id % 2 == 0
+        journal.finish(
+            Trial(
+                proposal, Outcome.OK if ok else Outcome.NAN, 0.1 * trial_id if ok else None, 1.5, "" if ok else "x\ny"
+            )
+        )
+    journal.finish_finalist(FinalistRun(0, 1, Outcome.OK, 0.7, 2.0))
+    return journal
+
+
+def test_what_is_written_is_read_back_to_the_bit(tmp_path):
+    written, read = filled(tmp_path / "j"), Journal(tmp_path / "j")
+    assert (read.proposals, read.trials, read.finalists) == (written.proposals, written.trials, written.finalists)
+    assert list(read.trials) == [0, 1, 2]
+
+
+def test_torn_at_every_byte(tmp_path):
+    """Whatever the crash left of the last line, what came before is there, and the journal goes on."""
+    filled(tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for cut in range(len(whole) + 1):
+        path = tmp_path / "cut"
+        path.write_bytes(whole[:cut])
+        journal = Journal(path)
+        complete = [json.loads(line) for line in lines if whole.index(line) + len(line) <= cut]
+        assert len(journal.proposals) == sum(record["kind"] == "proposal" for record in complete)
+        assert len(journal.trials) == sum(record["kind"] == "trial" for record in complete)
+        journal.propose(Proposal(len(journal.proposals), (0,), (0.0,)))
+        again = Journal(path)
+        assert again.proposals == journal.proposals
+        assert again.trials == journal.trials
+
+
+def test_a_last_line_of_zeros_is_a_torn_one(tmp_path):
+    filled(tmp_path / "j")
+    with open(tmp_path / "j", "ab") as file:
+        file.write(b"\0" * 100 + b"\n")
+    assert len(Journal(tmp_path / "j").trials) == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "change"),
+    [
+        (2, lambda line: line[:10] + "#" + line[11:]),
+        (3, lambda line: line.replace('"trial"', '"trail"')),
+        (3, lambda line: line.replace('"ok"', '"fine"')),
+        (3, lambda line: line.replace('"reward": 0.0', '"reward": null')),
+        (2, lambda line: line.replace('"trial_id": 0', '"trial_id": 5')),
+        (5, lambda line: line.replace('"trial_id": 1', '"trial_id": 0')),
+        (1, lambda line: line.replace('"version": 1', '"version": 9')),
+        (1, lambda line: '{"kind": "proposal", "trial_id": 0, "tokens": [], "log_probs": []}'),
+        (4, lambda line: "[]"),
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path, line, change):
+    path = tmp_path / "j"
+    filled(path)
+    lines = path.read_text().splitlines()
+    assert change(lines[line - 1]) != lines[line - 1]
+    lines[line - 1] = change(lines[line - 1])
+    path.write_text("\n".join(lines) + "\n")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=rf"j:{line}: not a record"):
+        Journal(path)
+    assert path.read_bytes() == before
+
+
+def test_an_unopenable_journal_is_named(tmp_path):
+    with pytest.raises(UserError, match="cannot be opened"):
+        Journal(tmp_path / "no" / "j")

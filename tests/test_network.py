@@ -1,0 +1,229 @@
+"""The reading with Keras layers, against the reading with integers and against keras.applications."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cells.count import count
+from cells.stack import Stack
+from cells.zoo import AMOEBANET_A, NASNET_A
+from nasnet.network import Dropping, NetworkSpec, Normalization, StatelessDropout, copy_weights, named_weights, network
+from tests.drawn import drawn_genotypes, every_operation
+
+
+def shapes(model):
+    return {name: tuple(variable.shape) for name, variable in named_weights(model).items()}
+
+
+@pytest.mark.parametrize("size", [28, 33])
+def test_weights_and_shapes_are_those_that_are_counted(size):
+    genotypes = [NASNET_A, AMOEBANET_A, *drawn_genotypes(6, seed=size), *every_operation()]
+    for index, genotype in enumerate(genotypes):
+        stem, auxiliary = ("cifar", "imagenet")[index % 2], index % 3 == 0 and index % 2 == 0
+        stack = Stack(1, 8, 7, stem=stem, auxiliary=auxiliary)
+        model = network(
+            genotype, image_shape=(size, size, 3), classes=7, repeats=1, filters=8, stem=stem, auxiliary=auxiliary
+        )
+        counts = count(genotype, stack, (size, size, 3))
+        assert shapes(model) == {weight.name: weight.shape for weight in counts.weights}
+        trainable = {weight.name for weight in counts.weights if weight.trainable}
+        assert trainable == {name for name, variable in named_weights(model).items() if variable.trainable}
+
+
+def test_every_weight_has_a_gradient():
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32)
+    for genotype in drawn_genotypes(4, seed=3):
+        model = network(genotype, image_shape=(8, 8, 1), classes=3, repeats=1, filters=4)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(images, training=True) ** 2)
+        assert all(g is not None for g in tape.gradient(loss, model.trainable_variables))
+
+
+KERAS_CELLS = {"stem_0": "stem_1", "stem_1": "stem_2", "reduction_0": "reduce_4", "reduction_1": "reduce_8"} | {
+    f"cell_{i}": str(i + (i >= 4)) for i in range(12)
+}
+KERAS_BLOCKS = {
+    "normal": {"0.left": "left1", "0.right": "right1", "1.left": "left2", "1.right": "right2", "4.left": "left5"},
+    "reduction": {"0.left": "left1", "0.right": "right1", "1.right": "right2", "2.right": "right3", "4.left": "left4"},
+}
+
+
+def keras_weight(source: keras.Model, name: str) -> np.ndarray:
+    """The value that keras.applications' NASNetMobile holds for one of our weights."""
+    primitive, role = name.split("/")
+    scope, *rest = primitive.split(".")
+    if scope in ("stem", "head"):
+        layer = {"stem.conv": "stem_conv1", "stem.bn": "stem_bn1", "head.dense": "predictions"}[primitive]
+    else:
+        cell, kind = KERAS_CELLS[scope], "normal" if scope.startswith("cell") else "reduction"
+        if rest[0] == "input":
+            layer = {"conv": f"{kind}_conv_1_{cell}", "bn": f"{kind}_bn_1_{cell}"}[rest[1]]
+        elif rest[0] == "previous":
+            part = {"path_1": "conv_1", "path_2": "conv_2", "conv": "conv_projection", "bn": "bn"}[rest[1]]
+            layer = f"adjust_{part}_{cell}"
+        else:
+            block = KERAS_BLOCKS[kind][f"{rest[0].removeprefix('block_')}.{rest[1]}"]
+            part, index = rest[2].split("_")
+            layer = f"separable_conv_{index}{'_bn' if part == 'bn' else ''}_{kind}_{block}_{cell}"
+            if part != "bn":
+                role = f"{part}_kernel"
+    return np.asarray(getattr(source.get_layer(layer), role))
+
+
+def test_the_logits_of_keras_applications():
+    """With zeros beyond the border, as it has them, its weights give its logits; with SAME they do not."""
+    keras.utils.set_random_seed(0)
+    source = keras.applications.NASNetMobile(weights=None, classifier_activation=None)
+    rng = np.random.default_rng(0)
+    for layer in source.layers:
+        if isinstance(
+            layer, keras.layers.BatchNormalization
+        ):  # nothing at its start value, where a mix-up would not show
+            size = layer.gamma.shape
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, size), *rng.normal(0, 0.1, (2, *size)), rng.uniform(0.5, 1.5, size)]
+            )
+    images = rng.uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
+    expected = source.predict(images, verbose=0)
+    differences = {}
+    for border in ("zero", "same"):
+        model = network(
+            NASNET_A, image_shape=(224, 224, 3), classes=1000, repeats=4, filters=44, stem="imagenet", border=border
+        )
+        assert model.count_params() == source.count_params() == 5_326_716
+        for name, variable in named_weights(model).items():
+            value = keras_weight(source, name)
+            assert value.shape == tuple(variable.shape), name
+            variable.assign(value)
+        differences[border] = np.abs(model.predict(images, verbose=0) - expected).max()
+    assert np.std(expected) > 1e-2
+    assert differences["zero"] < 1e-4
+    assert differences["same"] > 1e-3
+
+
+def test_initial_weights_depend_on_the_seed_and_the_name_alone():
+    genotype = drawn_genotypes(1, seed=5)[0]
+    build = lambda classes, seed: named_weights(  # noqa: E731
+        network(genotype, image_shape=(8, 8, 1), classes=classes, repeats=1, filters=4, seed=seed)
+    )
+    first, other_head, other_seed = build(3, 0), build(5, 0), build(3, 1)
+    for name, variable in first.items():
+        if name.endswith("/kernel"):
+            if not name.startswith("head"):
+                np.testing.assert_array_equal(variable, other_head[name])
+            assert np.abs(np.asarray(variable) - np.asarray(other_seed[name])).max() > 0
+    kernels = [np.asarray(v).ravel()[0] for name, v in first.items() if name.endswith("/kernel")]
+    assert len(set(kernels)) == len(kernels)
+
+
+def test_kernels_have_fan_out_variance():
+    model = network(NASNET_A, image_shape=(8, 8, 3), classes=10, repeats=1, filters=64)
+    weights = named_weights(model)
+    kernel = np.asarray(weights["cell_1.block_0.left.pointwise_1/kernel"])
+    assert np.var(kernel) == pytest.approx(2 / kernel.shape[-1], rel=0.05)
+    kernel = np.asarray(weights["stem.conv/kernel"])
+    assert np.var(kernel) == pytest.approx(2 / (9 * kernel.shape[-1]), rel=0.05)
+
+
+def test_normalization_is_inside():
+    genotype = NASNET_A
+    kwargs = {"image_shape": (8, 8, 2), "classes": 3, "repeats": 1, "filters": 4}
+    plain = network(genotype, **kwargs)
+    raw = network(genotype, normalization=Normalization((10.0, 100.0), (2.0, 50.0)), **kwargs)
+    assert copy_weights(plain, raw) == ()
+    images = np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 2)).astype(np.float32)
+    expected = plain((images - [10.0, 100.0]) / [2.0, 50.0])
+    np.testing.assert_allclose(raw(images), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_copying_keeps_what_differs():
+    build = lambda classes, channels, seed: network(  # noqa: E731
+        NASNET_A, image_shape=(16, 16, channels), classes=classes, repeats=1, filters=4, seed=seed
+    )
+    source, target = build(10, 1, 0), build(3, 3, 1)
+    before = {name: np.asarray(v) for name, v in named_weights(target).items()}
+    assert copy_weights(source, target) == ("stem.conv/kernel", "head.dense/kernel", "head.dense/bias")
+    for name, variable in named_weights(target).items():
+        kept = name in ("stem.conv/kernel", "head.dense/kernel", "head.dense/bias")
+        np.testing.assert_array_equal(variable, before[name] if kept else named_weights(source)[name])
+
+
+def test_copying_leaves_a_fresh_head():
+    build = lambda seed: network(  # noqa: E731
+        NASNET_A, image_shape=(8, 8, 1), classes=3, repeats=1, filters=4, seed=seed
+    )
+    source, target = build(0), build(1)
+    assert copy_weights(source, target, fresh="head.") == ("head.dense/kernel", "head.dense/bias")
+    head, other = (named_weights(model)["head.dense/kernel"] for model in (source, target))
+    assert (np.asarray(head) != np.asarray(other)).any()
+
+
+def test_spec_round_trip_builds_the_same_network():
+    spec = NetworkSpec(drawn_genotypes(1, 9)[0], ("a", "b", "c"), (20, 24, 2), (1.0, 2.0), (3.0, 4.0), 1, 8)
+    again = NetworkSpec.from_json(spec.to_json())
+    assert again == spec
+    images = np.random.default_rng(0).uniform(0, 255, (2, 20, 24, 2)).astype(np.float32)
+    np.testing.assert_array_equal(spec.build(seed=3)(images), again.build(seed=3)(images))
+    with pytest.raises(ValueError, match="network"):
+        NetworkSpec.from_json(NASNET_A.to_json())
+
+
+class TestDropping:
+    """What ScheduledDropPath and dropout do, not that they run."""
+
+    def layer(self, keep, scheduled, step=100, total=100, seed=1):
+        dropping = Dropping(tf.Variable(step, dtype=tf.int64), total, 0.5, 0.5)
+        return StatelessDropout(dropping, keep, scheduled=scheduled, seed=seed), dropping.step
+
+    @pytest.mark.parametrize(("scheduled", "shape"), [(True, (20_000, 2, 2, 3)), (False, (500, 200))])
+    def test_mean_is_preserved_and_the_share_is_kept(self, scheduled, shape):
+        layer, _ = self.layer(0.7, scheduled)
+        y = np.asarray(layer(tf.ones(shape), training=True))
+        assert y.mean() == pytest.approx(1, abs=0.02)
+        assert (y > 0).mean() == pytest.approx(0.7, abs=0.02)
+        assert set(np.unique(y)) == {0, np.float32(1 / np.float32(0.7))}
+
+    def test_a_path_is_dropped_whole_for_one_example(self):
+        layer, _ = self.layer(0.5, True)
+        y = np.asarray(layer(tf.ones((64, 3, 3, 5)), training=True)).reshape(64, -1)
+        assert (y == y[:, :1]).all()
+        assert 0 < (y[:, 0] > 0).sum() < 64
+
+    def test_identity_at_inference_and_at_the_start(self):
+        layer, step = self.layer(0.5, True)
+        x = tf.random.stateless_normal((8, 2, 2, 3), [0, 0])
+        np.testing.assert_array_equal(layer(x, training=False), x)
+        step.assign(0)
+        np.testing.assert_array_equal(layer(x, training=True), x)
+
+    def test_schedule_is_linear_in_time(self):
+        layer, _ = self.layer(0.6, True, total=200)
+        found = [float(layer.keep_at(tf.constant(step, tf.int64))) for step in (0, 50, 100, 200, 400)]
+        assert found == pytest.approx([1.0, 0.9, 0.8, 0.6, 0.6])
+
+    def test_depth_scaling_is_slims(self):
+        dropping = Dropping(tf.Variable(0, dtype=tf.int64), 10, path_keep=0.6)
+        model = network(NASNET_A, image_shape=(8, 8, 1), classes=3, repeats=1, filters=4, dropping=dropping)
+        keeps = {
+            layer.name: float(layer.keep_at(tf.constant(10, tf.int64)))
+            for layer in model.layers
+            if "drop_path" in layer.name
+        }
+        # k1 = 1 - (cell_num + 1) / total_cells * (1 - keep), five cells in all
+        assert keeps["cell_0.block_0.left.drop_path"] == pytest.approx(1 - 1 / 5 * 0.4)
+        assert keeps["reduction_1.block_0.left.drop_path"] == pytest.approx(1 - 4 / 5 * 0.4)
+        assert keeps["cell_2.block_0.left.drop_path"] == pytest.approx(0.6)
+        assert not any(name.startswith("cell_0.block_2.right") for name in keeps)  # an identity is never dropped
+
+    def test_masks_depend_on_step_and_layer(self):
+        layer, step = self.layer(0.5, True)
+        other, _ = self.layer(0.5, True, seed=2)
+        x = tf.ones((64, 1, 1, 1))
+        first = np.asarray(layer(x, training=True))
+        np.testing.assert_array_equal(first, layer(x, training=True))
+        assert (first != np.asarray(other(x, training=True))).any()
+        step.assign_add(1)
+        assert (first != np.asarray(layer(x, training=True))).any()

@@ -1,0 +1,214 @@
+"""The command line, as its user types it: real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nasnet.config import flags
+
+ROOT = Path(__file__).parent.parent
+TINY = ["--blocks=1", "--filters=2", "--steps=2", "--batch_size=16", "--update_trials=4", "--finalist_steps=2"]
+SEARCH = [*TINY, "--mode=search", "--trials=10", "--finalists=2", "--final_filters=2", "--final_epochs=2"]
+
+
+def train(*arguments, cwd=ROOT):
+    command = [sys.executable, str(ROOT / "train.py"), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def records(workdir):
+    return [json.loads(line) for line in (workdir / "journal.jsonl").read_text().splitlines()]
+
+
+def test_help_names_every_flag_with_its_default_and_does_not_wait_for_tensorflow():
+    done = train("--help")
+    assert done.returncode == 0
+    for flag in flags():
+        assert f"--{flag.name}" in done.stdout.replace("[no]", "")
+        assert "(default " in flag.help
+        assert len(flag.help.split("(default")[0].strip()) > 10, flag.name
+    code = "import sys, train; train.main(['train.py', '--help']); print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mode=serve"], "mode"),
+        (["--no_such_flag=1"], "no_such_flag"),
+        (["--trials=many"], "trials"),
+        (["--trials=0"], "--trials=0: must be 1 or more"),
+        (["--filters=1"], "--filters=1: must be 2 or more"),
+        (["--learning_rate=0"], "--learning_rate=0.0: must be above 0"),
+        (["--learning_rate=nan"], "--learning_rate=nan: must be above 0"),
+        (["--drop_path_keep=1.5"], "--drop_path_keep=1.5"),
+        (["--label_smoothing=1"], "--label_smoothing=1.0"),
+        (["search"], "'search' is not a flag"),
+        (["--mode=train", "--trials=3"], "--trials=3 has no meaning with --mode=train"),
+        (["--strategy=evolution"], "strategy"),
+        (["--controller_clip=-1"], "clip"),
+        (["--dataset=digitz"], "--dataset=digitz"),
+        (["--dataset=folder:/no/such/folder"], "/no/such/folder"),
+        (["--drop_path_keep=0.5"], "--drop_path_keep=0.5: a child"),
+        (["--stem=imagenet", "--filters=10"], "--stem"),
+        (["--mode=train", "--auxiliary_weight=0.4"], "auxiliary"),
+        (["--mode=train", "--model=nasnet_z"], "--model=nasnet_z: neither a file nor a known name"),
+        (["--mode=finetune"], "--from is missing"),
+        (["--mode=export", "--from=/no/such"], "--from=/no/such"),
+        (["--child=keras", "--reward=best_of_last_5"], "--reward=best_of_last_5"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(arguments, words, tmp_path):
+    workdir = tmp_path / "run"
+    done = train(*arguments, f"--workdir={workdir}")
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert words in lines[0]
+    assert not workdir.exists()
+
+
+def test_another_config_is_refused_and_the_difference_shown(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"version": 1, "mode": "train", "seed": 0}))
+    done = train("--mode=search", f"--workdir={tmp_path}")
+    assert done.returncode == 2
+    assert "mode: train there, search now" in done.stderr
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("x")
+    done = train("--mode=search", f"--workdir={foreign}")
+    assert done.returncode == 2
+    assert "no config.json" in done.stderr
+    assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("searched") / "run"
+    done = train(*SEARCH, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    return workdir, done.stdout
+
+
+def test_search_leaves_what_it_promises_and_says_where(searched):
+    workdir, out = searched
+    best = workdir / "best"
+    for name in ("genotype.json", "model.keras", "saved_model", "metrics.json", "cell.svg"):
+        assert (best / name).exists()
+        assert str(best / name) in out
+    metrics = json.loads((best / "metrics.json").read_text())
+    assert 0 <= metrics["valid"]["accuracy"] <= 1
+    assert (metrics["valid"]["pictures"], metrics["test"]["pictures"]) == (397, 400)
+    assert f"test accuracy {metrics['test']['accuracy']:.4f}" in out
+    for part in ("steps", "tracing", "controller", "next, fine-tune"):
+        assert part in out
+    assert out.count("trial ") >= 10
+    assert "left" in out
+
+
+def test_a_finished_search_says_it_again_without_searching(searched):
+    workdir, out = searched
+    before = (workdir / "journal.jsonl").read_bytes()
+    done = train(*SEARCH, f"--workdir={workdir}")
+    assert done.returncode == 0
+    assert (workdir / "journal.jsonl").read_bytes() == before
+    assert next(line for line in out.splitlines() if line.startswith("test accuracy")) in done.stdout
+
+
+def test_killed_at_random_moments_the_search_is_the_unkilled_one(searched, tmp_path):
+    """SIGKILL at any moment of a trial: the same tokens, and no finished trial trained again."""
+    whole, _ = searched
+    workdir = tmp_path / "run"
+    command = [sys.executable, str(ROOT / "train.py"), *SEARCH, f"--workdir={workdir}"]
+    rng = random.Random(0)
+    for _ in range(4):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout is not None
+        with process.stdout:
+            trials = (line for line in process.stdout if line.startswith("trial "))
+            for _ in range(rng.randint(1, 2)):
+                next(trials)
+            killer = threading.Timer(rng.uniform(0, 0.5), process.kill)  # somewhere in what comes after
+            killer.start()
+            assert process.wait(60) == -signal.SIGKILL
+    assert sum(record["kind"] == "trial" for record in records(workdir)) >= 4
+    done = train(*SEARCH, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    ours, theirs = records(workdir), records(whole)
+    kinds = [[r for r in found if r["kind"] == "proposal"] for found in (ours, theirs)]
+    assert kinds[0] == kinds[1]
+    ends = [r["trial_id"] for r in ours if r["kind"] == "trial"]
+    assert ends == list(range(10))
+    rewards = [{r["trial_id"]: r["reward"] for r in found if r["kind"] == "trial"} for found in (ours, theirs)]
+    assert rewards[0] == rewards[1]
+    assert (workdir / "best" / "metrics.json").exists()
+    assert not list(workdir.glob(".best.*"))
+
+
+def test_two_drivers_on_one_workdir_the_second_is_refused(tmp_path):
+    workdir = tmp_path / "run"
+    command = [sys.executable, str(ROOT / "train.py"), *SEARCH, f"--workdir={workdir}", "--trials=200"]
+    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline().startswith("searching")  # it holds the lock by now
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert second.returncode == 2
+        assert "in use by another process" in second.stderr
+        first.send_signal(signal.SIGINT)
+        assert first.wait(60) == 130
+    finally:
+        first.kill()
+        first.wait()
+        first.stdout.close()  # type: ignore[union-attr]
+
+
+def test_train_evaluate_export_finetune(searched, tmp_path):
+    """The other four modes on a found cell: at other sizes, other channels, other classes."""
+    found = searched[0] / "best" / "genotype.json"
+    rng = np.random.default_rng(0)
+    npz = tmp_path / "colour.npz"
+    labels = np.arange(90) % 3
+    images = rng.integers(0, 60, (90, 13, 13, 3)) + 60 * labels[:, None, None, None]
+    np.savez(npz, x=images.astype(np.uint8), y=labels)
+    trained = tmp_path / "trained"
+    steps = ["--repeats=1", "--filters=2", "--epochs=1"]
+    done = train("--mode=train", f"--model={found}", *steps, f"--workdir={trained}")
+    assert done.returncode == 0, done.stderr
+    assert "valid accuracy" in done.stdout
+    done = train("--mode=evaluate", f"--from={trained}")
+    assert done.returncode == 0, done.stderr
+    assert "400 pictures" in done.stdout
+    assert not (ROOT / "runs" / "evaluate").exists()
+    done = train("--mode=export", f"--from={trained}", f"--workdir={tmp_path / 'exported'}")
+    assert done.returncode == 0, done.stderr
+    best = tmp_path / "exported" / "best"
+    done = train("--mode=evaluate", f"--from={best}", f"--dataset=npz:{npz}")
+    assert done.returncode == 2
+    assert "(13, 13, 3) in 3 classes, the network takes (8, 8, 1) in 10" in done.stderr
+    tuned = tmp_path / "tuned"
+    for optimizer, size in (("adam", None), ("momentum", 9)):
+        arguments = [
+            f"--from={best}",
+            f"--dataset=npz:{npz}",
+            f"--optimizer={optimizer}",
+            "--epochs=2",
+            "--batch_size=16",
+        ]
+        arguments += [f"--image_size={size}"] if size else []
+        done = train("--mode=finetune", *arguments, f"--workdir={tuned}_{optimizer}")
+        assert done.returncode == 0, done.stderr
+        assert "all weights but stem.conv/kernel, head.dense/kernel, head.dense/bias" in done.stdout
+        genotype = json.loads((tmp_path / f"tuned_{optimizer}" / "best" / "genotype.json").read_text())
+        assert genotype["network"]["image_shape"] == [size or 13, size or 13, 3]
+        assert genotype["network"]["classes"] == ["0", "1", "2"]
