@@ -11,8 +11,10 @@ from pathlib import Path
 
 from absl import flags
 
-from nasnet.config import MODES, RunError, UserError, check_workdir, resolve
-from nasnet.config import flags as config_flags
+from nasnet.config import RunError, UserError
+from nasnet.flags import MODES, resolve
+from nasnet.flags import flags as config_flags
+from nasnet.workdir import check_workdir
 
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean, str: flags.DEFINE_string}
 

@@ -12,6 +12,35 @@ BaselineStart = Literal["first", "zero"]
 RewardScale = Literal["std", "none"]
 
 
+def _heard(outcome: str) -> float | None:
+    text = f"Reward that the strategy hears for a child that ended as {outcome}; unset: the worst reward seen so far."
+    return dataclasses.field(default=None, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class FailureConfig:
+    """What a strategy hears for each way to fail.
+
+    By default the worst reward seen so far, not zero: where accuracies lie between 0.6 and 0.7, one zero outweighs
+    every difference between them, in an average, in a standard deviation and so in a whole batch.
+
+    Raises ValueError, one line with the field and the value, for a value that is not finite.
+    """
+
+    oom_reward: float | None = _heard("oom (out of memory)")
+    nan_reward: float | None = _heard("nan (its loss was not finite)")
+    timeout_reward: float | None = _heard("timeout")
+    invalid_reward: float | None = _heard("invalid (over a limit, never started)")
+    crashed_reward: float | None = _heard("crashed")
+    lost_reward: float | None = _heard("lost (its process was killed from outside, again and again)")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{field.name} is a finite number, got {value}")
+
+
 @dataclasses.dataclass(frozen=True)
 class PolicyGradientConfig:
     """How the LSTM policy learns. The numbers are those of arXiv 1707.07012, A.2 and A.3, where it gives them.

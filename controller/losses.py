@@ -18,11 +18,27 @@ def reinforce_loss(log_probs: tf.Tensor, advantages: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(tf.stop_gradient(advantages) * tf.reduce_sum(log_probs, axis=1))
 
 
-def ppo_loss(log_probs: tf.Tensor, behaviour_log_probs: tf.Tensor, advantages: tf.Tensor, clip: float) -> tf.Tensor:
-    """PPO's clipped objective (arXiv 1707.06347, equation 7), one ratio a decision.
+MAX_WEIGHT = 2.0
+"""Where the weight of a decision that was drawn by an older policy is cut off: a bound on the variance."""
 
-    `-mean_b sum_t min(r_bt A_b, clamp(r_bt, 1 - clip, 1 + clip) A_b)` with `r_bt = p_bt / behaviour_bt`. Where all
-    ratios are 1 its gradient is that of `reinforce_loss`.
+
+def ppo_loss(
+    log_probs: tf.Tensor,
+    proximal_log_probs: tf.Tensor,
+    behaviour_log_probs: tf.Tensor,
+    advantages: tf.Tensor,
+    clip: float,
+) -> tf.Tensor:
+    """PPO's clipped objective (arXiv 1707.06347, equation 7), one ratio a decision, decoupled from who drew the trial.
+
+    `-mean_b sum_t w_bt min(r_bt A_b, clamp(r_bt, 1 - clip, 1 + clip) A_b)` with `r_bt = p_bt / proximal_bt` and
+    `w_bt = min(proximal_bt / behaviour_bt, MAX_WEIGHT)`. Where all ratios are 1 its gradient is that of
+    `reinforce_loss`.
+
+    The proximal policy is the one that the update starts from; the behaviour policy drew the trial. Where children run
+    side by side, that may be an older one. The textbook's objective, in which both are one, clips what the policy has
+    learned since then: with 16 trials in flight it lost half of what it learns in 600 (docs/results.md). The
+    decoupling is that of arXiv 2110.00641, section 3.
 
     One ratio a decision, not one for the joint probability of all T: a joint ratio is the product of T of them, so at
     T = 50 it leaves [0.8, 1.2] when each decision has moved by half a percent, and a whole trial falls out of the
@@ -30,6 +46,7 @@ def ppo_loss(log_probs: tf.Tensor, behaviour_log_probs: tf.Tensor, advantages: t
 
     Args:
         log_probs: `[B, T]`, log-probabilities of the tokens under the policy that is trained.
+        proximal_log_probs: `[B, T]`, the same tokens' under the policy that the update started from. A constant.
         behaviour_log_probs: `[B, T]`, the same tokens' under the policy that drew them. A constant.
         advantages: `[B]`, reward less baseline. A constant.
         clip: how far a ratio may move from 1 before its gradient stops.
@@ -37,8 +54,10 @@ def ppo_loss(log_probs: tf.Tensor, behaviour_log_probs: tf.Tensor, advantages: t
     Returns:
         `[]`.
     """
-    ratio = tf.exp(log_probs - tf.stop_gradient(behaviour_log_probs))
-    advantage = tf.stop_gradient(advantages)[:, None]
+    proximal_log_probs = tf.stop_gradient(proximal_log_probs)
+    ratio = tf.exp(log_probs - proximal_log_probs)
+    weight = tf.minimum(tf.exp(proximal_log_probs - tf.stop_gradient(behaviour_log_probs)), MAX_WEIGHT)
+    advantage = weight * tf.stop_gradient(advantages)[:, None]
     gain = tf.minimum(ratio * advantage, tf.clip_by_value(ratio, 1 - clip, 1 + clip) * advantage)
     return -tf.reduce_mean(tf.reduce_sum(gain, axis=1))
 
@@ -55,32 +74,32 @@ def entropy_bonus(entropy: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.reduce_sum(entropy, axis=1))
 
 
-def approx_kl(log_probs: tf.Tensor, behaviour_log_probs: tf.Tensor) -> tf.Tensor:
-    """An estimate of KL(behaviour || policy) in nats a decision: `mean_bt (r_bt - 1 - log r_bt)`, never negative.
+def approx_kl(log_probs: tf.Tensor, proximal_log_probs: tf.Tensor) -> tf.Tensor:
+    """An estimate of KL(proximal || policy) in nats a decision: `mean_bt (r_bt - 1 - log r_bt)`, never negative.
 
     Unbiased, and of lower variance than `mean -log r` (J. Schulman, "Approximating KL divergence", 2020: k3).
 
     Args:
         log_probs: `[B, T]`.
-        behaviour_log_probs: `[B, T]`.
+        proximal_log_probs: `[B, T]`.
 
     Returns:
         `[]`.
     """
-    log_ratio = log_probs - behaviour_log_probs
+    log_ratio = log_probs - proximal_log_probs
     return tf.reduce_mean(tf.math.expm1(log_ratio) - log_ratio)
 
 
-def clip_fraction(log_probs: tf.Tensor, behaviour_log_probs: tf.Tensor, clip: float) -> tf.Tensor:
+def clip_fraction(log_probs: tf.Tensor, proximal_log_probs: tf.Tensor, clip: float) -> tf.Tensor:
     """The share of decisions whose ratio is further than `clip` from 1.
 
     Args:
         log_probs: `[B, T]`.
-        behaviour_log_probs: `[B, T]`.
+        proximal_log_probs: `[B, T]`.
         clip: as in `ppo_loss`.
 
     Returns:
         `[]`, 0 to 1.
     """
-    ratio = tf.exp(log_probs - behaviour_log_probs)
+    ratio = tf.exp(log_probs - proximal_log_probs)
     return tf.reduce_mean(tf.cast(tf.abs(ratio - 1) > clip, log_probs.dtype))

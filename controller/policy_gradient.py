@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from cells.spaces import Decision, check_tokens
 from controller import losses
-from controller.config import PolicyGradientConfig
+from controller.config import FailureConfig, PolicyGradientConfig
 from controller.policy import Policy
 from controller.strategy import HeardRewards, Proposal, Trial
 
@@ -22,8 +22,8 @@ class UpdateFigures:
     """What an update did, for the log. `loss` and below are seen in its last epoch, before that epoch's step.
 
     `updates` counts from 1. `baseline` is the moving average after the update's trials. `entropy` is in nats a trial,
-    `approx_kl` in nats a decision, `clip_fraction` a share of decisions; the last two compare with the policies that
-    drew the trials, and are 0 where those are the policy itself (`update_epochs=1`, no trial in flight before).
+    `approx_kl` in nats a decision, `clip_fraction` a share of decisions; the last two compare with the policy that the
+    update started from, and are 0 where that is the policy itself (`update_epochs=1`).
     """
 
     updates: int
@@ -48,14 +48,20 @@ class PolicyGradient:
     improves (600 trials of the test's bandit ended at 0.67 instead of 0.96).
     """
 
-    def __init__(self, decisions: tuple[Decision, ...], config: PolicyGradientConfig, seed: int) -> None:
+    def __init__(
+        self,
+        decisions: tuple[Decision, ...],
+        config: PolicyGradientConfig,
+        seed: int,
+        failures: FailureConfig | None = None,
+    ) -> None:
         self._decisions = decisions
         self._config = config
         self._policy = Policy(decisions, config.units, config.embedding_size, seed)
         with tf.device("CPU:0"):
             self._optimizer = OPTIMIZERS[config.optimizer](config.learning_rate)
             self._optimizer.build(self._policy.variables)
-        self._heard = HeardRewards()
+        self._heard = HeardRewards(failures)
         self._batch: list[tuple[Proposal, float]] = []
         self._baseline = 0.0 if config.baseline_start == "zero" else None
         self._last_update: UpdateFigures | None = None
@@ -92,7 +98,8 @@ class PolicyGradient:
                 tf.constant([proposal.log_probs for proposal in proposals], tf.float32),
                 tf.constant(advantages, tf.float32),
             )
-            figures = [self._step(*batch) for _ in range(self._config.update_epochs)][-1]
+            proximal = self._log_probs(batch[0])
+            figures = [self._step(*batch, proximal) for _ in range(self._config.update_epochs)][-1]
         updates = 1 if self._last_update is None else self._last_update.updates + 1
         self._last_update = UpdateFigures(updates, float(np.mean(rewards)), baseline, *(float(x) for x in figures))
 
@@ -111,14 +118,21 @@ class PolicyGradient:
         return advantages, baseline
 
     @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
-    def _step(self, tokens: tf.Tensor, behaviour_log_probs: tf.Tensor, advantages: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def _log_probs(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Log-probabilities `[B, T]` of tokens `[B, T]` under the policy as it stands."""
+        return self._policy.score(tokens)[0]
+
+    @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
+    def _step(
+        self, tokens: tf.Tensor, behaviour_log_probs: tf.Tensor, advantages: tf.Tensor, proximal_log_probs: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """One step of the optimizer on tokens `[B, T]`, log-probabilities `[B, T]` and advantages `[B]`."""
         config = self._config
         variables = self._policy.variables
         with tf.GradientTape() as tape:
             log_probs, entropies = self._policy.score(tokens)
             if config.loss == "ppo":
-                loss = losses.ppo_loss(log_probs, behaviour_log_probs, advantages, config.clip)
+                loss = losses.ppo_loss(log_probs, proximal_log_probs, behaviour_log_probs, advantages, config.clip)
             else:
                 loss = losses.reinforce_loss(log_probs, advantages)
             entropy = losses.entropy_bonus(entropies)
@@ -127,6 +141,6 @@ class PolicyGradient:
         return (
             loss,
             entropy,
-            losses.approx_kl(log_probs, behaviour_log_probs),
-            losses.clip_fraction(log_probs, behaviour_log_probs, config.clip),
+            losses.approx_kl(log_probs, proximal_log_probs),
+            losses.clip_fraction(log_probs, proximal_log_probs, config.clip),
         )

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from cells.spaces import Tokens
+from controller.config import FailureConfig
 
 
 class Outcome(enum.StrEnum):
@@ -84,18 +85,19 @@ class Strategy(Protocol):
 class HeardRewards:
     """The number a strategy hears for each trial, in the order of `hear`.
 
-    An ok trial's reward is heard as it is; a failed one is heard as the worst ok reward so far, 0 before there is one.
-    Not as zero: where accuracies lie between 0.6 and 0.7, one zero outweighs every difference between them, in an
-    average, in a standard deviation and so in a whole batch. The worst seen still says "no better than the worst".
+    An ok trial's reward is heard as it is; a failed one as `failures` declares, and else as the worst ok reward so far,
+    0 before there is one (for why not always as zero, see `FailureConfig`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, failures: FailureConfig | None = None) -> None:
+        self._failures = failures or FailureConfig()
         self._worst: float | None = None
 
     def hear(self, trial: Trial) -> float:
         """The reward to learn from. Always finite."""
         if trial.reward is None:
-            return 0.0 if self._worst is None else self._worst
+            declared = getattr(self._failures, f"{trial.outcome}_reward")
+            return next((float(heard) for heard in (declared, self._worst) if heard is not None), 0.0)
         self._worst = trial.reward if self._worst is None else min(self._worst, trial.reward)
         return trial.reward
 

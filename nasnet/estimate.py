@@ -1,26 +1,41 @@
-"""How good is a cell? An estimate that costs less than training it for real."""
+"""How good is a cell? An estimate that costs less than training it for real.
+
+TensorFlow is imported when the first estimate is made: an estimator travels to worker processes, where threads and GPUs
+must be set before.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
 
 from cells.genotype import CellGenotype
-from nasnet.child import Child
 from nasnet.config import NetworkConfig, TrainingConfig
 from nasnet.data import DataSet
-from nasnet.network import NetworkSpec, name_seed
-from nasnet.training import Training, evaluate
+
+if TYPE_CHECKING:
+    from nasnet.network import NetworkSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedChild:
+    """A child after its training: `NetworkSpec.to_json()`, and its weights by name (`network.named_weights`)."""
+
+    spec: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A reward, higher is better, and what its seconds went to."""
+    """A reward, higher is better; what its seconds went to; and the child, where there is one to keep."""
 
     reward: float
     seconds: Mapping[str, float]
+    child: TrainedChild | None = None
 
 
 class Estimator(Protocol):
@@ -54,6 +69,9 @@ class ProxyEstimator:
 
     def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
         """See `Estimator.estimate`."""
+        from nasnet.child import Child
+        from nasnet.network import NetworkSpec, name_seed
+
         spec = NetworkSpec(
             genotype,
             classes=self.data.classes,
@@ -69,20 +87,28 @@ class ProxyEstimator:
         seed = name_seed(self.seed, name)
         if self.child == "keras":
             return self._keras(spec, seed)
-        result = Child(spec, self.data, self.training, seed=seed).run(5 if self.reward == "best_of_last_5" else 1)
+        child = Child(spec, self.data, self.training, seed=seed)
+        result = child.run(5 if self.reward == "best_of_last_5" else 1)
         return Estimate(
             max(score.accuracy for score in result.scores),
             {"tracing": result.seconds_tracing, "steps": result.seconds_training, "scoring": result.seconds_scoring},
+            TrainedChild(spec.to_json(), child.named_weights()),
         )
 
     def _keras(self, spec: NetworkSpec, seed: int) -> Estimate:
+        from nasnet.network import named_weights
+        from nasnet.training import Training, evaluate
+
         start = time.monotonic()
         training = Training(spec, self.data, self.training, seed=seed)
         built = time.monotonic()
         training.run()
         trained = time.monotonic()
-        accuracy = evaluate(training.inference_model(), self.data.valid).accuracy
+        model = training.inference_model()
+        accuracy = evaluate(model, self.data.valid).accuracy
+        weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
         return Estimate(
             accuracy,
             {"tracing": built - start, "steps": trained - built, "scoring": time.monotonic() - trained},
+            TrainedChild(spec.to_json(), weights),
         )

@@ -14,8 +14,9 @@ import keras
 import numpy as np
 
 from cells.draw import draw
-from nasnet.config import RunError, UserError, read_json, write_json, write_text
+from nasnet.config import RunError, UserError
 from nasnet.network import NetworkSpec
+from nasnet.workdir import read_json, write_json, write_text
 
 TOLERANCE = 1e-5
 """Largest difference allowed between the logits of the model and those of what was written."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from controller.strategy import Outcome, Proposal, Trial
-from nasnet.config import UserError
+from nasnet.config import RunError, UserError
 
 VERSION = 1
 
@@ -27,7 +28,7 @@ class FinalistRun:
 
 
 class Journal:
-    """Proposals and trials in the order in which they came to be.
+    """Proposals and trials in the order in which they came to be (each a dict in that order).
 
     Opening it reads what is there. A last line that was torn by a crash is cut off; anything else that is not a record
     is an error, because a search must not go on from a past that it guesses.
@@ -39,6 +40,7 @@ class Journal:
         self.proposals: dict[int, Proposal] = {}
         self.trials: dict[int, Trial] = {}
         self.finalists: dict[tuple[int, int], FinalistRun] = {}
+        self.lost_attempts: Counter[str] = Counter()
         try:
             with open(path, "ab+") as file:
                 file.seek(0)
@@ -75,6 +77,11 @@ class Journal:
         )
         self.trials[trial.proposal.trial_id] = trial
 
+    def lose_attempt(self, child: str, cause: str) -> None:
+        """Records that a child's process was taken away, through no fault of the child."""
+        self._append({"kind": "attempt", "child": child, "cause": cause})
+        self.lost_attempts[child] += 1
+
     def finish_finalist(self, run: FinalistRun) -> None:
         """Records how a longer training ended."""
         self._append({"kind": "finalist", **dataclasses.asdict(run), "outcome": str(run.outcome)})
@@ -82,9 +89,20 @@ class Journal:
 
     def _append(self, record: dict[str, Any]) -> None:
         # One write, then to the disk: a kill leaves either the whole line or a torn last one.
+        line = json.dumps(record).encode() + b"\n"
         with open(self._path, "ab", buffering=0) as file:
-            file.write(json.dumps(record).encode() + b"\n")
-            os.fsync(file.fileno())
+            end = file.seek(0, os.SEEK_END)
+            try:
+                written = file.write(line)
+                if written < len(line):  # a disk takes what still fits, and complains at the next write
+                    file.write(line[written:])
+                os.fsync(file.fileno())
+            except OSError as error:
+                file.truncate(end)
+                raise RunError(
+                    f"{self._path}: cannot be written ({error.strerror}); it is whole up to here: make room, and the "
+                    "same command goes on"
+                ) from error
 
     def _read(self, content: bytes) -> int:
         """Takes in all whole records; returns how many bytes they are."""
@@ -125,6 +143,8 @@ class Journal:
             self.trials[proposal.trial_id] = Trial(
                 proposal, outcome, record["reward"], record["seconds"], record["cause"]
             )
+        elif record["kind"] == "attempt":
+            self.lost_attempts[record["child"]] += 1
         elif record["kind"] == "finalist":
             values = {field.name: record[field.name] for field in dataclasses.fields(FinalistRun)}
             run = FinalistRun(**{**values, "outcome": Outcome(values["outcome"])})

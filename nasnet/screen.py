@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nasnet.config import read_json
 from nasnet.search import SearchProgress
 from nasnet.training import Progress
+from nasnet.workdir import read_json
 
 
 def say(line: str) -> None:

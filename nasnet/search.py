@@ -1,21 +1,29 @@
-"""The loop: replay the journal, propose, try, observe; then the finalists. Resuming is running the same command."""
+"""The loop: replay the journal, propose, submit, collect, observe; then the finalists. No TensorFlow.
+
+Resuming is running the same command.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 
+from cells.genotype import CellGenotype
 from cells.spaces import Space, check_tokens
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.config import RunError, UserError
-from nasnet.estimate import Estimator
+from nasnet.execution import Engine
 from nasnet.journal import FinalistRun, Journal
-from nasnet.training import DivergedError
+from nasnet.keep import KeptChildren
+from nasnet.stopping import Stopping
+from nasnet.worker import Ended, Job
+
+_POLL_SECONDS = 0.5
+_TRIAL = "trial_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,75 +52,201 @@ class Finalist:
 
 @dataclasses.dataclass
 class Spent:
-    """What the seconds of a search went to."""
+    """What the seconds of a search went to: those of the children, and those of the loop."""
 
-    seconds: Counter[str] = dataclasses.field(default_factory=Counter)
+    children: dict[str, float] = dataclasses.field(default_factory=dict)
+    controller: float = 0.0
 
-    def add(self, parts: Mapping[str, float]) -> None:
-        """Adds seconds by what they went to."""
-        self.seconds.update(parts)
+    def add(self, ended: Ended) -> None:
+        """Adds a child's seconds."""
+        for name, seconds in {**ended.spent, "other": ended.seconds - sum(ended.spent.values())}.items():
+            self.children[name] = self.children.get(name, 0.0) + seconds
 
 
-def search(
-    space: Space,
-    strategy: Strategy,
-    estimator: Estimator,
-    journal: Journal,
-    trials: int,
-    report: Callable[[SearchProgress], None] = lambda _: None,
-    spent: Spent | None = None,
-) -> list[Trial]:
-    """Runs trials until the journal holds `trials` of them.
+class Children:
+    """Children under way. What was taken away from outside is run again, `retries` times, and is then lost."""
 
-    What the journal holds already is told to the strategy in the order of the trials, and not tried again; a proposal
-    without an end is tried as it was recorded. So a search that was killed and started again makes the same proposals
-    as one that was not.
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        *,
+        retries: int = 3,
+        stopping: Stopping | None = None,
+        stop_seconds: float = 10.0,
+    ) -> None:
+        """`stopping` is looked at while waiting; `stop_seconds` is how long it lets children end by themselves."""
+        self._engine, self._journal, self._retries = engine, journal, retries
+        self._stopping, self._stop_seconds = stopping or Stopping(), stop_seconds
+        self._again: list[Job] = []
+        self._running = 0
 
-    Returns:
-        The trials that succeeded, the highest reward first, the earlier first of equals.
+    @property
+    def free(self) -> int:
+        """How many more children can start now."""
+        return 0 if self._stopping.asked else self._engine.free - len(self._again)
 
-    Raises:
-        UserError: if the journal belongs to another space.
-        RunError: if no trial at all succeeded.
+    @property
+    def slots(self) -> int:
+        """How many children can run at the same time."""
+        return self._engine.slots
+
+    def submit(self, job: Job) -> None:
+        """Starts a child. Only while `free` is above 0."""
+        self._engine.submit(job)
+        self._running += 1
+
+    def collect(self) -> list[Ended]:
+        """The children that ended for good. Waits a moment for one; where there is none, the answer is empty.
+
+        Raises:
+            Stopped: once a signal came, and the children have ended or had their time to.
+        """
+        while self._again and self._engine.free and not self._stopping.asked:
+            self.submit(self._again.pop(0))
+        if self._stopping.asked and (not self._running or self._stopping.seconds > self._stop_seconds):
+            self._engine.cancel()
+            raise self._stopping.stopped()
+        ended = self._engine.collect(_POLL_SECONDS)
+        self._running -= len(ended)
+        return [end for end in ended if not self._is_run_again(end)]
+
+    def _is_run_again(self, ended: Ended) -> bool:
+        name = ended.job.name
+        if ended.outcome is not Outcome.LOST or self._journal.lost_attempts[name] >= self._retries:
+            return False
+        self._journal.lose_attempt(name, ended.cause)
+        self._again.append(ended.job)
+        return True
+
+
+@dataclasses.dataclass
+class Search:
+    """A search over a space.
+
+    Attributes:
+        space, strategy, journal: what is searched, who proposes, and what happened so far.
+        children: where proposals are tried.
+        trials: how many, in all.
+        wave: trials of a wave, which make the proposals the same whatever number of children run at a time: a wave is
+            observed when all of it has ended, in the order of its trials, and nothing of the next is proposed before.
+            None observes each trial as it ends, which is the order of the journal.
+        why_invalid: what is wrong with a genotype that must not be tried, in one line; None for the others.
+        kept: where the weights of the best children go.
+        report: told of each finished trial.
+        spent: where seconds are added.
     """
-    spent = spent or Spent()
-    for trial_id, proposal in journal.proposals.items():
-        try:
-            check_tokens(space.decisions, proposal.tokens)
-        except ValueError as error:
-            raise UserError(f"the journal's trial {trial_id} is not of this space: {error}") from error
-    best: Trial | None = None
-    start, tried = time.monotonic(), 0
-    for trial_id in range(trials):
-        if trial_id in journal.trials:
-            trial = journal.trials[trial_id]
-        else:
-            before = time.monotonic()
-            if trial_id not in journal.proposals:
-                journal.propose(strategy.propose(trial_id))
-            spent.add({"controller": time.monotonic() - before})
-            trial = try_out(space, estimator, journal.proposals[trial_id], spent)
-            journal.finish(trial)
-            tried += 1
+
+    space: Space
+    strategy: Strategy
+    journal: Journal
+    children: Children
+    trials: int
+    wave: int | None = None
+    why_invalid: Callable[[CellGenotype], str | None] = lambda _: None
+    kept: KeptChildren | None = None
+    report: Callable[[SearchProgress], None] = lambda _: None
+    spent: Spent = dataclasses.field(default_factory=Spent)
+    _observed: int = 0
+    _best: Trial | None = None
+    _begun: float = 0.0
+    _done_before: int = 0
+
+    def run(self) -> list[Trial]:
+        """Runs trials until the journal holds `trials` of them.
+
+        What the journal holds already is told to the strategy in the same order, and not tried again; a proposal
+        without an end is tried as it was recorded. So a search that was killed and started again goes on as one that
+        was not.
+
+        Returns:
+            The trials that succeeded, the highest reward first, the earlier first of equals.
+
+        Raises:
+            UserError: if the journal belongs to another space.
+            RunError: if no trial at all succeeded.
+            Stopped: if it was asked to stop.
+        """
+        self._check_journal()
+        for trial in self.journal.trials.values():
+            self._hear(trial)
+        self._begun, self._done_before = time.monotonic(), len(self.journal.trials)
+        pending = [p for i, p in self.journal.proposals.items() if i not in self.journal.trials]
+        while len(self.journal.trials) < self.trials:
+            while self.children.free > 0 and (proposal := pending.pop(0) if pending else self._propose()):
+                self._start(proposal)
+            for ended in self.children.collect():
+                self._finish(self._trial(ended))
+        ranked = sorted((t for t in self.journal.trials.values() if t.reward is not None), key=_rank)
+        if not ranked:
+            ends = Counter((str(trial.outcome), trial.cause) for trial in self.journal.trials.values())
+            shown = "; ".join(f"{number} {outcome}: {cause}" for (outcome, cause), number in ends.most_common(3))
+            raise RunError(f"none of {self.trials} trials succeeded ({shown})")
+        return ranked
+
+    def _check_journal(self) -> None:
+        for trial_id, proposal in self.journal.proposals.items():
+            try:
+                check_tokens(self.space.decisions, proposal.tokens)
+            except ValueError as error:
+                raise UserError(f"the journal's trial {trial_id} is not of this space: {error}") from error
+
+    def _propose(self) -> Proposal | None:
+        """The next proposal; None where there is none, or where the wave before has to end first."""
+        trial_id = len(self.journal.proposals)
+        if trial_id >= self.trials or (self.wave and trial_id // self.wave * self.wave > self._observed):
+            return None
         before = time.monotonic()
-        strategy.observe(trial)
-        spent.add({"controller": time.monotonic() - before})
-        if trial.reward is not None and (best is None or best.reward is None or trial.reward > best.reward):
-            best = trial
-        if tried:
-            pace = (time.monotonic() - start) / tried
-            report(SearchProgress(trial, best, trial_id + 1, trials, pace * (trials - trial_id - 1)))
-    if best is None:
-        ends = Counter((str(trial.outcome), trial.cause) for trial in journal.trials.values())
-        shown = "; ".join(f"{number} {outcome}: {cause}" for (outcome, cause), number in ends.most_common(3))
-        raise RunError(f"none of {trials} trials succeeded ({shown})")
-    succeeded = [journal.trials[i] for i in range(trials) if journal.trials[i].reward is not None]
-    return sorted(succeeded, key=lambda trial: (-(trial.reward or 0.0), trial.proposal.trial_id))
+        proposal = self.strategy.propose(trial_id)
+        self.journal.propose(proposal)
+        self.spent.controller += time.monotonic() - before
+        return proposal
+
+    def _start(self, proposal: Proposal) -> None:
+        genotype = self.space.decode(proposal.tokens)
+        if (cause := self.why_invalid(genotype)) is not None:
+            self._finish(Trial(proposal, Outcome.INVALID, None, 0.0, cause))
+            return
+        above = None if self.kept is None else self.kept.above
+        self.children.submit(Job(f"{_TRIAL}{proposal.trial_id}", genotype, keep_above=above))
+
+    def _trial(self, ended: Ended) -> Trial:
+        """The trial that a child was. What is worth keeping of it is kept before the journal says that it ended."""
+        self.spent.add(ended)
+        if self.kept is not None and ended.child is not None and ended.reward is not None:
+            self.kept.offer(ended.job.name, ended.reward, ended.child)
+        proposal = self.journal.proposals[int(ended.job.name.removeprefix(_TRIAL))]
+        return Trial(proposal, ended.outcome, ended.reward, ended.seconds, ended.cause)
+
+    def _finish(self, trial: Trial) -> None:
+        before = time.monotonic()
+        self.journal.finish(trial)
+        self._hear(trial)
+        self.spent.controller += time.monotonic() - before
+        done = len(self.journal.trials)
+        pace = (time.monotonic() - self._begun) / (done - self._done_before)
+        self.report(SearchProgress(trial, self._best, done, self.trials, pace * (self.trials - done)))
+
+    def _hear(self, trial: Trial) -> None:
+        """Tells the strategy what is due: this trial, or the waves that are whole now."""
+        if trial.reward is not None:
+            self._best = trial if self._best is None else min(self._best, trial, key=_rank)
+        if not self.wave:
+            self.strategy.observe(trial)
+            self._observed += 1
+            return
+        while self._observed < self.trials:
+            wave = range(self._observed, min(self._observed + self.wave, self.trials))
+            if not all(i in self.journal.trials for i in wave):
+                return
+            for i in wave:
+                self.strategy.observe(self.journal.trials[i])
+            self._observed = wave.stop
 
 
 def rank_finalists(
     space: Space,
-    estimator: Estimator,
+    children: Children,
     journal: Journal,
     ranked: list[Trial],
     *,
@@ -127,10 +261,10 @@ def rank_finalists(
 
     Args:
         space, journal: of the search. The journal holds these runs too; what it holds is not run again.
-        estimator: what trains longer.
+        children: where they are trained, by the estimator called "finalist".
         ranked: the successful trials, best first.
         finalists: how many different cells; starts: fresh starts of each.
-        report: told of each finalist.
+        report: told of each finalist, best trial first.
         spent: where the seconds are added.
 
     Returns:
@@ -138,46 +272,38 @@ def rank_finalists(
 
     Raises:
         RunError: if no finalist succeeded.
+        Stopped: if it was asked to stop.
     """
     different: dict[object, Trial] = {}
     for trial in ranked:
         different.setdefault(trial.proposal.tokens, trial)
+    chosen = list(different.values())[:finalists]
+    runs = {
+        f"finalist_{trial.proposal.trial_id}_{start}": (trial, start) for trial in chosen for start in range(starts)
+    }
+    missing = {name: run for name, run in runs.items() if (run[0].proposal.trial_id, run[1]) not in journal.finalists}
+    waiting = list(missing)
+    while missing:
+        while waiting and children.free > 0:
+            name = waiting.pop(0)
+            children.submit(Job(name, space.decode(missing[name][0].proposal.tokens), "finalist"))
+        for ended in children.collect():
+            trial, start = missing.pop(ended.job.name)
+            run = (ended.outcome, ended.reward, ended.seconds, ended.cause)
+            journal.finish_finalist(FinalistRun(trial.proposal.trial_id, start, *run))
+            if spent is not None:
+                spent.add(ended)
     results: list[Finalist] = []
-    for trial in list(different.values())[:finalists]:
-        trial_id, rewards = trial.proposal.trial_id, []
-        for start in range(starts):
-            run = journal.finalists.get((trial_id, start))
-            if run is None:
-                longer = try_out(space, estimator, trial.proposal, spent or Spent(), f"finalist_{trial_id}_{start}")
-                run = FinalistRun(trial_id, start, longer.outcome, longer.reward, longer.seconds, longer.cause)
-                journal.finish_finalist(run)
-            if run.reward is not None:
-                rewards.append(run.reward)
-        results.append(Finalist(trial, tuple(rewards)))
+    for trial in chosen:
+        rewards = [journal.finalists[trial.proposal.trial_id, start].reward for start in range(starts)]
+        results.append(Finalist(trial, tuple(reward for reward in rewards if reward is not None)))
         report(results[-1])
     if not any(result.rewards for result in results):
         raise RunError(f"none of {len(results)} finalists succeeded; see the causes in the journal")
     return sorted(results, key=lambda finalist: -finalist.rank_by)
 
 
-def try_out(space: Space, estimator: Estimator, proposal: Proposal, spent: Spent, name: str | None = None) -> Trial:
-    """Scores one proposal. Whatever happens to the child, it ends in exactly one outcome with a one-line cause."""
-    start = time.monotonic()
-    outcome, reward, cause = Outcome.OK, None, ""
-    try:
-        estimate = estimator.estimate(space.decode(proposal.tokens), name or f"trial_{proposal.trial_id}")
-        reward = estimate.reward
-        spent.add(estimate.seconds)
-    except DivergedError as error:
-        outcome, cause = Outcome.NAN, _line(error)
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        outcome, cause = Outcome.OOM, _line(error)
-    except Exception as error:
-        # A child may fail in any way that TensorFlow knows; the search goes on and tells the cause.
-        outcome, cause = Outcome.CRASHED, f"{type(error).__name__}: {_line(error)}"
-    return Trial(proposal, outcome, reward, time.monotonic() - start, cause)
-
-
-def _line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+def _rank(trial: Trial) -> tuple[float, int]:
+    """Sorts the highest reward first, the earlier trial first of equals."""
+    assert trial.reward is not None
+    return -trial.reward, trial.proposal.trial_id

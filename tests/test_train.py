@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasnet.config import flags
+from nasnet.flags import flags
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--blocks=1", "--filters=2", "--steps=2", "--batch_size=16", "--update_trials=4", "--finalist_steps=2"]

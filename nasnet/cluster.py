@@ -1,0 +1,236 @@
+"""Children on a Ray cluster: the same worker processes, each behind a Ray actor on whatever machine has room.
+
+An actor holds a `nasnet.execution.Slot`, so limits, outcomes and logs are those of one machine. What Ray adds is where:
+it places actors by CPUs, GPUs and memory, and tells when one is gone. It retries nothing: the journal counts attempts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import queue
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import cells
+import controller
+import nasnet
+from controller.strategy import Outcome
+from nasnet.config import RunError, UserError
+from nasnet.estimate import Estimator
+from nasnet.execution import ChildLimits, Slot
+from nasnet.worker import Ended, Job
+
+_LOG_BYTES = 2**16
+_FAILED_STARTS = 10
+
+
+class SlotActor:
+    """What runs on a node: a worker process with one child at a time. Made an actor by `RayWorkers`."""
+
+    def __init__(self, estimators: Mapping[str, Estimator], limits: ChildLimits, gpus: int) -> None:
+        self._logs = Path(tempfile.mkdtemp(prefix="nasnet-logs-"))
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpus else ""
+        self._slot = Slot(estimators, limits, self._logs, visible)
+
+    def ready(self) -> None:
+        """Returns once the actor is there."""
+
+    def run(self, job: Job) -> Ended:
+        """Runs a child to its end; its log comes back with it."""
+        ended = self._slot.run(job)
+        log = self._logs / f"{job.name}.log"
+        text = log.read_bytes()[-_LOG_BYTES:] if log.exists() else b""
+        log.unlink(missing_ok=True)
+        return dataclasses.replace(ended, log=text)
+
+
+@dataclasses.dataclass(eq=False)
+class _Actor:
+    handle: Any
+    ready: bool = False
+    jobs: dict[str, tuple[Job, float]] = dataclasses.field(default_factory=dict)
+
+
+class RayEngine:
+    """`nasnet.execution.Engine` over actors that have `ready()` and `run(job) -> Ended`.
+
+    One that dies is replaced by a fresh one, which may have to wait until a machine has room for it.
+    """
+
+    def __init__(self, make_actor: Callable[[], Any], actors: int, logs: Path, jobs_per_actor: int = 1) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self._make_actor, self._logs, self._jobs_per_actor = make_actor, logs, jobs_per_actor
+        self._events: queue.SimpleQueue[tuple[_Actor, Job | None, Any]] = queue.SimpleQueue()
+        self._failed_starts = 0
+        self._free = 0
+        self._actors = {self._start() for _ in range(actors)}
+        self.slots = actors * jobs_per_actor
+
+    @property
+    def free(self) -> int:
+        """See `Engine.free`."""
+        return self._free
+
+    def submit(self, job: Job) -> None:
+        """See `Engine.submit`."""
+        actor = min((a for a in self._actors if a.ready), key=lambda a: len(a.jobs))
+        actor.jobs[job.name] = (job, time.monotonic())
+        self._free -= 1
+        self._listen(actor, job, actor.handle.run.remote(job))
+
+    def collect(self, seconds: float) -> list[Ended]:
+        """See `Engine.collect`. Raises RunError if actors die before they come up, again and again."""
+        ended: list[Ended] = []
+        deadline = time.monotonic() + seconds
+        while not ended:
+            try:
+                event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            came_up = self._failed_starts
+            while event is not None:
+                ended += self._handle(*event)
+                event = None if self._events.empty() else self._events.get()
+            if self._failed_starts < came_up or self._free:
+                break  # there is room that was not there before
+        return ended
+
+    def cancel(self) -> None:
+        """See `Engine.cancel`."""
+        import ray
+
+        for actor in self._actors:
+            ray.kill(actor.handle)
+        self._actors.clear()
+
+    def _start(self) -> _Actor:
+        actor = _Actor(self._make_actor())
+        self._listen(actor, None, actor.handle.ready.remote())
+        return actor
+
+    def _listen(self, actor: _Actor, job: Job | None, reference: Any) -> None:  # noqa: ANN401 - Ray's reference
+        reference.future().add_done_callback(lambda future: self._events.put((actor, job, future)))
+
+    def _handle(self, actor: _Actor, job: Job | None, future: Any) -> list[Ended]:  # noqa: ANN401
+        """What an answer of an actor means: that it came up, that a child ended, or that it is gone."""
+        from ray.exceptions import RayActorError
+
+        error = future.exception()
+        if job is None and error is None:
+            actor.ready, self._failed_starts = True, 0
+            self._free += self._jobs_per_actor
+            return []
+        started = actor.jobs.pop(job.name)[1] if job is not None else 0.0
+        if actor.ready and job is not None:
+            self._free += 1
+        ended: list[Ended] = []
+        if job is not None and error is None:
+            ended.append(self._with_log(future.result()))
+        elif job is not None:
+            gone = isinstance(error, RayActorError)
+            cause = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['?'])[0]}"
+            outcome = Outcome.LOST if gone else Outcome.CRASHED
+            ended.append(Ended(job, outcome, None, time.monotonic() - started, cause))
+        if error is not None:
+            self._replace(actor, error)
+        return ended
+
+    def _with_log(self, ended: Ended) -> Ended:
+        if ended.log:
+            with open(self._logs / f"{ended.job.name}.log", "ab") as file:
+                file.write(ended.log)
+        return dataclasses.replace(ended, log=None)
+
+    def _replace(self, actor: _Actor, error: BaseException) -> None:
+        import ray
+
+        if actor not in self._actors:
+            return
+        if not actor.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _FAILED_STARTS:
+                raise RunError(f"no actor comes up on the Ray cluster ({str(error).splitlines()[0]})") from error
+        else:
+            self._free -= self._jobs_per_actor - len(actor.jobs)
+            actor.ready = False
+        ray.kill(actor.handle)
+        self._actors.remove(actor)
+        self._actors.add(self._start())
+
+
+class RayWorkers(RayEngine):
+    """Worker processes on the machines of a Ray cluster, each with one child at a time."""
+
+    def __init__(
+        self,
+        address: str,
+        estimators: Mapping[str, Estimator],
+        limits: ChildLimits,
+        logs: Path,
+        workers: int | None,
+        gpus: int,
+    ) -> None:
+        """Connects and starts the actors.
+
+        Args:
+            address: `auto` for the cluster that this machine is of, `HOST:PORT`, or `ray://HOST:PORT`.
+            estimators, limits: as for `nasnet.execution.Workers`.
+            logs: folder that the children's logs come to.
+            workers: how many children at a time; None is as many as the cluster has room for now.
+            gpus: GPUs of a child.
+
+        Raises:
+            UserError: if Ray is not installed, nothing answers, or there is no room for a single child.
+        """
+        ray = _connect(address)
+        room = ray.cluster_resources()
+        fits = int(room.get("CPU", 0) // limits.cpus)
+        if gpus:
+            fits = min(fits, int(room.get("GPU", 0) // gpus))
+        if fits < 1:
+            raise UserError(
+                f"--cluster={address} has {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs: no room for a "
+                f"child of --cpus_per_child={limits.cpus}, --gpus_per_child={gpus}"
+            )
+        options: dict[str, Any] = {"num_cpus": limits.cpus, "num_gpus": gpus, "max_restarts": 0, "max_task_retries": 0}
+        if limits.memory is not None:
+            options["memory"] = limits.memory * 2**20  # Ray places by it; the worker enforces it
+        actor, reference = ray.remote(SlotActor), ray.put(estimators)
+        super().__init__(lambda: actor.options(**options).remote(reference, limits, gpus), workers or fits, logs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import ray
+
+        self.cancel()
+        ray.shutdown()
+
+
+def _connect(address: str) -> Any:  # noqa: ANN401 - the module
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError(f"--cluster={address} needs Ray: pip install -r requirements-cluster.txt") from error
+    try:
+        ray.init(
+            address,
+            # The nodes need the requirements; our own packages travel.
+            runtime_env={"py_modules": [cells, controller, nasnet]},
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"--cluster={address}: no Ray cluster answers there ({line}); start one with: ray start --head"
+        ) from error
+    return ray

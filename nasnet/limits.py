@@ -1,0 +1,41 @@
+"""Which genotypes are too large to be tried: found from the genotype, before anything is built. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from cells.count import count
+from cells.genotype import CellGenotype
+from cells.stack import Stack
+from nasnet.config import LimitConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """The limits on a child, and what they are counted for."""
+
+    config: LimitConfig
+    stack: Stack
+    image_shape: tuple[int, int, int]
+    batch_size: int
+
+    def why_invalid(self, genotype: CellGenotype) -> str | None:
+        """One line that says which limit the child is over and by how much; None if it may be tried."""
+        config = self.config
+        if config.max_params is None and config.max_mult_adds is None and config.max_memory is None:
+            return None
+        try:
+            counts = count(genotype, self.stack, self.image_shape)
+        except ValueError as error:
+            return str(error)
+        # Weights, their gradients and their momentum, and what the backward pass needs of every picture.
+        memory = (3 * 4 * counts.parameters + self.batch_size * counts.activation_bytes) / 2**20
+        for flag, what, value in (
+            ("max_params", "parameters", counts.parameters),
+            ("max_mult_adds", "mult-adds a picture", counts.mult_adds),
+            ("max_memory", "MiB in a training step", memory),
+        ):
+            limit = getattr(config, flag)
+            if limit is not None and value > limit:
+                return f"{value:,.0f} {what}, over --{flag}={limit}"
+        return None

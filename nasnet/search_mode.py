@@ -1,0 +1,232 @@
+"""`--mode=search`: finds a cell, trains it, exports it, and says what became of every second."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from cells.genotype import CellGenotype
+from cells.spaces import NASNetSpace, Space
+from controller.config import FailureConfig, PolicyGradientConfig
+from controller.policy_gradient import PolicyGradient
+from controller.random_search import RandomSearch
+from controller.strategy import Strategy, Trial
+from nasnet import machine
+from nasnet.child import CHILD_MUST_HAVE
+from nasnet.config import (
+    ExecutionConfig,
+    FinalConfig,
+    LimitConfig,
+    NetworkConfig,
+    SearchConfig,
+    TrainingConfig,
+    UserError,
+)
+from nasnet.data import DataSet, channel_statistics
+from nasnet.estimate import Estimator, ProxyEstimator
+from nasnet.execution import ChildLimits, Engine, InProcess, Workers
+from nasnet.flags import RunConfig
+from nasnet.journal import Journal
+from nasnet.keep import KeptChildren
+from nasnet.limits import Limits
+from nasnet.screen import say, show_export, show_trial
+from nasnet.search import Children, Finalist, Search, rank_finalists
+from nasnet.steps import check_size, export_trained, open_data, spec_of, train_to
+from nasnet.stopping import Stopping
+from nasnet.workdir import claim_workdir
+
+LEARNS_AFTER = 500
+"""Trials below which PPO has not beaten random search (docs/results.md)."""
+
+
+def run_search(config: RunConfig, workdir: Path) -> None:
+    """Searches, trains the best cell, exports it to `workdir/best` and says how it does on valid and test."""
+    started = time.monotonic()
+    options: SearchConfig = config.group(SearchConfig)
+    execution: ExecutionConfig = config.group(ExecutionConfig)
+    data, space = open_data(config), NASNetSpace(options.blocks)
+    limits = _check(config, data, space)
+    # One thread an operation: the controller is small, and the winner's operations run side by side (docs/results.md).
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)  # the children's GPUs are the same ones
+    with claim_workdir(workdir, config):
+        journal = Journal(workdir / "journal.jsonl")
+        kept = KeptChildren(workdir / "children", execution.keep_weights)
+        kept.resume(list(journal.trials.values()))
+        # Stopping comes second: Ray too sets a handler for SIGTERM.
+        with _engine(_estimators(config, data), execution, workdir / "logs") as engine, Stopping() as stopping:
+            children = Children(
+                engine, journal, retries=execution.retries, stopping=stopping, stop_seconds=execution.stop_seconds
+            )
+            search = Search(
+                space,
+                _strategy(options.strategy, space, config),
+                journal,
+                children,
+                options.trials,
+                wave=config.values["update_trials"] if execution.deterministic else None,
+                why_invalid=limits.why_invalid,
+                kept=kept,
+                report=show_trial,
+            )
+            _say_what(config, data, search)
+            winner = _best(search, config)
+        searched = time.monotonic()
+        _train_winner(space.decode(winner.proposal.tokens), data, config, workdir, winner)
+        show_export(workdir / "best")
+    _say_seconds(search, searched - started, time.monotonic() - searched)
+    say("next, fine-tune it on your own pictures, a folder for each class:")
+    say(f"  python train.py --mode=finetune --from={workdir / 'best'} --dataset=folder:PATH --workdir=runs/mine")
+
+
+def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
+    """Finds what is wrong with the flags before anything is written. Returns the children's limits."""
+    options: SearchConfig = config.group(SearchConfig)
+    training: TrainingConfig = config.group(TrainingConfig)
+    child: NetworkConfig = config.group(NetworkConfig)
+    final: FinalConfig = config.group(FinalConfig)
+    any_cell = space.decode((0,) * len(space.decisions))
+    check_size(any_cell, data, child, training)
+    check_size(any_cell, data, NetworkConfig(final.final_repeats, final.final_filters, child.stem), training)
+    if options.child == "functions":
+        for name, value in CHILD_MUST_HAVE.items():
+            if getattr(training, name) != value:
+                raise UserError(
+                    f"--{name}={getattr(training, name)}: a child of --child=functions has {name} {value}; "
+                    "leave the flag out, or build children with --child=keras"
+                )
+    elif options.reward != "last":
+        raise UserError(f"--reward={options.reward} is for --child=functions; with --child=keras leave it out")
+    stack = spec_of(any_cell, data, child, training).stack
+    return Limits(config.group(LimitConfig), stack, data.image_shape, min(training.batch_size, len(data.train)))
+
+
+def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
+    options: SearchConfig = config.group(SearchConfig)
+    training: TrainingConfig = config.group(TrainingConfig)
+    mean, std = channel_statistics(data.train)
+    child: NetworkConfig = config.group(NetworkConfig)
+    proxy = ProxyEstimator(data, mean, std, child, training, config.seed, options.child, options.reward)
+    longer = dataclasses.replace(training, steps=options.finalist_steps)
+    return {"proxy": proxy, "finalist": dataclasses.replace(proxy, training=longer)}
+
+
+@contextlib.contextmanager
+def _engine(estimators: dict[str, Estimator], execution: ExecutionConfig, logs: Path) -> Iterator[Engine]:
+    limits = ChildLimits(
+        execution.cpus_per_child,
+        execution.memory_per_child,
+        execution.seconds_per_child,
+        execution.children_per_worker,
+    )
+    if execution.cluster:
+        from nasnet.cluster import RayWorkers
+
+        gpus = execution.gpus_per_child or 0
+        with RayWorkers(execution.cluster, estimators, limits, logs, execution.workers, gpus) as engine:
+            yield engine
+    elif execution.workers:
+        with Workers(estimators, limits, logs, execution.workers, _gpus_of_workers(execution)) as engine:
+            yield engine
+    else:
+        tf.config.threading.set_inter_op_parallelism_threads(execution.cpus_per_child)
+        yield InProcess(estimators)
+
+
+def _gpus_of_workers(execution: ExecutionConfig) -> list[str] | None:
+    gpus, each = machine.gpus(), execution.gpus_per_child
+    if not gpus:
+        return None
+    return [",".join(gpus[i * each : (i + 1) * each]) for i in range(execution.workers or 0)] if each else None
+
+
+def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
+    if name == "random":
+        return RandomSearch(space.decisions, config.seed)
+    return PolicyGradient(space.decisions, config.group(PolicyGradientConfig), config.seed, config.group(FailureConfig))
+
+
+def _say_what(config: RunConfig, data: DataSet, search: Search) -> None:
+    child: NetworkConfig = config.group(NetworkConfig)
+    training: TrainingConfig = config.group(TrainingConfig)
+    execution: ExecutionConfig = config.group(ExecutionConfig)
+    length = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
+    say(
+        f"searching {len(search.space.decisions)} decisions with {config.values['strategy']}: {search.trials} children "
+        f"of N={child.repeats} F={child.filters}, {length} on {len(data.train)} pictures of {data.name}"
+    )
+    where = f"on the Ray cluster {execution.cluster}" if execution.cluster else "on this machine"
+    if not execution.cluster and not execution.workers:
+        where = "in this process"
+    order = f"in waves of {search.wave}" if search.wave else "each observed as it ends"
+    say(f"{search.children.slots} at a time {where}, {order}")
+    if search.journal.trials:
+        say(f"going on after {len(search.journal.trials)} finished trials")
+
+
+def _best(search: Search, config: RunConfig) -> Trial:
+    """The winner: the best of the search, or of its finalists."""
+    options: SearchConfig = config.group(SearchConfig)
+    ranked = search.run()
+    say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}")
+    if options.strategy == "ppo" and options.trials < LEARNS_AFTER:
+        updates = options.trials // config.values["update_trials"]
+        say(f"note: {options.trials} trials are {updates} updates of the controller; under {LEARNS_AFTER} trials it")
+        say("  did no better than random search where that was measured (docs/results.md)")
+    if not options.finalists:
+        return ranked[0]
+    say(
+        f"{options.finalists} finalists, {options.finalist_steps} steps from {options.finalist_seeds} fresh starts each"
+    )
+    places = {trial.proposal.trial_id: place for place, trial in enumerate(ranked, 1)}
+
+    def show(finalist: Finalist) -> None:
+        trial = finalist.trial
+        say(
+            f"finalist: trial {trial.proposal.trial_id}, place {places[trial.proposal.trial_id]} in the search with "
+            f"{trial.reward:.4f}; trained longer {' '.join(f'{reward:.4f}' for reward in finalist.rewards) or 'failed'}"
+        )
+
+    final = rank_finalists(
+        search.space,
+        search.children,
+        search.journal,
+        ranked,
+        finalists=options.finalists,
+        starts=options.finalist_seeds,
+        report=show,
+        spent=search.spent,
+    )
+    order = " > ".join(f"trial {finalist.trial.proposal.trial_id}" for finalist in final)
+    say(f"ranked by the longer training: {order}")
+    return final[0].trial
+
+
+def _train_winner(genotype: CellGenotype, data: DataSet, config: RunConfig, workdir: Path, trial: Trial) -> None:
+    if (workdir / "best").exists():
+        return
+    final: FinalConfig = config.group(FinalConfig)
+    recipe = dataclasses.replace(
+        config.group(TrainingConfig), epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
+    )
+    network = NetworkConfig(final.final_repeats, final.final_filters, config.values["stem"])
+    train_to(workdir / "final", spec_of(genotype, data, network, recipe), data, recipe, config.seed)
+    extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
+    export_trained(workdir / "final", workdir / "best", config, extra)
+
+
+def _say_seconds(search: Search, searching: float, rest: float) -> None:
+    spent, slots = search.spent, search.children.slots
+    parts = [f"{value:.0f} s {name}" for name, value in sorted(spent.children.items(), key=lambda part: -part[1])]
+    idle = max(0.0, slots * searching - sum(spent.children.values()))
+    say(f"{searching + rest:.0f} s in all: {searching:.0f} s the search, {rest:.0f} s the winner and its export")
+    say(
+        f"the search's {slots} x {searching:.0f} s: {', '.join([*parts, f'{idle:.0f} s starting and waiting'])}; "
+        f"{spent.controller:.0f} s controller and journal"
+    )

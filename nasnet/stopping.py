@@ -1,0 +1,56 @@
+"""Asked to stop: by Ctrl-C, or by the SIGTERM that a cluster's scheduler sends. No TensorFlow."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+from typing import Any, Self
+
+
+class Stopped(Exception):
+    """A run that was asked to stop and did. The same command goes on. Exit code 128 + the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}; the same command goes on from here")
+        self.number = number
+
+
+class Stopping:
+    """While it is entered, the first SIGINT or SIGTERM is noted and nothing more; the second SIGINT interrupts."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._at = 0.0
+        self._before: dict[int, Any] = {}
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come."""
+        return self._number is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long ago it came."""
+        return time.monotonic() - self._at
+
+    def stopped(self) -> Stopped:
+        """What to raise once everything is in order."""
+        assert self._number is not None
+        return Stopped(self._number)
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._number is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self._number is None:
+            self._number, self._at = number, time.monotonic()

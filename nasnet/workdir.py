@@ -1,0 +1,82 @@
+"""The folder of a run: its config, its lock, and files that appear whole or not at all. No TensorFlow here."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from nasnet.config import UserError
+from nasnet.flags import FREE, RunConfig
+
+_LOCK = ".lock"
+
+
+def check_workdir(workdir: Path, config: RunConfig) -> None:
+    """Writes nothing. Raises UserError if the workdir was used with another config (the difference is shown)."""
+    path = workdir / "config.json"
+    if path.exists():
+        found, wanted = read_json(path), json.loads(json.dumps(config.to_json()))
+        if not isinstance(found, dict):
+            raise UserError(f"{path}: not a run's config; use another --workdir")
+        names = [name for name in {**found, **wanted} if name not in FREE]
+        differing = [name for name in names if found.get(name) != wanted.get(name)]
+        if differing:
+            shown = ", ".join(f"{name}: {found.get(name)} there, {wanted.get(name)} now" for name in differing)
+            raise UserError(f"--workdir={workdir} was used with another config ({shown}); use another workdir")
+    elif workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir={workdir} is not a folder; name a new one")
+    elif workdir.exists() and any(entry.name != _LOCK for entry in workdir.iterdir()):
+        raise UserError(f"--workdir={workdir} holds files but no config.json; use a new or an empty folder")
+
+
+def claim_workdir(workdir: Path, config: RunConfig) -> IO[str]:
+    """Creates the workdir with its `config.json`, or finds the same config there.
+
+    Returns:
+        The lock on the workdir. The operating system lets go of it when the process ends, however it ends.
+
+    Raises:
+        UserError: as `check_workdir`; if another process works there; if it cannot be written to.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = open(workdir / _LOCK, "w")  # noqa: SIM115 - held for the whole run
+    except OSError as error:
+        raise UserError(f"--workdir={workdir}: cannot be written to ({error.strerror})") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} is in use by another process; wait for it or use another") from error
+    check_workdir(workdir, config)
+    if not (workdir / "config.json").exists():
+        write_json(workdir / "config.json", config.to_json())
+    return lock
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Raises UserError with the file's name unless it holds JSON."""
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from error
+
+
+def write_json(path: Path, value: object) -> None:
+    """Written beside and renamed into place, so that no reader ever sees half of it."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """As `write_json`, for any text. Raises UserError where the folder cannot be written to."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text)
+        os.replace(beside, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,0 +1,205 @@
+"""What runs where a child runs: the child itself, and around it the watch over its memory, its log and its parent.
+
+Nothing here imports TensorFlow before `start` has set its threads and its GPUs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+from cells.genotype import CellGenotype
+from controller.strategy import Outcome
+from nasnet.estimate import Estimator, TrainedChild
+
+WATCH_SECONDS = 0.02
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux' prctl(2)
+_CAUSE_LENGTH = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One child to train. `name` is that of its log file and tells its random numbers apart.
+
+    `estimator` names one of the estimators that the workers were started with. The weights of a child come back if its
+    reward is above `keep_above`; None is never.
+    """
+
+    name: str
+    genotype: CellGenotype
+    estimator: str = "proxy"
+    keep_above: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a child ended. `reward` is None unless the outcome is ok; `spent` says what its `seconds` went to.
+
+    `log` is what it wrote, where its log file is on another machine.
+    """
+
+    job: Job
+    outcome: Outcome
+    reward: float | None
+    seconds: float
+    cause: str = ""
+    spent: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    child: TrainedChild | None = None
+    log: bytes | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerSettings:
+    """How a worker process is set up.
+
+    Attributes:
+        logs: folder of the children's logs; what no child wrote goes to `workers.log` there.
+        status: file in which the worker says that it is ready, what it runs, and why it ended itself.
+        cpus: TensorFlow's threads. They decide the last bits of a result.
+        memory: MiB of resident memory of the process, TensorFlow included, at which a child is ended; None is no limit.
+        gpus: `CUDA_VISIBLE_DEVICES`; None leaves it as it is.
+        parent: the process that it must not outlive.
+    """
+
+    logs: Path
+    status: Path
+    cpus: int
+    memory: int | None
+    gpus: str | None
+    parent: int
+
+
+def attempt(estimators: Mapping[str, Estimator], job: Job) -> Ended:
+    """Trains and scores one child in this process. Whatever it raises becomes an outcome with a one-line cause."""
+    import tensorflow as tf
+
+    from nasnet.training import DivergedError
+
+    start = time.monotonic()
+    try:
+        estimate = estimators[job.estimator].estimate(job.genotype, job.name)
+        wanted = job.keep_above is not None and estimate.reward > job.keep_above
+        child = estimate.child if wanted else None
+        return Ended(job, Outcome.OK, estimate.reward, time.monotonic() - start, "", estimate.seconds, child)
+    except DivergedError as error:
+        outcome, cause = Outcome.NAN, _line(error)
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        outcome, cause = Outcome.OOM, _line(error)
+        traceback.print_exc()
+    except (Exception, SystemExit) as error:
+        # A child may fail in any way that TensorFlow knows; the search goes on and tells the cause.
+        outcome, cause = Outcome.CRASHED, f"{type(error).__name__}: {_line(error)}"
+        traceback.print_exc()
+    return Ended(job, outcome, None, time.monotonic() - start, cause)
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:_CAUSE_LENGTH] if lines else type(error).__name__
+
+
+class _Worker:
+    """The state of this process."""
+
+    def __init__(self, settings: WorkerSettings, estimators: Mapping[str, Estimator]) -> None:
+        self.settings, self.estimators = settings, estimators
+        self.job: Job | None = None
+
+
+_worker: _Worker | None = None
+
+
+def start(settings: WorkerSettings, estimators: Mapping[str, Estimator]) -> None:
+    """Makes this process a worker: TensorFlow is imported once, with its threads and GPUs set before."""
+    global _worker
+    _follow(settings.parent)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the exit code tells who ended the process
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    with contextlib.suppress(OSError):  # not Linux: then the kernel takes whom it likes
+        # Where the kernel runs out of memory, it is to take a child and not the search.
+        Path("/proc/self/oom_score_adj").write_text("500")
+    _write_to(settings.logs / "workers.log")
+    if settings.gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = settings.gpus
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(settings.cpus)
+    tf.config.threading.set_inter_op_parallelism_threads(settings.cpus)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    _worker = _Worker(settings, estimators)
+    threading.Thread(target=_watch, args=(_worker,), daemon=True).start()
+    _say(settings, {"pid": os.getpid()})
+
+
+def run(job: Job) -> Ended:
+    """Runs a child in this worker, its output in a log file of its own."""
+    assert _worker is not None, "start() comes first"
+    settings = _worker.settings
+    _write_to(settings.logs / f"{job.name}.log")
+    print(f"{job.name} in process {os.getpid()}, {settings.cpus} thread(s), {time.strftime('%Y-%m-%d %H:%M:%S')}")
+    _say(settings, {"pid": os.getpid(), "job": job.name})
+    _worker.job = job
+    try:
+        ended = attempt(_worker.estimators, job)
+    finally:
+        _worker.job = None
+    shown = f"reward {ended.reward}" if ended.reward is not None else ended.cause
+    print(f"{ended.outcome}: {shown}, {ended.seconds:.2f} s")
+    _write_to(settings.logs / "workers.log")
+    return ended
+
+
+def _follow(parent: int) -> None:
+    """Sees to it that this process ends when its parent does, also when that is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before we asked
+
+
+def _watch(worker: _Worker) -> None:
+    """Ends the process when its parent is gone, or when the child has more memory than it may."""
+    settings = worker.settings
+    limit = None if settings.memory is None else settings.memory * 2**20 // resource.getpagesize()
+    while True:
+        time.sleep(WATCH_SECONDS)
+        if os.getppid() != settings.parent:
+            os._exit(1)
+        job = worker.job
+        if limit is None or job is None:
+            continue
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        if pages > limit and worker.job is job:
+            cause = (
+                f"{pages * resource.getpagesize() // 2**20} MiB of memory, over --memory_per_child={settings.memory}"
+            )
+            _say(settings, {"pid": os.getpid(), "job": job.name, "outcome": Outcome.OOM, "cause": cause})
+            os._exit(1)
+
+
+def _say(settings: WorkerSettings, status: Mapping[str, object]) -> None:
+    beside = settings.status.with_name(f".{settings.status.name}")
+    beside.write_text(json.dumps(status))
+    os.replace(beside, settings.status)
+
+
+def _write_to(log: Path) -> None:
+    """Lets all output of this process, that of libraries too, go to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
