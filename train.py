@@ -14,7 +14,8 @@ from absl import flags
 from nasnet.config import RunError, UserError
 from nasnet.flags import MODES, resolve
 from nasnet.flags import flags as config_flags
-from nasnet.workdir import check_workdir
+from nasnet.stopping import Stopped
+from nasnet.workdir import check_workdir, resolved_before
 
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean, str: flags.DEFINE_string}
 
@@ -50,7 +51,7 @@ def quiet() -> Iterator[None]:
 
 
 def main(argv: list[str]) -> int:
-    """Runs one mode. Returns the exit code: 0, 1 for a run that failed, 2 for bad input."""
+    """Runs one mode. Returns the exit code: 0, 1 for a run that failed, 2 for bad input, 130 or 143 for one stopped."""
     names = define_flags()
     if any(argument in ("--help", "-help", "-h", "--helpfull") for argument in argv[1:]):
         print(__doc__, flags.FLAGS.get_help(include_special_flags=False), sep="\n")
@@ -60,8 +61,9 @@ def main(argv: list[str]) -> int:
         if extra:
             raise UserError(f"{extra[0]!r} is not a flag; flags look like --trials=24")
         values = {name: flags.FLAGS[name].value for name in names}
-        config = resolve(flags.FLAGS.mode, flags.FLAGS.seed, {k: v for k, v in values.items() if v is not None})
-        workdir = Path(flags.FLAGS.workdir or f"runs/{config.mode}")
+        workdir = Path(flags.FLAGS.workdir or f"runs/{flags.FLAGS.mode}")
+        given = {name: value for name, value in values.items() if value is not None}
+        config = resolve(flags.FLAGS.mode, flags.FLAGS.seed, given, resolved_before(workdir))
         check_workdir(workdir, config)
         with quiet():
             import tensorflow as tf  # not before everything cheap has been checked
@@ -76,6 +78,9 @@ def main(argv: list[str]) -> int:
     except RunError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
+    except Stopped as stopped:
+        print(f"train.py: {stopped}", file=sys.stderr)
+        return 128 + stopped.number
     except KeyboardInterrupt:
         print("\ntrain.py: stopped; the same command goes on from here", file=sys.stderr)
         return 130

@@ -126,7 +126,7 @@ class PolicyGradientConfig:
         self._require("clip", "is above 0 and below 1", 0 < self.clip < 1)
         self._require("entropy_weight", "is 0 or more and finite", 0 <= self.entropy_weight < math.inf)
         self._require("baseline_decay", "is 0 or more and below 1", 0 <= self.baseline_decay < 1)
-        # A second step on the same trials needs the ratio to the policy that drew them, and REINFORCE has none.
+        # A second step on the same trials needs the ratio to the policy before the first, and REINFORCE has none.
         self._require("update_epochs", "is 1 with loss=reinforce", self.loss == "ppo" or self.update_epochs == 1)
 
     def _require(self, name: str, what: str, met: bool) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+MAX_WEIGHT = 2.0
+"""Where the weight of a decision that was drawn by an older policy is cut off: a bound on the variance."""
+
 
 def reinforce_loss(log_probs: tf.Tensor, advantages: tf.Tensor) -> tf.Tensor:
     """REINFORCE (Williams 1992): `-mean_b A_b sum_t log p_bt`.
@@ -16,10 +19,6 @@ def reinforce_loss(log_probs: tf.Tensor, advantages: tf.Tensor) -> tf.Tensor:
         `[]`.
     """
     return -tf.reduce_mean(tf.stop_gradient(advantages) * tf.reduce_sum(log_probs, axis=1))
-
-
-MAX_WEIGHT = 2.0
-"""Where the weight of a decision that was drawn by an older policy is cut off: a bound on the variance."""
 
 
 def ppo_loss(
@@ -37,8 +36,8 @@ def ppo_loss(
 
     The proximal policy is the one that the update starts from; the behaviour policy drew the trial. Where children run
     side by side, that may be an older one. The textbook's objective, in which both are one, clips what the policy has
-    learned since then: with 16 trials in flight it lost half of what it learns in 600 (docs/results.md). The
-    decoupling is that of arXiv 2110.00641, section 3.
+    learned since then: with 16 trials in flight, 600 trials of a bandit ended at 0.66 instead of 0.92
+    (docs/results.md). The decoupling is that of arXiv 2110.00641, section 3.
 
     One ratio a decision, not one for the joint probability of all T: a joint ratio is the product of T of them, so at
     T = 50 it leaves [0.8, 1.2] when each decision has moved by half a percent, and a whole trial falls out of the

@@ -10,6 +10,9 @@ import dataclasses
 import logging
 import os
 import queue
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +30,49 @@ from nasnet.worker import Ended, Job
 
 _LOG_BYTES = 2**16
 _FAILED_STARTS = 10
+_PROBE_SECONDS = 20.0
+
+
+def connect(address: str) -> None:
+    """Connects this process to a Ray cluster.
+
+    Args:
+        address: `auto` for the cluster that this machine is of, `HOST:PORT`, or `ray://HOST:PORT`.
+
+    Raises:
+        UserError: if Ray is not installed or nothing answers.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError(f"--cluster={address} needs Ray: pip install -r requirements-cluster.txt") from error
+    try:
+        _probe(address)
+        ray.init(
+            address,
+            # The nodes need the requirements; our own packages travel.
+            runtime_env={"py_modules": [cells, controller, nasnet]},
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    except (OSError, OverflowError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"--cluster={address}: no Ray cluster answers there ({line}); start one with: ray start --head"
+        ) from error
+
+
+def _probe(address: str) -> None:
+    """Fails soon where nothing answers: Ray itself would try for minutes."""
+    if address == "auto":
+        # What Ray remembers of this machine's cluster outlives a cluster that was killed.
+        check = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+        if subprocess.run(check, capture_output=True, timeout=_PROBE_SECONDS, check=False).returncode:
+            raise ConnectionError("none runs on this machine")
+    else:
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), _PROBE_SECONDS).close()
 
 
 class SlotActor:
@@ -164,7 +210,7 @@ class RayEngine:
 
 
 class RayWorkers(RayEngine):
-    """Worker processes on the machines of a Ray cluster, each with one child at a time."""
+    """Worker processes on the machines of a Ray cluster, each with one child at a time. After `connect`."""
 
     def __init__(
         self,
@@ -175,19 +221,20 @@ class RayWorkers(RayEngine):
         workers: int | None,
         gpus: int,
     ) -> None:
-        """Connects and starts the actors.
+        """Starts the actors.
 
         Args:
-            address: `auto` for the cluster that this machine is of, `HOST:PORT`, or `ray://HOST:PORT`.
+            address: what to call the cluster in an error.
             estimators, limits: as for `nasnet.execution.Workers`.
             logs: folder that the children's logs come to.
             workers: how many children at a time; None is as many as the cluster has room for now.
             gpus: GPUs of a child.
 
         Raises:
-            UserError: if Ray is not installed, nothing answers, or there is no room for a single child.
+            UserError: if there is no room for a single child.
         """
-        ray = _connect(address)
+        import ray
+
         room = ray.cluster_resources()
         fits = int(room.get("CPU", 0) // limits.cpus)
         if gpus:
@@ -211,26 +258,3 @@ class RayWorkers(RayEngine):
 
         self.cancel()
         ray.shutdown()
-
-
-def _connect(address: str) -> Any:  # noqa: ANN401 - the module
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError(f"--cluster={address} needs Ray: pip install -r requirements-cluster.txt") from error
-    try:
-        ray.init(
-            address,
-            # The nodes need the requirements; our own packages travel.
-            runtime_env={"py_modules": [cells, controller, nasnet]},
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"--cluster={address}: no Ray cluster answers there ({line}); start one with: ray start --head"
-        ) from error
-    return ray

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import numpy as np
 
 from cells.draw import draw
 from nasnet.config import RunError, UserError
-from nasnet.network import NetworkSpec
+from nasnet.network import NetworkSpec, named_weights
 from nasnet.workdir import read_json, write_json, write_text
 
 TOLERANCE = 1e-5
@@ -47,23 +50,42 @@ def save_trained(folder: Path, spec: NetworkSpec, model: keras.Model) -> None:
 def load_trained(folder: Path) -> tuple[NetworkSpec, keras.Model]:
     """Reads a folder with `genotype.json` and `model.keras`: a trained run's workdir, or an export.
 
+    Or `genotype.json` and `weights.npz`: one of the best children that a search kept.
+
     Raises:
         UserError: naming the file that is missing or damaged.
     """
-    for name in ("genotype.json", "model.keras"):
+    weights = folder / "weights.npz"
+    for name in ("genotype.json", *(() if weights.is_file() else ("model.keras",))):
         if not (folder / name).is_file():
-            raise UserError(f"--from={folder}: holds no {name}; give a finished run of --mode=train, or an export")
+            raise UserError(
+                f"--from={folder}: holds no {name}; give a finished run of --mode=train, an export, or a folder of a "
+                "search's children/"
+            )
     path = folder / "genotype.json"
     try:
         spec = NetworkSpec.from_json(read_json(path))
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+    if weights.is_file():
+        return spec, _with_weights(spec, weights)
     try:
         model = keras.models.load_model(folder / "model.keras", compile=False)
     except Exception as error:
         # Keras raises a dozen types for a damaged archive; all of them mean the same to the user.
         raise UserError(f"{folder / 'model.keras'}: cannot be opened ({str(error).splitlines()[0][:200]})") from error
     return spec, model
+
+
+def _with_weights(spec: NetworkSpec, path: Path) -> keras.Model:
+    model = spec.build()
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as values:
+            for name, variable in named_weights(model).items():
+                variable.assign(values[name])
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not the weights of the network beside it ({error})") from error
+    return model
 
 
 def export(folder: Path, spec: NetworkSpec, model: keras.Model, metrics: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 from controller.config import FailureConfig, PolicyGradientConfig
@@ -119,8 +120,10 @@ class RunConfig:
         return {"version": VERSION, "mode": self.mode, "seed": self.seed, **self.values}
 
 
-def resolve(mode: str, seed: int, given: dict[str, Any]) -> RunConfig:
+def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, Any] | None = None) -> RunConfig:
     """The given flags over the mode's defaults.
+
+    `before` is what an earlier run in the same workdir resolved: what is unset and depends on the machine stays so.
 
     Raises:
         UserError: for a flag that the mode has no use for, or a value outside what it can be.
@@ -139,15 +142,18 @@ def resolve(mode: str, seed: int, given: dict[str, Any]) -> RunConfig:
             )
     _check(values)
     if mode == "search":
-        _resolve_execution(values)
+        _resolve_execution(values, before or {})
     config = RunConfig(mode, seed, values)
     for group in GROUPS[mode]:
         config.group(group)  # a group's own checks, before anything is opened
     return config
 
 
-def _resolve_execution(values: dict[str, Any]) -> None:
+def _resolve_execution(values: dict[str, Any], before: Mapping[str, Any]) -> None:
     """Fills in what depends on the machine, so that it stands in the config."""
+    for name in ("gpus_per_child", "deterministic"):
+        if values[name] is None:
+            values[name] = before.get(name)
     gpus = [] if values["cluster"] else machine.gpus()
     if values["gpus_per_child"] is None:
         values["gpus_per_child"] = int(bool(gpus))

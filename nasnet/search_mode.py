@@ -51,6 +51,10 @@ def run_search(config: RunConfig, workdir: Path) -> None:
     execution: ExecutionConfig = config.group(ExecutionConfig)
     data, space = open_data(config), NASNetSpace(options.blocks)
     limits = _check(config, data, space)
+    if execution.cluster:
+        from nasnet.cluster import connect
+
+        connect(execution.cluster)
     # One thread an operation: the controller is small, and the winner's operations run side by side (docs/results.md).
     tf.config.threading.set_intra_op_parallelism_threads(1)
     for gpu in tf.config.list_physical_devices("GPU"):

@@ -14,6 +14,15 @@ from nasnet.flags import FREE, RunConfig
 _LOCK = ".lock"
 
 
+def resolved_before(workdir: Path) -> dict[str, Any]:
+    """The config of an earlier run in this workdir; empty where there is none, or nothing that can be read."""
+    try:
+        found = read_json(workdir / "config.json")
+    except UserError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def check_workdir(workdir: Path, config: RunConfig) -> None:
     """Writes nothing. Raises UserError if the workdir was used with another config (the difference is shown)."""
     path = workdir / "config.json"

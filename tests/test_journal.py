@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.config import UserError
 from nasnet.journal import FinalistRun, Journal
+
+ROOT = Path(__file__).parent.parent
 
 
 def filled(path, number=3):
@@ -85,3 +90,34 @@ def test_a_damaged_line_is_named(tmp_path, line, change):
 def test_an_unopenable_journal_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot be opened"):
         Journal(tmp_path / "no" / "j")
+
+
+def test_attempts_are_counted_by_child(tmp_path):
+    journal = filled(tmp_path / "j")
+    for child in ("trial_1", "finalist_0_1", "trial_1"):
+        journal.lose_attempt(child, "SIGKILL")
+    assert Journal(tmp_path / "j").lost_attempts == journal.lost_attempts == {"trial_1": 2, "finalist_0_1": 1}
+
+
+def test_a_full_disk_leaves_the_journal_whole(tmp_path):
+    """A real limit on the file's size, in a process of its own: the write fails in the middle of a record."""
+    filled(tmp_path / "j")
+    whole = (tmp_path / "j").read_bytes()
+    code = f"""
+import resource
+from controller.strategy import Proposal
+from nasnet.config import RunError
+from nasnet.journal import Journal
+resource.setrlimit(resource.RLIMIT_FSIZE, ({len(whole) + 30}, resource.RLIM_INFINITY))
+journal = Journal({str(tmp_path / "j")!r})
+try:
+    journal.propose(Proposal(3, (1,) * 50, (-0.5,) * 50))
+except RunError as error:
+    print(error)
+assert 3 not in journal.proposals
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written (File too large)" in done.stdout
+    assert (tmp_path / "j").read_bytes() == whole
+    Journal(tmp_path / "j").propose(Proposal(3, (1,) * 50, (-0.5,) * 50))

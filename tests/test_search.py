@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import signal
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from cells.count import count
 from cells.spaces import NASNetSpace
+from cells.stack import Stack
 from controller.config import PolicyGradientConfig
 from controller.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
-from nasnet.config import NetworkConfig, RunError, TrainingConfig, UserError
+from nasnet.config import LimitConfig, NetworkConfig, RunError, TrainingConfig, UserError
 from nasnet.data import channel_statistics, open_dataset
 from nasnet.estimate import Estimate, ProxyEstimator
+from nasnet.execution import InProcess
 from nasnet.journal import Journal
-from nasnet.search import rank_finalists, search
+from nasnet.limits import Limits
+from nasnet.search import Children, Search
+from nasnet.search import rank_finalists as rank
+from nasnet.stopping import Stopped, Stopping
 from nasnet.training import DivergedError
+from nasnet.worker import attempt
 
 SPACE = NASNetSpace(1)
 
@@ -37,6 +46,15 @@ class ShareEstimator:
             raise self.failures[name]
         tokens = SPACE.encode(genotype)
         return Estimate(sum(token == 0 for token in tokens) / len(tokens), {"steps": 0.0})
+
+
+def search(space, strategy, estimator, journal, trials, **options):
+    children = Children(InProcess({"proxy": estimator}), journal)
+    return Search(space, strategy, journal, children, trials, **options).run()
+
+
+def rank_finalists(space, estimator, journal, ranked, **options):
+    return rank(space, Children(InProcess({"finalist": estimator}), journal), journal, ranked, **options)
 
 
 def ppo():
@@ -151,3 +169,119 @@ def test_best_of_last_5_is_at_least_the_last():
         for reward in ("last", "best_of_last_5")
     }
     assert rewards["best_of_last_5"] >= rewards["last"]
+
+
+class Shuffled:
+    """An engine of many slots whose children end in a drawn order. The children are real, side by side they are not."""
+
+    def __init__(self, estimator, slots, seed):
+        self.estimators, self.slots, self.rng, self.jobs = {"proxy": estimator}, slots, np.random.default_rng(seed), []
+
+    @property
+    def free(self):
+        return self.slots - len(self.jobs)
+
+    def submit(self, job):
+        assert self.free > 0
+        self.jobs.append(job)
+
+    def collect(self, seconds):
+        ends = 1 + int(self.rng.integers(len(self.jobs))) if self.jobs else 0
+        chosen = [self.jobs.pop(self.rng.integers(len(self.jobs))) for _ in range(ends)]
+        return [attempt(self.estimators, job) for job in chosen]
+
+    def cancel(self):
+        self.jobs.clear()
+
+
+def side_by_side(path, slots, wave, seed=0, trials=23, stop_after=None):
+    """A search with `slots` children at a time; interrupted after `stop_after` finished trials."""
+    journal, strategy = Journal(path), ppo()
+
+    def report(progress):
+        if progress.done == stop_after:
+            raise KeyboardInterrupt
+
+    children = Children(Shuffled(ShareEstimator({"trial_3": RuntimeError("x")}), slots, seed), journal)
+    search = Search(SPACE, strategy, journal, children, trials, wave=wave, report=report)
+    if stop_after is None:
+        search.run()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            search.run()
+    return journal, [variable.numpy() for variable in strategy.policy.variables]
+
+
+@pytest.mark.parametrize("wave", [5, 8])
+def test_in_waves_the_proposals_are_the_same_whatever_runs_side_by_side(tmp_path, wave):
+    serial, weights = side_by_side(tmp_path / "serial", 1, wave)
+    for slots, seed in ((2, 1), (3, 2), (30, 3)):
+        other, other_weights = side_by_side(tmp_path / f"{slots}", slots, wave, seed)
+        assert other.proposals == serial.proposals
+        assert {i: t.reward for i, t in other.trials.items()} == {i: t.reward for i, t in serial.trials.items()}
+        for a, b in zip(weights, other_weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+    stopped = tmp_path / "stopped"
+    for number, stop_after in enumerate((2, 7, 20)):
+        side_by_side(stopped, 3, wave, 10 + number, stop_after=stop_after)
+    resumed, resumed_weights = side_by_side(stopped, 4, wave, 20)
+    assert resumed.proposals == serial.proposals
+    for a, b in zip(weights, resumed_weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_replaying_a_journal_gives_the_same_controller_to_the_bit(tmp_path, slots):
+    """Observed as they end, over two interruptions; and one at a time it is the uninterrupted search."""
+    path = tmp_path / "j"
+    for number, stop_after in enumerate((4, 13)):
+        side_by_side(path, slots, None, number, stop_after=stop_after)
+    journal, weights = side_by_side(path, slots, None, 9)
+    assert (list(journal.trials) == list(range(23))) == (slots == 1)
+    replayed = ppo()
+    for trial in Journal(path).trials.values():
+        replayed.observe(trial)
+    for a, b in zip(weights, replayed.policy.variables, strict=True):
+        np.testing.assert_array_equal(a, b.numpy())
+    if slots == 1:
+        assert journal.proposals == side_by_side(tmp_path / "whole", 1, None)[0].proposals
+
+
+def test_what_is_over_a_limit_is_invalid_and_never_starts(tmp_path):
+    """All of the space over the limit: the search ends, says so, and has not trained a child."""
+    estimator = ShareEstimator()
+    journal = Journal(tmp_path / "j")
+    with pytest.raises(RunError, match=r"none of 4 trials succeeded \(4 invalid: too large\)"):
+        search(SPACE, ppo(), estimator, journal, 4, why_invalid=lambda _: "too large")
+    assert estimator.calls == []
+    limits = Limits(LimitConfig(max_params=2500), Stack(1, 4, 10), (8, 8, 1), 16)
+    search(SPACE, ppo(), estimator, Journal(tmp_path / "k"), 20, why_invalid=limits.why_invalid)
+    for trial in Journal(tmp_path / "k").trials.values():
+        parameters = count(SPACE.decode(trial.proposal.tokens), Stack(1, 4, 10), (8, 8, 1)).parameters
+        assert (trial.outcome is Outcome.INVALID) == (parameters > 2500)
+        assert trial.cause == (f"{parameters:,} parameters, over --max_params=2500" if parameters > 2500 else "")
+    assert 0 < len(estimator.calls) < 20
+
+
+def test_asked_to_stop_it_starts_nothing_more_and_says_so(tmp_path):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        journal = Journal(tmp_path / number.name)
+        with Stopping() as stopping:
+
+            def report(progress, number=number):
+                if progress.done == 3:
+                    signal.raise_signal(number)
+
+            children = Children(Shuffled(ShareEstimator(), 1, 0), journal, stopping=stopping)
+            with pytest.raises(Stopped, match=f"stopped by {number.name}; the same command goes on") as stopped:
+                Search(SPACE, ppo(), journal, children, 10, report=report).run()
+        assert stopped.value.number == number
+        assert len(journal.trials) == 3
+        search(SPACE, ppo(), ShareEstimator(), journal, 10)
+        whole = Journal(tmp_path / f"{number.name}_whole")
+        search(SPACE, ppo(), ShareEstimator(), whole, 10)
+        assert journal.proposals == whole.proposals
+    with Stopping():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)

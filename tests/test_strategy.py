@@ -1,13 +1,15 @@
+import dataclasses
 import hashlib
 import json
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cells.spaces import Decision, NASNetSpace, check_tokens
+from controller.config import FailureConfig
 from controller.random_search import RandomSearch
 from controller.strategy import HeardRewards, Outcome, Proposal, Trial, trial_rng
 
@@ -55,6 +57,47 @@ def test_a_failure_is_heard_as_the_worst_ok_reward_so_far(ends):
             assert heard.hear(trial(end, None)) == min(ok_before, default=0.0)
         else:
             assert heard.hear(trial(Outcome.OK, end)) == end
+
+
+DECLARED = st.fixed_dictionaries({f"{outcome}_reward": st.none() | REWARDS for outcome in FAILURES})
+
+
+@given(st.lists(st.one_of(REWARDS, st.sampled_from(FAILURES))), DECLARED)
+@example([Outcome.OOM, 5.0, Outcome.OOM, Outcome.NAN], {"oom_reward": 0.0})  # 0 is a number, not unset
+@example([5.0, Outcome.OOM, Outcome.NAN], {"oom_reward": -3.0})  # and a declared one is no worst reward seen
+def test_a_failure_is_heard_as_declared_and_else_as_the_worst_ok_reward_so_far(ends, declared):
+    heard = HeardRewards(FailureConfig(**declared))
+    worst = 0.0
+    seen = []
+    for end in ends:
+        if isinstance(end, Outcome):
+            number = declared.get(f"{end}_reward")
+            assert heard.hear(trial(end, None)) == (worst if number is None else number)
+        else:
+            seen.append(end)
+            worst = min(seen)
+            assert heard.hear(trial(Outcome.OK, end)) == end
+
+
+@pytest.mark.parametrize("outcome", FAILURES)
+def test_a_reward_declared_for_one_failure_is_not_heard_for_another(outcome):
+    heard = HeardRewards(FailureConfig(**{f"{outcome}_reward": 0.0}))
+    heard.hear(trial(Outcome.OK, 5.0))
+    assert [failure for failure in FAILURES if heard.hear(trial(failure, None)) != 5.0] == [outcome]
+    assert heard.hear(trial(outcome, None)) == 0.0
+
+
+def test_every_failure_has_its_declared_reward_and_none_is_set():
+    fields = dataclasses.fields(FailureConfig)
+    assert [field.name for field in fields] == [f"{outcome}_reward" for outcome in FAILURES]
+    assert all(field.default is None and field.metadata["help"] for field in fields)
+
+
+@pytest.mark.parametrize("outcome", FAILURES)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_declared_reward_is_finite(outcome, value):
+    with pytest.raises(ValueError, match=rf"^{outcome}_reward is a finite number, got {value}$"):
+        FailureConfig(**{f"{outcome}_reward": value})
 
 
 def test_random_search_is_the_same_for_ever():

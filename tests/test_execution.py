@@ -1,0 +1,193 @@
+"""Worker processes that die in every way there is: one outcome each, and the siblings live."""
+
+from __future__ import annotations
+
+import operator
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from cells.genotype import CellGenotype
+from controller.random_search import RandomSearch
+from controller.strategy import Outcome
+from nasnet.config import RunError
+from nasnet.execution import ChildLimits, Workers
+from nasnet.journal import Journal
+from nasnet.search import Children, Search
+from nasnet.worker import Ended, Job
+from tests.estimators import SPACE, Misbehaving, share
+from tests.processes import read, wait_for, wait_until_gone, workers_of
+
+ROOT = Path(__file__).parent.parent
+CELL: CellGenotype = SPACE.decode((0,) * 10)
+
+
+def collect(engine: Workers, number: int, seconds: float = 120) -> dict[str, Ended]:
+    ended: dict[str, Ended] = {}
+    deadline = time.monotonic() + seconds
+    while len(ended) < number:
+        assert time.monotonic() < deadline, f"only {sorted(ended)} ended"
+        ended |= {end.job.name: end for end in engine.collect(1.0)}
+    return ended
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """Each fault in one of two workers, a well-behaved child after each."""
+    logs = tmp_path_factory.mktemp("logs")
+    limits = ChildLimits(memory=1500, seconds=4)
+    faults = ["raise", "diverge", "run_out", "exit_0", "exit_3", "sys_exit", "segfault", "abort", "killed"]
+    faults += ["terminated", "hang", "hang_deaf", "allocate"]
+    names = [name for fault in faults for name in (fault, f"after_{fault}")]
+    ended: dict[str, Ended] = {}
+    with Workers({"proxy": Misbehaving({f: f for f in faults})}, limits, logs, 2) as engine:
+        waiting = list(names)
+        while len(ended) < len(names):
+            while waiting and engine.free:
+                engine.submit(Job(waiting.pop(0), CELL))
+            ended |= {end.job.name: end for end in engine.collect(60)}
+    return logs, ended
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "cause"),
+    [
+        ("raise", Outcome.CRASHED, "RuntimeError: boom"),
+        ("diverge", Outcome.NAN, "the loss was nan at step 3"),
+        ("run_out", Outcome.OOM, "Unable to allocate"),
+        ("exit_0", Outcome.CRASHED, "exit code 0"),
+        ("exit_3", Outcome.CRASHED, "exit code 3"),
+        ("sys_exit", Outcome.CRASHED, "SystemExit: 4"),
+        ("segfault", Outcome.CRASHED, "SIGSEGV"),
+        ("abort", Outcome.CRASHED, "SIGABRT"),
+        ("killed", Outcome.LOST, "SIGKILL"),
+        ("terminated", Outcome.LOST, "SIGTERM"),
+        ("hang", Outcome.TIMEOUT, "--seconds_per_child=4"),
+        ("hang_deaf", Outcome.TIMEOUT, "--seconds_per_child=4"),
+        ("allocate", Outcome.OOM, "--memory_per_child=1500"),
+    ],
+)
+def test_every_fault_has_one_outcome_a_cause_and_a_log_and_harms_no_other(outcomes, fault, outcome, cause):
+    logs, ended = outcomes
+    end = ended[fault]
+    assert (end.outcome, end.reward) == (outcome, None)
+    assert cause in end.cause
+    assert "\n" not in end.cause
+    assert f"about to {fault}" in (logs / f"{fault}.log").read_text()
+    after = ended[f"after_{fault}"]
+    assert (after.outcome, after.reward, after.cause) == (Outcome.OK, share(CELL), "")
+
+
+def test_what_a_child_had_over_its_limit_is_told(outcomes):
+    _, ended = outcomes
+    mib = int(ended["allocate"].cause.split()[0])
+    assert 1500 < mib < 2200, "the watch looks every 20 ms; a loaded machine may take longer"
+
+
+def test_traceback_goes_to_the_log_not_to_the_cause(outcomes):
+    logs, _ = outcomes
+    assert "Traceback" in (logs / "raise.log").read_text()
+    assert "and more" in (logs / "raise.log").read_text()
+
+
+def test_idle_workers_that_are_killed_are_replaced(tmp_path):
+    journal = Journal(tmp_path / "j")
+    with Workers({"proxy": Misbehaving({})}, ChildLimits(), tmp_path, 2) as engine:
+        children = Children(engine, journal, retries=1)
+        for round_ in range(3):
+            names = {f"child_{round_}_{slot}" for slot in range(2)}
+            for name in names:
+                children.submit(Job(name, CELL))
+            ended: list[Ended] = []
+            while len(ended) < 2:
+                ended += children.collect()
+            assert {end.job.name: end.outcome for end in ended} == dict.fromkeys(names, Outcome.OK)
+            for pid in workers_of(os.getpid()):
+                os.kill(pid, signal.SIGKILL)
+                wait_until_gone(pid)
+
+
+def test_a_worker_killed_in_a_child_costs_that_child_alone_and_it_is_run_again(tmp_path):
+    """Through the search: attempts are journaled, a child that is killed each time is lost, the others are ok."""
+    once = tmp_path / "marks"
+    once.mkdir()
+    runs = {}
+    for name, faults, marks in (
+        ("once", {"trial_2": "killed", "trial_5": "killed", "trial_6": "terminated"}, once),
+        ("always", {"trial_2": "killed"}, None),
+        ("never", {}, None),
+    ):
+        journal = Journal(tmp_path / name)
+        with Workers({"proxy": Misbehaving(faults, marks)}, ChildLimits(), tmp_path / f"logs_{name}", 2) as engine:
+            children = Children(engine, journal, retries=2)
+            Search(SPACE, RandomSearch(SPACE.decisions, 0), journal, children, 8, wave=4).run()
+        runs[name] = journal
+    rewards = {name: {i: t.reward for i, t in journal.trials.items()} for name, journal in runs.items()}
+    assert rewards["once"] == rewards["never"]
+    assert runs["once"].lost_attempts == {"trial_2": 1, "trial_5": 1, "trial_6": 1}
+    assert runs["always"].trials[2].outcome is Outcome.LOST
+    assert runs["always"].lost_attempts == {"trial_2": 2}
+    assert Journal(tmp_path / "always").lost_attempts == {"trial_2": 2}
+    assert {i for i, t in runs["always"].trials.items() if t.outcome is not Outcome.OK} == {2}
+
+
+def test_workers_that_never_come_up_end_the_search_with_a_reason(tmp_path):
+    class Unreadable:
+        def __reduce__(self):
+            return (operator.attrgetter("nothing"), (0,))
+
+        def estimate(self, genotype, name):
+            raise AssertionError
+
+    journal = Journal(tmp_path / "j")
+    with Workers({"proxy": Unreadable()}, ChildLimits(), tmp_path / "logs", 1) as engine:
+        search = Search(SPACE, RandomSearch(SPACE.decisions, 0), journal, Children(engine, journal), 5)
+        with pytest.raises(RunError, match="no worker process comes up"):
+            search.run()
+    assert journal.trials == {}
+
+
+def test_workers_die_with_their_driver(tmp_path):
+    """SIGKILL to a driver whose two workers are in the middle of a child each."""
+    code = f"""
+    from pathlib import Path
+    from nasnet.execution import ChildLimits, Workers
+    from nasnet.worker import Job
+    from tests.estimators import Misbehaving
+    from tests.test_execution import CELL
+
+    if __name__ == "__main__":
+        estimators = {{"proxy": Misbehaving({{"a": "hang_deaf", "b": "hang_deaf"}})}}
+        engine = Workers(estimators, ChildLimits(), Path({str(tmp_path)!r}), 2)
+        engine.submit(Job("a", CELL))
+        engine.submit(Job("b", CELL))
+        engine.collect(600)
+    """
+    script = tmp_path / "driver.py"
+    script.write_text(textwrap.dedent(code))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    driver = subprocess.Popen([sys.executable, str(script)], cwd=ROOT, env=environment)
+    try:
+        wait_for(lambda: all("about to" in read(tmp_path / f"{name}.log") for name in "ab"), 60)
+        workers = workers_of(driver.pid)
+        assert len(workers) == 2
+    finally:
+        driver.kill()
+        driver.wait()
+    for pid in workers:
+        wait_until_gone(pid, 5)
+
+
+def test_recycled_workers_go_on(tmp_path):
+    with Workers({"proxy": Misbehaving({})}, ChildLimits(children_per_worker=2), tmp_path, 1) as engine:
+        for number in range(5):
+            engine.submit(Job(f"child_{number}", CELL))
+            assert collect(engine, 1)[f"child_{number}"].outcome is Outcome.OK
+    pids = {read(tmp_path / f"child_{number}.log").split("process ")[1].split(",")[0] for number in range(5)}
+    assert len(pids) == 3
