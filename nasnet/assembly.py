@@ -1,0 +1,336 @@
+"""The reading that assembles a child's training graph from pieces, each traced by TensorFlow once in a process.
+
+TensorFlow's Python needs 0.3 ms for every node that it traces, and a child's step has 2,000. But children are made of
+the same few primitives at the same few shapes. So a primitive and its gradient, as `tf.GradientTape` gives it, are
+traced when they are first met and kept as nodes; a child's step is their copies with the ends tied together, imported
+in one call. The chain rule between pieces is all that is written here: what flows back into a value is the sum of what
+its readers send.
+"""
+
+# ruff: noqa: D102 - the protocol says what each primitive does
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from cells.count import Weight
+from cells.primitives import Padding, Pair
+from nasnet.functions import Functions
+from nasnet.training import cross_entropy
+
+Shape = tuple[int, ...]
+NodeDef, AttrValue = tf.compat.v1.NodeDef, tf.compat.v1.AttrValue
+INPUTS = ("images", "labels", "weights")
+"""The names of what an assembled graph takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A tensor of the graph to be: its name, its shape, whether a gradient flows back to it, whether it is shifted."""
+
+    name: str
+    shape: Shape
+    trained: bool = True
+    shifted: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+    """Nodes of a function and of its gradient. Names of tensors are as nodes write them: `node` or `node:1`.
+
+    `constants` are told by value, so that a graph has each but once. `biased` is what turns `statistics`, the batch's
+    mean and variance, into those that the moving ones follow.
+    """
+
+    nodes: tuple[tf.compat.v1.NodeDef, ...]
+    constants: dict[str, bytes]
+    inputs: tuple[str, ...]
+    output: str
+    shape: Shape
+    upstream: str
+    gradients: tuple[str, ...]
+    statistics: tuple[str, ...]
+    biased: tuple[np.ndarray, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Assembled:
+    """A graph from `INPUTS` to `outputs`: the loss, the gradient of the weights, and the batch's statistics.
+
+    `biased` is what to multiply the statistics by: see `Functions.batch_norm`.
+    """
+
+    graph: tf.compat.v1.GraphDef
+    outputs: tuple[str, str, str]
+    biased: np.ndarray
+
+    def __call__(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
+        """Puts the graph into the one that is being traced; returns the `outputs`."""
+        inputs = dict(zip(INPUTS, (images, labels, weights), strict=True))
+        *scalars, statistics = tf.graph_util.import_graph_def(
+            self.graph, input_map=inputs, return_elements=list(self.outputs), name=""
+        )
+        return [*scalars, statistics * tf.constant(self.biased, statistics.dtype)]
+
+
+class Assembly:
+    """Implements `Primitives[Value]`."""
+
+    def __init__(self, weights: Sequence[Weight], dtype: str, epsilon: float) -> None:
+        self._weights: dict[str, list[tuple[int, Weight]]] = {}
+        for index, weight in enumerate(weights):
+            self._weights.setdefault(weight.primitive, []).append((index, weight))
+        self._sizes = [weight.size for weight in weights]
+        self._dtype, self._epsilon = dtype, epsilon
+        self._placed: list[tuple[_Piece, tuple[Value, ...], Value]] = []
+        self._rectified: dict[str, Value] = {}
+
+    def assembled(self, logits: Value, smoothing: float) -> Assembled:
+        """The whole: all pieces and the loss on `logits`, with what flows back, and the weights cut and joined."""
+        labels = Value("labels", logits.shape[:1], trained=False)
+        loss = self._place(_loss(logits.shape, self._dtype, smoothing), (logits, labels))
+        graph = _Graph(self._dtype)
+        gradients: dict[str, list[str]] = {}
+        for piece, inputs, output in reversed(self._placed):
+            bound = {name: value.name for name, value in zip(piece.inputs, inputs, strict=True)}
+            if piece.upstream:
+                bound[piece.upstream] = graph.sum(gradients[output.name])
+            prefix = output.name.split("/")[0]
+            graph.add(piece, prefix, bound)
+            trained = [value for value in inputs if value.trained]
+            for value, gradient in zip(trained, piece.gradients, strict=True):
+                gradients.setdefault(value.name, []).append(_renamed(gradient, prefix, bound))
+        graph.split("weights", self._sizes, "parts")
+        gradient = graph.concat([gradients[_part(index)][0] for index in range(len(self._sizes))])
+        noted = [(piece, output.name.split("/")[0]) for piece, _, output in self._placed if piece.statistics]
+        statistics = graph.concat([f"{prefix}/{name}" for piece, prefix in noted for name in piece.statistics])
+        biased = np.concatenate([factors for piece, _ in noted for factors in piece.biased])
+        outputs = (_with_index(loss.name), _with_index(gradient), _with_index(statistics))
+        return Assembled(graph.graph, outputs, biased)
+
+    def _place(self, piece: _Piece, inputs: tuple[Value, ...]) -> Value:
+        prefix = f"p{len(self._placed)}"
+        bound = {name: value.name for name, value in zip(piece.inputs, inputs, strict=True)}
+        output = Value(_renamed(piece.output, prefix, bound), piece.shape)
+        self._placed.append((piece, inputs, output))
+        return output
+
+    def _read(self, primitive: str, xs: Sequence[Value], name: str, *arguments: object, **options: object) -> Value:
+        weights = self._weights.get(name, [])
+        piece = _primitive(
+            primitive,
+            tuple(dataclasses.replace(x, name="") for x in xs),
+            tuple((weight.role, weight.shape) for _, weight in weights),
+            arguments,
+            tuple(options.items()),
+            self._dtype,
+            self._epsilon,
+        )
+        return self._place(piece, (*xs, *(Value(_part(index), (weight.size,)) for index, weight in weights)))
+
+    def conv(
+        self,
+        x: Value,
+        filters: int,
+        kernel: Pair,
+        *,
+        name: str,
+        stride: Pair = (1, 1),
+        dilation: int = 1,
+        padding: Padding = "same",
+    ) -> Value:
+        return self._read("conv", [x], name, filters, kernel, stride=stride, dilation=dilation, padding=padding)
+
+    def depthwise(self, x: Value, kernel: int, *, name: str, stride: int = 1) -> Value:
+        return self._read("depthwise", [x], name, kernel, stride=stride)
+
+    def full_conv(self, x: Value, filters: int, *, name: str) -> Value:
+        return self._read("full_conv", [x], name, filters)
+
+    def batch_norm(self, x: Value, *, name: str) -> Value:
+        return self._read("batch_norm", [x], name)
+
+    def relu(self, x: Value, *, name: str) -> Value:
+        # Several operations rectify the same state: once is enough.
+        if x.name not in self._rectified:
+            self._rectified[x.name] = self._read("relu", [x], name)
+        return self._rectified[x.name]
+
+    def max_pool(self, x: Value, size: int, *, name: str, stride: int = 1) -> Value:
+        return self._read("max_pool", [x], name, size, stride=stride)
+
+    def avg_pool(self, x: Value, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Value:
+        return self._read("avg_pool", [x], name, size, stride=stride, padding=padding)
+
+    def subsample(self, x: Value, *, name: str) -> Value:
+        return self._read("subsample", [x], name)
+
+    def shift(self, x: Value, *, name: str) -> Value:
+        del name
+        return dataclasses.replace(x, shifted=True)
+
+    def drop_path(self, x: Value, depth: float, *, name: str) -> Value:
+        del depth, name  # a child has none
+        return x
+
+    def dropout(self, x: Value, *, name: str) -> Value:
+        del name  # a child has none
+        return x
+
+    def add(self, x: Value, y: Value, *, name: str) -> Value:
+        return self._read("add", [x, y], name)
+
+    def concat(self, xs: list[Value], *, name: str) -> Value:
+        return self._read("concat", xs, name)
+
+    def global_avg_pool(self, x: Value, *, name: str) -> Value:
+        return self._read("global_avg_pool", [x], name)
+
+    def dense(self, x: Value, units: int, *, name: str) -> Value:
+        return self._read("dense", [x], name, units)
+
+
+@functools.lru_cache(maxsize=2048)
+def _primitive(
+    primitive: str,
+    xs: tuple[Value, ...],
+    weights: tuple[tuple[str, Shape], ...],
+    arguments: tuple[Any, ...],
+    options: tuple[tuple[str, Any], ...],
+    dtype: str,
+    epsilon: float,
+) -> _Piece:
+    """A primitive of `Functions` on values such as `xs`; its weights are flat, as they come out of the vector."""
+
+    def read(*tensors: tf.Tensor) -> tuple[tf.Tensor, Functions]:
+        shaped = {
+            f"piece/{role}": tf.raw_ops.Reshape(tensor=part, shape=shape[2:] if shape[:2] == (1, 1) else shape)
+            if role == "kernel"
+            else part
+            for (role, shape), part in zip(weights, tensors[len(xs) :], strict=True)
+        }
+        functions = Functions(shaped, epsilon, training=True)
+        features = [functions.shift(x, name="") if value.shifted else x for value, x in zip(xs, tensors, strict=False)]
+        read = getattr(functions, primitive)
+        first = [features] if primitive == "concat" else features
+        return read(*first, *arguments, name="piece", **dict(options)), functions
+
+    flat = [Value("", (int(np.prod(shape)),)) for _, shape in weights]
+    return _traced(read, [*xs, *flat], [dtype] * (len(xs) + len(flat)), upstream=True)
+
+
+@functools.lru_cache(maxsize=64)
+def _loss(logits: Shape, dtype: str, smoothing: float) -> _Piece:
+    def read(x: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, None]:
+        return cross_entropy(labels, x, smoothing), None
+
+    labels = Value("", logits[:1], trained=False)
+    return _traced(read, [Value("", logits), labels], [dtype, "int32"], upstream=False)
+
+
+def _traced(
+    read: Callable[..., tuple[tf.Tensor, Functions | None]], values: list[Value], dtypes: list[str], *, upstream: bool
+) -> _Piece:
+    with tf.Graph().as_default() as graph:
+        inputs = [
+            tf.compat.v1.placeholder(dtype, value.shape, name="input")
+            for dtype, value in zip(dtypes, values, strict=True)
+        ]
+        trained = [tensor for tensor, value in zip(inputs, values, strict=True) if value.trained]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(trained)
+            output, functions = read(*inputs)
+        back = tf.compat.v1.placeholder(output.dtype, output.shape, name="upstream") if upstream else None
+        gradients = tape.gradient(output, trained, output_gradients=back)
+        nodes = graph.as_graph_def().node
+    statistics, biased = functions.noted() if functions else ((), ())
+    return _Piece(
+        tuple(node for node in nodes if node.op not in ("Const", "Placeholder")),
+        {n.name: n.attr["value"].tensor.SerializeToString(deterministic=True) for n in nodes if n.op == "Const"},
+        tuple(_written(tensor) for tensor in inputs),
+        _written(output),
+        tuple(output.shape),
+        _written(back) if upstream else "",
+        tuple(_written(gradient) for gradient in gradients),
+        tuple(_written(tensor) for tensor in statistics),
+        tuple(biased),
+    )
+
+
+class _Graph:
+    """A GraphDef in the making."""
+
+    def __init__(self, dtype: str) -> None:
+        self.graph = tf.compat.v1.GraphDef()
+        self._type = AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
+        self._constants: dict[bytes, str] = {}
+
+    def add(self, piece: _Piece, prefix: str, bound: dict[str, str]) -> None:
+        """A copy of the piece. `bound` says what its placeholders are; its constants join them there."""
+        for name, value in piece.constants.items():
+            bound[name] = self._constant(value)
+        for node in piece.nodes:
+            copy = self.graph.node.add()
+            copy.CopyFrom(node)
+            copy.name = f"{prefix}/{node.name}"
+            copy.input[:] = [_renamed(name, prefix, bound) for name in node.input]
+
+    def sum(self, names: list[str]) -> str:
+        """Of tensors of one shape."""
+        if len(names) == 1:
+            return names[0]
+        return self._node("AddN", f"sum{len(self.graph.node)}", names, N=AttrValue(i=len(names)), T=self._type)
+
+    def concat(self, names: list[str]) -> str:
+        """Of vectors."""
+        axis, size = self._numbers(0), AttrValue(i=len(names))
+        return self._node(
+            "ConcatV2", f"joined{len(self.graph.node)}", [*names, axis], N=size, T=self._type, Tidx=_INT32
+        )
+
+    def split(self, vector: str, sizes: list[int], name: str) -> None:
+        """Cuts a vector into `name`, `name:1` and so on."""
+        inputs, number = [vector, self._numbers(sizes), self._numbers(0)], AttrValue(i=len(sizes))
+        self._node("SplitV", name, inputs, num_split=number, T=self._type, Tlen=_INT32)
+
+    def _numbers(self, values: int | list[int]) -> str:
+        return self._constant(tf.make_tensor_proto(values, tf.int32).SerializeToString(deterministic=True))
+
+    def _constant(self, value: bytes) -> str:
+        if value not in self._constants:
+            tensor = tf.compat.v1.AttrValue().tensor.FromString(value)
+            self._constants[value] = f"constant{len(self._constants)}"
+            kind = AttrValue(type=tensor.dtype)
+            self._node("Const", self._constants[value], [], value=AttrValue(tensor=tensor), dtype=kind)
+        return self._constants[value]
+
+    def _node(self, op: str, name: str, inputs: list[str], **attributes: tf.compat.v1.AttrValue) -> str:
+        node = self.graph.node.add(op=op, name=name, input=inputs)
+        for key, value in attributes.items():
+            node.attr[key].CopyFrom(value)
+        return name
+
+
+_INT32 = AttrValue(type=tf.int32.as_datatype_enum)
+
+
+def _part(index: int) -> str:
+    return f"parts:{index}" if index else "parts"
+
+
+def _written(tensor: tf.Tensor) -> str:
+    return tensor.name.removesuffix(":0")
+
+
+def _with_index(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
+
+
+def _renamed(name: str, prefix: str, bound: dict[str, str]) -> str:
+    return bound.get(name) or f"{prefix}/{name}"
