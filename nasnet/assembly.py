@@ -2,9 +2,12 @@
 
 TensorFlow's Python needs 0.3 ms for every node that it traces, and a child's step has 2,000. But children are made of
 the same few primitives at the same few shapes. So a primitive and its gradient, as `tf.GradientTape` gives it, are
-traced when they are first met and kept as nodes; a child's step is their copies with the ends tied together, imported
+traced when they are first met and kept as nodes; a child's graph is their copies with the ends tied together, imported
 in one call. The chain rule between pieces is all that is written here: what flows back into a value is the sum of what
 its readers send.
+
+A piece is a function of its key alone, so a graph is the same whatever was assembled before. A search meets a few
+hundred keys (256 in its first eleven children) and then no more: shapes are few, channels are multiples of F.
 """
 
 # ruff: noqa: D102 - the protocol says what each primitive does
@@ -44,8 +47,14 @@ class Value:
 class _Piece:
     """Nodes of a function and of its gradient. Names of tensors are as nodes write them: `node` or `node:1`.
 
-    `constants` are told by value, so that a graph has each but once. `biased` is what turns `statistics`, the batch's
-    mean and variance, into those that the moving ones follow.
+    Attributes:
+        nodes: all but placeholders and constants.
+        constants: name -> value, written out; a graph has each value but once.
+        inputs: the placeholders.
+        output, shape: the result.
+        upstream: the placeholder of the gradient that flows back into the result; empty where it starts, at the loss.
+        gradients: what flows back into those inputs that are trained.
+        statistics, biased: the batch's means and variances, and what to multiply them by (see `Functions.noted`).
     """
 
     nodes: tuple[tf.compat.v1.NodeDef, ...]
@@ -63,7 +72,7 @@ class _Piece:
 class Assembled:
     """A graph from `INPUTS` to `outputs`: the loss, the gradient of the weights, and the batch's statistics.
 
-    `biased` is what to multiply the statistics by: see `Functions.batch_norm`.
+    `biased` is what to multiply the statistics by: see `Functions.noted`.
     """
 
     graph: tf.compat.v1.GraphDef
@@ -92,7 +101,10 @@ class Assembly:
         self._rectified: dict[str, Value] = {}
 
     def assembled(self, logits: Value, smoothing: float) -> Assembled:
-        """The whole: all pieces and the loss on `logits`, with what flows back, and the weights cut and joined."""
+        """All pieces and the loss on `logits`, what flows back, the weights cut and their gradients joined.
+
+        The order is that of the walk reversed: all that read a value have sent their gradient when its piece is met.
+        """
         labels = Value("labels", logits.shape[:1], trained=False)
         loss = self._place(_loss(logits.shape, self._dtype, smoothing), (logits, labels))
         graph = _Graph(self._dtype)
@@ -333,4 +345,5 @@ def _with_index(name: str) -> str:
 
 
 def _renamed(name: str, prefix: str, bound: dict[str, str]) -> str:
-    return bound.get(name) or f"{prefix}/{name}"
+    """A tensor's name in the graph; `^node`, a control input, waits for a node of the piece."""
+    return f"^{prefix}/{name[1:]}" if name[0] == "^" else bound.get(name) or f"{prefix}/{name}"

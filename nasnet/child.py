@@ -150,7 +150,7 @@ class Child:
 
     def step_function(self) -> Callable[[np.ndarray, int], float]:
         """Traces a step: from the pictures it takes and its number, from 0, to its loss. It changes the weights."""
-        whole = functools.partial(self._step, self._assembled())
+        whole = functools.partial(self._step, self.assembled())
         traced = tf.function(whole, autograph=False, jit_compile=False).get_concrete_function(
             tf.TensorSpec([self.batch_size, *self.spec.image_shape], tf.uint8),
             tf.TensorSpec([self.batch_size], tf.int32),
@@ -178,6 +178,13 @@ class Child:
     def logits(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
         """`[B, height, width, channels]` raw pixels to `[B, classes]`, with the batch's or the moving statistics."""
         return self._read(images, self._parts() if training else self._constants(), training=training).logits
+
+    def assembled(self) -> Assembled:
+        """The graph from whitened pictures to the loss and the gradient, before weight decay."""
+        assembly = Assembly(self.layout.trainable, self._dtype, self._epsilon)
+        x = Value("images", (self.batch_size, *self.spec.image_shape), trained=False)
+        logits = walk(self.spec.genotype, self.spec.stack, assembly, x).logits
+        return assembly.assembled(logits, self.config.label_smoothing)
 
     def named_weights(self) -> dict[str, np.ndarray]:
         """All weights by name, as `network.named_weights` has them."""
@@ -217,13 +224,6 @@ class Child:
         reading = Functions(weights, self._epsilon, training=training)
         reading.logits = walk(self.spec.genotype, self.spec.stack, reading, x).logits
         return reading
-
-    def _assembled(self) -> Assembled:
-        """The graph from whitened pictures to the loss and the gradient, before weight decay."""
-        assembly = Assembly(self.layout.trainable, self._dtype, self._epsilon)
-        x = Value("images", (self.batch_size, *self.spec.image_shape), trained=False)
-        logits = walk(self.spec.genotype, self.spec.stack, assembly, x).logits
-        return assembly.assembled(logits, self.config.label_smoothing)
 
     def _whitened(self, images: tf.Tensor) -> tf.Tensor:
         return (tf.cast(images, self._dtype) - self._constant(self.spec.mean)) / self._constant(self.spec.std)

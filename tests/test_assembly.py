@@ -1,0 +1,55 @@
+"""The assembled training graph against `tf.GradientTape` over the same functions, op by op."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cells.zoo import AMOEBANET_A, NASNET_A
+from nasnet.child import Child
+from nasnet.config import TrainingConfig
+from nasnet.network import NetworkSpec
+from nasnet.training import cross_entropy
+from tests.drawn import drawn_genotypes, drawn_pictures, every_operation
+
+GENOTYPES = [*drawn_genotypes(12, seed=21), *every_operation(), NASNET_A, AMOEBANET_A]
+
+
+def child_of(index, smoothing=0.0):
+    data = drawn_pictures((8, 13)[index % 2], 1 + index % 3, train=16, valid=8, seed=index)
+    mean, std = (100.0,) * data.image_shape[2], (80.0,) * data.image_shape[2]
+    stem = "imagenet" if index % 5 == 4 else "cifar"
+    spec = NetworkSpec(GENOTYPES[index], data.classes, data.image_shape, mean, std, 1, 8, stem, bn_epsilon=1e-5)
+    config = TrainingConfig(epochs=1, batch_size=8, learning_rate=0.02, label_smoothing=smoothing, pad=0, flip=False)
+    return Child(spec, data, config, seed=index, dtype="float64"), data.train
+
+
+def assembled(child, train):
+    """Loss, gradient and the batch's statistics of a training split's first eight pictures."""
+    graph = child.assembled()
+    pixels = (tf.constant(train.images[:8], tf.float64) - child.spec.mean) / child.spec.std
+    return tf.function(lambda *inputs: graph(*inputs), autograph=False, jit_compile=False)(
+        pixels, tf.constant(train.labels[:8]), tf.convert_to_tensor(child.weights)
+    )
+
+
+@pytest.mark.parametrize("index", range(len(GENOTYPES)))
+def test_loss_and_gradient_are_those_of_the_tape(index):
+    child, train = child_of(index, smoothing=0.1 * (index % 2))
+    loss, gradient, statistics = assembled(child, train)
+    with tf.GradientTape() as tape:
+        logits = child.logits(tf.constant(train.images[:8]), training=True)
+        expected = cross_entropy(train.labels[:8], logits, child.config.label_smoothing)
+    of_tape = tape.gradient(expected, child.weights).numpy()
+    assert float(loss) == pytest.approx(float(expected), rel=1e-12)
+    np.testing.assert_allclose(gradient, of_tape, rtol=0, atol=1e-10 * np.abs(of_tape).max())
+    assert statistics.shape == child.statistics.shape
+
+
+def test_a_graph_does_not_depend_on_what_was_assembled_before():
+    first = child_of(0)[0].assembled().graph
+    for index in range(1, 6):
+        child_of(index)[0].assembled()
+    again = child_of(0)[0].assembled().graph
+    assert first == again
