@@ -1,13 +1,10 @@
-"""The reading that assembles a child's training graph from pieces, each traced by TensorFlow once in a process.
+"""The reading that assembles a child's training graph from pieces that TensorFlow traced before (`nasnet/pieces.py`).
 
 TensorFlow's Python needs 0.3 ms for every node that it traces, and a child's step has 2,000. But children are made of
 the same few primitives at the same few shapes. So a primitive and its gradient, as `tf.GradientTape` gives it, are
 traced when they are first met and kept as nodes; a child's graph is their copies with the ends tied together, imported
 in one call. The chain rule between pieces is all that is written here: what flows back into a value is the sum of what
 its readers send.
-
-A piece is a function of its key alone, so a graph is the same whatever was assembled before. A search meets a few
-hundred keys (256 in its first eleven children) and then no more: shapes are few, channels are multiples of F.
 """
 
 # ruff: noqa: D102 - the protocol says what each primitive does
@@ -15,57 +12,18 @@ hundred keys (256 in its first eleven children) and then no more: shapes are few
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from cells.count import Weight
 from cells.primitives import Padding, Pair
-from nasnet.functions import Functions
-from nasnet.training import cross_entropy
+from nasnet.pieces import Piece, Value, traced_loss, traced_primitive
 
-Shape = tuple[int, ...]
-NodeDef, AttrValue = tf.compat.v1.NodeDef, tf.compat.v1.AttrValue
+AttrValue = tf.compat.v1.AttrValue
 INPUTS = ("images", "labels", "weights")
 """The names of what an assembled graph takes."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """A tensor of the graph to be: its name, its shape, whether a gradient flows back to it, whether it is shifted."""
-
-    name: str
-    shape: Shape
-    trained: bool = True
-    shifted: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class _Piece:
-    """Nodes of a function and of its gradient. Names of tensors are as nodes write them: `node` or `node:1`.
-
-    Attributes:
-        nodes: all but placeholders and constants.
-        constants: name -> value, written out; a graph has each value but once.
-        inputs: the placeholders.
-        output, shape: the result.
-        upstream: the placeholder of the gradient that flows back into the result; empty where it starts, at the loss.
-        gradients: what flows back into those inputs that are trained.
-        statistics, biased: the batch's means and variances, and what to multiply them by (see `Functions.noted`).
-    """
-
-    nodes: tuple[tf.compat.v1.NodeDef, ...]
-    constants: dict[str, bytes]
-    inputs: tuple[str, ...]
-    output: str
-    shape: Shape
-    upstream: str
-    gradients: tuple[str, ...]
-    statistics: tuple[str, ...]
-    biased: tuple[np.ndarray, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +55,7 @@ class Assembly:
             self._weights.setdefault(weight.primitive, []).append((index, weight))
         self._sizes = [weight.size for weight in weights]
         self._dtype, self._epsilon = dtype, epsilon
-        self._placed: list[tuple[_Piece, tuple[Value, ...], Value]] = []
+        self._placed: list[tuple[Piece, tuple[Value, ...], Value]] = []
         self._rectified: dict[str, Value] = {}
 
     def assembled(self, logits: Value, smoothing: float) -> Assembled:
@@ -106,7 +64,7 @@ class Assembly:
         The order is that of the walk reversed: all that read a value have sent their gradient when its piece is met.
         """
         labels = Value("labels", logits.shape[:1], trained=False)
-        loss = self._place(_loss(logits.shape, self._dtype, smoothing), (logits, labels))
+        loss = self._place(traced_loss(logits.shape, self._dtype, smoothing), (logits, labels))
         graph = _Graph(self._dtype)
         gradients: dict[str, list[str]] = {}
         for piece, inputs, output in reversed(self._placed):
@@ -126,7 +84,7 @@ class Assembly:
         outputs = (_with_index(loss.name), _with_index(gradient), _with_index(statistics))
         return Assembled(graph.graph, outputs, biased)
 
-    def _place(self, piece: _Piece, inputs: tuple[Value, ...]) -> Value:
+    def _place(self, piece: Piece, inputs: tuple[Value, ...]) -> Value:
         prefix = f"p{len(self._placed)}"
         bound = {name: value.name for name, value in zip(piece.inputs, inputs, strict=True)}
         output = Value(_renamed(piece.output, prefix, bound), piece.shape)
@@ -135,7 +93,7 @@ class Assembly:
 
     def _read(self, primitive: str, xs: Sequence[Value], name: str, *arguments: object, **options: object) -> Value:
         weights = self._weights.get(name, [])
-        piece = _primitive(
+        piece = traced_primitive(
             primitive,
             tuple(dataclasses.replace(x, name="") for x in xs),
             tuple((weight.role, weight.shape) for _, weight in weights),
@@ -208,73 +166,6 @@ class Assembly:
         return self._read("dense", [x], name, units)
 
 
-@functools.lru_cache(maxsize=2048)
-def _primitive(
-    primitive: str,
-    xs: tuple[Value, ...],
-    weights: tuple[tuple[str, Shape], ...],
-    arguments: tuple[Any, ...],
-    options: tuple[tuple[str, Any], ...],
-    dtype: str,
-    epsilon: float,
-) -> _Piece:
-    """A primitive of `Functions` on values such as `xs`; its weights are flat, as they come out of the vector."""
-
-    def read(*tensors: tf.Tensor) -> tuple[tf.Tensor, Functions]:
-        shaped = {
-            f"piece/{role}": tf.raw_ops.Reshape(tensor=part, shape=shape[2:] if shape[:2] == (1, 1) else shape)
-            if role == "kernel"
-            else part
-            for (role, shape), part in zip(weights, tensors[len(xs) :], strict=True)
-        }
-        functions = Functions(shaped, epsilon, training=True)
-        features = [functions.shift(x, name="") if value.shifted else x for value, x in zip(xs, tensors, strict=False)]
-        read = getattr(functions, primitive)
-        first = [features] if primitive == "concat" else features
-        return read(*first, *arguments, name="piece", **dict(options)), functions
-
-    flat = [Value("", (int(np.prod(shape)),)) for _, shape in weights]
-    return _traced(read, [*xs, *flat], [dtype] * (len(xs) + len(flat)), upstream=True)
-
-
-@functools.lru_cache(maxsize=64)
-def _loss(logits: Shape, dtype: str, smoothing: float) -> _Piece:
-    def read(x: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, None]:
-        return cross_entropy(labels, x, smoothing), None
-
-    labels = Value("", logits[:1], trained=False)
-    return _traced(read, [Value("", logits), labels], [dtype, "int32"], upstream=False)
-
-
-def _traced(
-    read: Callable[..., tuple[tf.Tensor, Functions | None]], values: list[Value], dtypes: list[str], *, upstream: bool
-) -> _Piece:
-    with tf.Graph().as_default() as graph:
-        inputs = [
-            tf.compat.v1.placeholder(dtype, value.shape, name="input")
-            for dtype, value in zip(dtypes, values, strict=True)
-        ]
-        trained = [tensor for tensor, value in zip(inputs, values, strict=True) if value.trained]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(trained)
-            output, functions = read(*inputs)
-        back = tf.compat.v1.placeholder(output.dtype, output.shape, name="upstream") if upstream else None
-        gradients = tape.gradient(output, trained, output_gradients=back)
-        nodes = graph.as_graph_def().node
-    statistics, biased = functions.noted() if functions else ((), ())
-    return _Piece(
-        tuple(node for node in nodes if node.op not in ("Const", "Placeholder")),
-        {n.name: n.attr["value"].tensor.SerializeToString(deterministic=True) for n in nodes if n.op == "Const"},
-        tuple(_written(tensor) for tensor in inputs),
-        _written(output),
-        tuple(output.shape),
-        _written(back) if upstream else "",
-        tuple(_written(gradient) for gradient in gradients),
-        tuple(_written(tensor) for tensor in statistics),
-        tuple(biased),
-    )
-
-
 class _Graph:
     """A GraphDef in the making."""
 
@@ -283,7 +174,7 @@ class _Graph:
         self._type = AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
         self._constants: dict[bytes, str] = {}
 
-    def add(self, piece: _Piece, prefix: str, bound: dict[str, str]) -> None:
+    def add(self, piece: Piece, prefix: str, bound: dict[str, str]) -> None:
         """A copy of the piece. `bound` says what its placeholders are; its constants join them there."""
         for name, value in piece.constants.items():
             bound[name] = self._constant(value)
@@ -334,10 +225,6 @@ _INT32 = AttrValue(type=tf.int32.as_datatype_enum)
 
 def _part(index: int) -> str:
     return f"parts:{index}" if index else "parts"
-
-
-def _written(tensor: tf.Tensor) -> str:
-    return tensor.name.removesuffix(":0")
 
 
 def _with_index(name: str) -> str:

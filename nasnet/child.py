@@ -18,12 +18,13 @@ import tensorflow as tf
 
 from cells.count import Counts, Weight, count
 from cells.stack import walk
-from nasnet.assembly import Assembled, Assembly, Value
+from nasnet.assembly import Assembled, Assembly
 from nasnet.augment import augment
 from nasnet.config import TrainingConfig
 from nasnet.data import DataSet, Split
 from nasnet.functions import Functions
 from nasnet.network import NetworkSpec, name_seed
+from nasnet.pieces import Value
 from nasnet.training import DivergedError, Score, batches, resolve_augmentation
 
 CHILD_MUST_HAVE = {"auxiliary_weight": 0.0, "drop_path_keep": 1.0, "dropout_keep": 1.0, "optimizer": "momentum"}
