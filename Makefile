@@ -21,7 +21,7 @@ smoke: setup
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
-.venv/installed-dev: .venv/installed requirements-dev.txt
+.venv/installed-dev: .venv/installed requirements-dev.txt requirements-cluster.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
