@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import os
 import queue
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,10 +26,11 @@ import nasnet
 from controller.strategy import Outcome
 from nasnet.config import RunError, UserError
 from nasnet.estimate import Estimator
-from nasnet.execution import ChildLimits, Slot
+from nasnet.execution import ChildLimits, Slot, alive
 from nasnet.worker import Ended, Job
 
 _LOG_BYTES = 2**16
+_SCRATCH = "nasnet-actor-"
 _FAILED_STARTS = 10
 _PROBE_SECONDS = 20.0
 
@@ -79,7 +81,7 @@ class SlotActor:
     """What runs on a node: a worker process with one child at a time. Made an actor by `RayWorkers`."""
 
     def __init__(self, estimators: Mapping[str, Estimator], limits: ChildLimits, gpus: int) -> None:
-        self._logs = Path(tempfile.mkdtemp(prefix="nasnet-logs-"))
+        self._logs = _scratch_folder()
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpus else ""
         self._slot = Slot(estimators, limits, self._logs, visible)
 
@@ -93,6 +95,15 @@ class SlotActor:
         text = log.read_bytes()[-_LOG_BYTES:] if log.exists() else b""
         log.unlink(missing_ok=True)
         return dataclasses.replace(ended, log=text)
+
+
+def _scratch_folder() -> Path:
+    """A folder of this process. Actors are killed, not closed: those of processes that are gone are removed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        pid = folder.name.removeprefix(_SCRATCH).partition("-")[0]
+        if pid.isdecimal() and not alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-"))
 
 
 @dataclasses.dataclass(eq=False)

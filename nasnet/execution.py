@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -106,11 +105,15 @@ class Slot:
     """
 
     def __init__(
-        self, estimators: Mapping[str, Estimator], limits: ChildLimits, logs: Path, gpus: str | None = None
+        self,
+        estimators: Mapping[str, Estimator],
+        limits: ChildLimits,
+        logs: Path,
+        gpus: str | None = None,
+        index: int = 0,
     ) -> None:
         self._estimators, self._limits, self._logs, self._gpus = estimators, limits, logs, gpus
-        self._folder = tempfile.TemporaryDirectory(prefix="nasnet-slot-")
-        self._generation = 0
+        self._status_path = logs / f".worker_{index}.json"
         self._job: Job | None = None
         self._future: Future[Ended] | None = None
         self._submitted = self._vanished = 0.0
@@ -162,16 +165,12 @@ class Slot:
     def stop(self) -> None:
         """Ends the worker process."""
         self._stop_pool()
-        self._folder.cleanup()
+        self._status_path.unlink(missing_ok=True)
 
     @property
     def ready(self) -> bool:
         """Whether the present worker has come up."""
         return self._status_path.exists()
-
-    @property
-    def _status_path(self) -> Path:
-        return Path(self._folder.name) / f"worker_{self._generation}.json"
 
     def _status(self) -> dict[str, Any]:
         try:
@@ -180,8 +179,8 @@ class Slot:
             return {}
 
     def _fresh_pool(self) -> ProcessPool:
-        self._generation += 1
         limits = self._limits
+        self._status_path.unlink(missing_ok=True)  # what the worker before said
         settings = WorkerSettings(
             self._logs, self._status_path, limits.cpus, limits.memory, self._gpus, parent=os.getpid()
         )
@@ -199,7 +198,7 @@ class Slot:
     def _is_gone(self) -> bool:
         """Whether the process that took the child has not been there for a while."""
         status = self._status()
-        if self._job is None or status.get("job") != self._job.name or _alive(status["pid"]):
+        if self._job is None or status.get("job") != self._job.name or alive(status["pid"]):
             self._vanished = 0.0
             return False
         self._vanished = self._vanished or time.monotonic()
@@ -255,7 +254,7 @@ class Workers:
         """
         logs.mkdir(parents=True, exist_ok=True)
         self._logs = logs
-        self._slots = [Slot(estimators, limits, logs, gpus[i] if gpus else None) for i in range(workers)]
+        self._slots = [Slot(estimators, limits, logs, gpus[i] if gpus else None, i) for i in range(workers)]
         self._wake: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         self._came_up = False
         self._failed_starts = 0
@@ -309,7 +308,8 @@ class Workers:
             raise RunError(f"no worker process comes up ({ended[-1].cause}); see {self._logs / 'workers.log'}")
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether there is such a process."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

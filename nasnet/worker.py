@@ -148,7 +148,7 @@ def run(job: Job) -> Ended:
     assert _worker is not None, "start() comes first"
     settings = _worker.settings
     _write_to(settings.logs / f"{job.name}.log")
-    print(f"{job.name} in process {os.getpid()}, {settings.cpus} thread(s), {time.strftime('%Y-%m-%d %H:%M:%S')}")
+    _log(f"{job.name} in process {os.getpid()}, {settings.cpus} thread(s), {time.strftime('%Y-%m-%d %H:%M:%S')}")
     _say(settings, {"pid": os.getpid(), "job": job.name})
     _worker.job = job
     try:
@@ -156,7 +156,7 @@ def run(job: Job) -> Ended:
     finally:
         _worker.job = None
     shown = f"reward {ended.reward}" if ended.reward is not None else ended.cause
-    print(f"{ended.outcome}: {shown}, {ended.seconds:.2f} s")
+    _log(f"{ended.outcome}: {shown}, {ended.seconds:.2f} s")
     _write_to(settings.logs / "workers.log")
     return ended
 
@@ -190,16 +190,26 @@ def _watch(worker: _Worker) -> None:
 
 
 def _say(settings: WorkerSettings, status: Mapping[str, object]) -> None:
-    beside = settings.status.with_name(f".{settings.status.name}")
-    beside.write_text(json.dumps(status))
-    os.replace(beside, settings.status)
+    beside = settings.status.with_name(f"{settings.status.name}.{threading.get_ident()}")
+    with contextlib.suppress(OSError):
+        beside.write_text(json.dumps(status))
+        os.replace(beside, settings.status)
 
 
 def _write_to(log: Path) -> None:
-    """Lets all output of this process, that of libraries too, go to a file."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    """Lets all output of this process, that of libraries too, go to a file; nowhere where the disk is full."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:
+        file = os.open(os.devnull, os.O_WRONLY)
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
+
+
+def _log(line: str) -> None:
+    with contextlib.suppress(OSError):  # a full disk is the search's end, and no child's
+        print(line, flush=True)

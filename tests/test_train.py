@@ -250,6 +250,23 @@ def test_a_workdir_that_cannot_be_written_to_is_one_line(tmp_path):
     assert done.stderr.strip() == f"train.py: --workdir={locked / 'run'}: cannot be written to (Permission denied)"
 
 
+def test_a_full_disk_stops_the_search_and_with_room_it_goes_on(tmp_path):
+    """A real limit on the size of files. The journal is whole up to there, and the same command goes on."""
+    workdir = tmp_path / "run"
+    arguments = [*SEARCH, "--blocks=4", "--keep_weights=0", "--finalists=0", f"--workdir={workdir}"]
+    command = ["prlimit", "--fsize=6000", sys.executable, str(ROOT / "train.py"), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "journal.jsonl: cannot be written (File too large); it is whole up to here" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    before = (workdir / "journal.jsonl").read_bytes()
+    assert before.endswith(b"\n")
+    assert len(before) < 6000
+    done = train(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert (workdir / "journal.jsonl").read_bytes().startswith(before)
+
+
 def test_a_journal_damaged_in_the_middle_is_refused_and_a_torn_end_is_not(searched, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(searched[0], workdir)
