@@ -58,6 +58,7 @@ RETRIES = 10
 GONE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _DEADLINE_SECONDS = 300.0  # Ray may take a minute to notice that a node is gone
+_WORKERS = 2
 _UNHURT = 12  # trials at the end that no shot is drawn for; and as many more for each node, which takes seconds to kill
 
 
@@ -119,7 +120,7 @@ class Hunted:
         self.mark = uuid.uuid4().hex
         where = [f"--cluster={cluster.address}"] if cluster else []
         self._command = [sys.executable, str(ROOT / "train.py"), "--mode=search", f"--workdir={self.workdir}"]
-        self._command += [*TINY, *SHORT_END, *where, "--workers=2", "--deterministic", f"--retries={RETRIES}"]
+        self._command += [*TINY, *SHORT_END, *where, f"--workers={_WORKERS}", "--deterministic", f"--retries={RETRIES}"]
         self._command += [f"--trials={trials}", f"--seed={seed}"]
         # What a killed process leaves in its temporary folder goes with ours.
         self._environment = {**os.environ, "TMPDIR": str(folder), MARK: self.mark}
@@ -233,8 +234,12 @@ def fire(search: Hunted, target: str, rng: random.Random) -> str | None:
             return None
         node = rng.choice(nodes)
         cluster.kill_node(node)
+        begun = time.monotonic()
+        # Ray lets an actor wait for 30 s on a node that has just come up. So the other nodes take over first.
+        search.wait(lambda: len(actors(cluster.raylets)) == _WORKERS, "actor elsewhere")
+        seconds = time.monotonic() - begun
         cluster.add_node()
-        return f"node of raylet {node}"
+        return f"node of raylet {node}, its actor elsewhere after {seconds:.1f} s"
     while True:
         wanted = search.workers if target == "worker" else lambda: [pid for pid in search.workers() if child_of(pid)]
         found = search.wait(wanted, target)

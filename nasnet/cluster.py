@@ -1,6 +1,6 @@
 """Children on a Ray cluster: the same worker processes, each behind a Ray actor on whatever machine has room.
 
-An actor holds a `nasnet.execution.Slot`, so limits, outcomes and logs are those of one machine. What Ray adds is where:
+An actor holds a `nasnet.slot.Slot`, so limits, outcomes and logs are those of one machine. What Ray adds is where:
 it places actors by CPUs, GPUs and memory, and tells when one is gone. It retries nothing: the journal counts attempts.
 """
 
@@ -26,7 +26,7 @@ import nasnet
 from controller.strategy import Outcome
 from nasnet.config import RunError, UserError
 from nasnet.estimate import Estimator
-from nasnet.execution import ChildLimits, Slot, alive
+from nasnet.slot import ChildLimits, Slot, alive
 from nasnet.worker import Ended, Job
 
 _LOG_BYTES = 2**16

@@ -29,13 +29,14 @@ from nasnet.config import (
 )
 from nasnet.data import DataSet, channel_statistics
 from nasnet.estimate import Estimator, ProxyEstimator
-from nasnet.execution import ChildLimits, Engine, InProcess, Workers
+from nasnet.execution import Engine, InProcess, Workers
 from nasnet.flags import RunConfig
 from nasnet.journal import Journal
 from nasnet.keep import KeptChildren
 from nasnet.limits import Limits
 from nasnet.screen import say, show_export, show_trial
 from nasnet.search import Children, Finalist, Search, rank_finalists
+from nasnet.slot import ChildLimits
 from nasnet.steps import check_size, export_trained, open_data, spec_of, train_to
 from nasnet.stopping import Stopping
 from nasnet.workdir import claim_workdir

@@ -17,9 +17,10 @@ from cells.genotype import CellGenotype
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.config import RunError
-from nasnet.execution import ChildLimits, Workers
+from nasnet.execution import Workers
 from nasnet.journal import Journal
 from nasnet.search import Children, Search
+from nasnet.slot import ChildLimits
 from nasnet.worker import Ended, Job
 from tests.estimators import SPACE, Misbehaving, share
 from tests.processes import read, wait_for, wait_until_gone, workers_of
@@ -157,7 +158,8 @@ def test_workers_die_with_their_driver(tmp_path):
     """SIGKILL to a driver whose two workers are in the middle of a child each."""
     code = f"""
     from pathlib import Path
-    from nasnet.execution import ChildLimits, Workers
+    from nasnet.execution import Workers
+from nasnet.slot import ChildLimits
     from nasnet.worker import Job
     from tests.estimators import Misbehaving
     from tests.test_execution import CELL
