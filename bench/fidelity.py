@@ -287,7 +287,7 @@ def _flags() -> argparse.Namespace:
     parser.add_argument("--long_steps", type=int, default=500 if digits else 2500)
     parser.add_argument("--long_seeds", type=int, default=3 if digits else 1, help="fresh starts of the long training")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
-    parser.add_argument("--recommended_steps", type=int, default=100 if digits else 150, help="what RESULT is about")
+    parser.add_argument("--recommended_steps", type=int, default=50, help="what RESULT is about")
     parser.add_argument("--recommended_reward", choices=("accuracy", "loss"), default="accuracy")
     return parser.parse_args()
 

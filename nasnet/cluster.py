@@ -53,15 +53,16 @@ def connect(address: str) -> None:
         _probe(address)
         ray.init(
             address,
-            # The nodes need the requirements; our own packages travel.
-            runtime_env={"py_modules": [cells, controller, nasnet]},
+            # The nodes need the requirements; our own packages travel. As paths: ray:// takes no modules.
+            runtime_env={"py_modules": [str(Path(*package.__path__)) for package in (cells, controller, nasnet)]},
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
     except (OSError, OverflowError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"--cluster={address}: no Ray cluster answers there ({line}); start one with: ray start --head"
+            f"--cluster={address}: no Ray cluster answers there ({line}); start one with: ray start --head; if it has "
+            "a token, give it: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=..."
         ) from error
 
 

@@ -80,7 +80,7 @@ class SearchConfig:
     blocks: int = setting(5, "blocks a cell: B of the paper, section 3")
     strategy: Literal["ppo", "random"] = setting("ppo", "who proposes: the LSTM controller with PPO (A.2), or random")
     estimator: Literal["proxy"] = setting("proxy", "how a cell is scored: short training of a small network (A.1)")
-    trials: int = setting(80, "cells to try in all (the paper: 20,000; A.3)")
+    trials: int = setting(200, "cells to try in all (the paper: 20,000; A.3)")
     child: Literal["functions", "keras"] = setting(
         "functions", "how children are built: as plain functions, or as Keras models for checking (ten times slower)"
     )

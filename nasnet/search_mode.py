@@ -145,10 +145,9 @@ def _engine(estimators: dict[str, Estimator], execution: ExecutionConfig, logs: 
 
 
 def _gpus_of_workers(execution: ExecutionConfig) -> list[str] | None:
-    gpus, each = machine.gpus(), execution.gpus_per_child
-    if not gpus:
-        return None
-    return [",".join(gpus[i * each : (i + 1) * each]) for i in range(execution.workers or 0)] if each else None
+    """`CUDA_VISIBLE_DEVICES` of each worker; None where this machine has no GPU to share out or to hide."""
+    gpus, each = machine.gpus(), execution.gpus_per_child or 0
+    return [",".join(gpus[i * each : (i + 1) * each]) for i in range(execution.workers or 0)] if gpus else None
 
 
 def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
