@@ -26,7 +26,7 @@ import nasnet
 from controller.strategy import Outcome
 from nasnet.config import RunError, UserError
 from nasnet.estimate import Estimator
-from nasnet.slot import ChildLimits, Slot, alive
+from nasnet.slot import ChildLimits, Estimators, Slot, alive
 from nasnet.worker import Ended, Job
 
 _LOG_BYTES = 2**16
@@ -84,7 +84,7 @@ class SlotActor:
     def __init__(self, estimators: Mapping[str, Estimator], limits: ChildLimits, gpus: int) -> None:
         self._logs = _scratch_folder()
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpus else ""
-        self._slot = Slot(estimators, limits, self._logs, visible)
+        self._slot = Slot(Estimators(estimators), limits, self._logs, visible)
 
     def ready(self) -> None:
         """Returns once the actor is there."""
@@ -150,12 +150,11 @@ class RayEngine:
                 event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 break
-            came_up = self._failed_starts
             while event is not None:
                 ended += self._handle(*event)
                 event = None if self._events.empty() else self._events.get()
-            if self._failed_starts < came_up or self._free:
-                break  # there is room that was not there before
+            if self._free:
+                break  # an actor came up, and there may be children waiting
         return ended
 
     def cancel(self) -> None:

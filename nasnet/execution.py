@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, Self
 
-from controller.strategy import Outcome
 from nasnet import worker
 from nasnet.config import RunError
 from nasnet.estimate import Estimator
-from nasnet.slot import TICK_SECONDS, ChildLimits, Slot
+from nasnet.slot import TICK_SECONDS, ChildLimits, Estimators, Slot
 from nasnet.worker import Ended, Job
+
+_FAILED_STARTS = 3
 
 
 class Engine(Protocol):
@@ -98,10 +99,9 @@ class Workers:
         """
         logs.mkdir(parents=True, exist_ok=True)
         self._logs = logs
-        self._slots = [Slot(estimators, limits, logs, gpus[i] if gpus else None, i) for i in range(workers)]
+        self._estimators = Estimators(estimators)
+        self._slots = [Slot(self._estimators, limits, logs, gpus[i] if gpus else None, i) for i in range(workers)]
         self._wake: queue.SimpleQueue[Slot] = queue.SimpleQueue()
-        self._came_up = False
-        self._failed_starts = 0
 
     @property
     def slots(self) -> int:
@@ -118,13 +118,12 @@ class Workers:
         next(slot for slot in self._slots if not slot.busy).submit(job, self._wake)
 
     def collect(self, seconds: float) -> list[Ended]:
-        """See `Engine.collect`. Raises RunError if no worker process comes up at all."""
+        """See `Engine.collect`. Raises RunError if worker processes fail to start."""
         deadline = time.monotonic() + seconds
         while True:
-            came_up = any(slot.ready for slot in self._slots) if not self._came_up else True
             ended = [ended for slot in self._slots if (ended := slot.collect()) is not None]
-            self._came_up = came_up or any(end.outcome is not Outcome.LOST for end in ended)
-            self._check_starts(ended)
+            if sum(slot.failed_starts for slot in self._slots) >= _FAILED_STARTS:
+                raise RunError(f"no worker process comes up: {ended[-1].cause}; see {self._logs / 'workers.log'}")
             left = deadline - time.monotonic()
             if ended or left <= 0:
                 return ended
@@ -137,16 +136,10 @@ class Workers:
         """See `Engine.cancel`."""
         for slot in self._slots:
             slot.stop()
+        self._estimators.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.cancel()
-
-    def _check_starts(self, ended: list[Ended]) -> None:
-        if self._came_up:
-            return
-        self._failed_starts += len(ended)
-        if self._failed_starts >= 3 * len(self._slots):
-            raise RunError(f"no worker process comes up ({ended[-1].cause}); see {self._logs / 'workers.log'}")

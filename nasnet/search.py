@@ -96,8 +96,8 @@ class Children:
         self._engine.submit(job)
         self._running += 1
 
-    def collect(self) -> list[Ended]:
-        """The children that ended for good. Waits a moment for one; where there is none, the answer is empty.
+    def collect(self, seconds: float = _POLL_SECONDS) -> list[Ended]:
+        """The children that ended for good. Waits `seconds` for one; where there is none, the answer is empty.
 
         Raises:
             Stopped: once a signal came, and the children have ended or had their time to.
@@ -107,7 +107,7 @@ class Children:
         if self._stopping.asked and (not self._running or self._stopping.seconds > self._stop_seconds):
             self._engine.cancel()
             raise self._stopping.stopped()
-        ended = self._engine.collect(_POLL_SECONDS)
+        ended = self._engine.collect(seconds)
         self._running -= len(ended)
         return [end for end in ended if not self._is_run_again(end)]
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
 import os
 import queue
 import signal
+import sys
+import threading
 import time
+import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +42,39 @@ class ChildLimits:
     children_per_worker: int = 200
 
 
+class Estimators:
+    """Hands the estimators, data and all, to each worker that asks for them, over a Unix socket.
+
+    Not as arguments of its process: Python's spawn writes those into a pipe of which it holds both ends, so that a
+    worker killed before it has read more than fits in there (64 KiB) would stop the search for good.
+    """
+
+    def __init__(self, estimators: Mapping[str, Estimator]) -> None:
+        self._estimators = estimators
+        self.key = os.urandom(32)
+        # Linux needs no file for it, whose path could be too long.
+        name = f"\0nasnet-{uuid.uuid4().hex}" if sys.platform == "linux" else None
+        self._listener = Listener(name, "AF_UNIX", backlog=64, authkey=self.key)
+        self.address = name or str(self._listener.address)
+        self._closed = False
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        """Takes no more questions."""
+        self._closed = True
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while not self._closed:
+            # Whoever is killed while he asks, or has no key, is none of our business.
+            with contextlib.suppress(OSError, EOFError, AuthenticationError):
+                threading.Thread(target=self._hand, args=(self._listener.accept(),), daemon=True).start()
+
+    def _hand(self, worker: Connection) -> None:
+        with worker, contextlib.suppress(OSError):
+            worker.send(self._estimators)
+
+
 class Slot:
     """One worker process at a time, in a Pebble pool of its own.
 
@@ -45,7 +84,7 @@ class Slot:
 
     def __init__(
         self,
-        estimators: Mapping[str, Estimator],
+        estimators: Estimators,
         limits: ChildLimits,
         logs: Path,
         gpus: str | None = None,
@@ -53,6 +92,7 @@ class Slot:
     ) -> None:
         self._estimators, self._limits, self._logs, self._gpus = estimators, limits, logs, gpus
         self._status_path = logs / f".worker_{index}.json"
+        self.failed_starts = 0  # one after the other, each for a reason of its own and not killed from outside
         self._job: Job | None = None
         self._future: Future[Ended] | None = None
         self._submitted = self._vanished = 0.0
@@ -106,11 +146,6 @@ class Slot:
         self._stop_pool()
         self._status_path.unlink(missing_ok=True)
 
-    @property
-    def ready(self) -> bool:
-        """Whether the present worker has come up."""
-        return self._status_path.exists()
-
     def _status(self) -> dict[str, Any]:
         try:
             return json.loads(self._status_path.read_text())
@@ -121,10 +156,17 @@ class Slot:
         limits = self._limits
         self._status_path.unlink(missing_ok=True)  # what the worker before said
         settings = WorkerSettings(
-            self._logs, self._status_path, limits.cpus, limits.memory, self._gpus, parent=os.getpid()
+            self._logs,
+            self._status_path,
+            limits.cpus,
+            limits.memory,
+            self._gpus,
+            parent=os.getpid(),
+            address=self._estimators.address,
+            key=self._estimators.key,
         )
         context = multiprocessing.get_context("spawn")  # a fork would copy TensorFlow's threads half
-        return ProcessPool(1, limits.children_per_worker, worker.start, (settings, self._estimators), context)
+        return ProcessPool(1, limits.children_per_worker, worker.start, (settings,), context)
 
     def _replace(self) -> None:
         self._stop_pool()
@@ -145,7 +187,9 @@ class Slot:
 
     def _end(self, job: Job, future: Future[Ended]) -> tuple[Ended, bool]:
         try:
-            return future.result(), True
+            ended = future.result()
+            self.failed_starts = 0
+            return ended, True
         except TimeoutError:
             cause = f"not done after --seconds_per_child={self._limits.seconds:g}"
             return self._failed(job, Outcome.TIMEOUT, cause), False
@@ -154,7 +198,11 @@ class Slot:
             return self._failed(job, outcome, cause), False
         except Exception as error:
             # The pool broke: its worker died before it took the child, or with half an answer in the pipe.
-            return self._failed(job, Outcome.LOST, f"its worker process died ({type(error).__name__}: {error})"), False
+            cause = f"its worker process died ({type(error).__name__}: {error})"
+            if failed := self._status().get("failed"):
+                self.failed_starts += 1
+                cause = f"its worker process could not start ({failed})"
+            return self._failed(job, Outcome.LOST, cause), False
 
     def _died(self, job: Job, code: int | None) -> tuple[Outcome, str]:
         status = self._status()

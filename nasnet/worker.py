@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from multiprocessing.connection import Client
 from pathlib import Path
 
 from cells.genotype import CellGenotype
@@ -70,6 +71,7 @@ class WorkerSettings:
         memory: MiB of resident memory of the process, TensorFlow included, at which a child is ended; None is no limit.
         gpus: `CUDA_VISIBLE_DEVICES`; None leaves it as it is.
         parent: the process that it must not outlive.
+        address, key: where it fetches its estimators (`nasnet.slot.Estimators`).
     """
 
     logs: Path
@@ -78,6 +80,8 @@ class WorkerSettings:
     memory: int | None
     gpus: str | None
     parent: int
+    address: str
+    key: bytes
 
 
 def attempt(estimators: Mapping[str, Estimator], job: Job) -> Ended:
@@ -120,8 +124,16 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def start(settings: WorkerSettings, estimators: Mapping[str, Estimator]) -> None:
+def start(settings: WorkerSettings) -> None:
     """Makes this process a worker: TensorFlow is imported once, with its threads and GPUs set before."""
+    try:
+        _start(settings)
+    except Exception as error:
+        _say(settings, {"pid": os.getpid(), "failed": f"{type(error).__name__}: {_line(error)}"})
+        raise
+
+
+def _start(settings: WorkerSettings) -> None:
     global _worker
     _follow(settings.parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the exit code tells who ended the process
@@ -138,7 +150,8 @@ def start(settings: WorkerSettings, estimators: Mapping[str, Estimator]) -> None
     tf.config.threading.set_inter_op_parallelism_threads(settings.cpus)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    _worker = _Worker(settings, estimators)
+    with Client(settings.address, authkey=settings.key) as driver:
+        _worker = _Worker(settings, driver.recv())
     threading.Thread(target=_watch, args=(_worker,), daemon=True).start()
     _say(settings, {"pid": os.getpid()})
 

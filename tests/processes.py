@@ -25,9 +25,10 @@ def read(path: Path) -> str:
 
 def wait_for(condition, seconds):
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (value := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return value
 
 
 def wait_until_gone(pid: int, seconds: float = 10) -> None:

@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cells.genotype import CellGenotype
@@ -26,6 +26,21 @@ from tests.estimators import SPACE, Misbehaving, share
 from tests.processes import read, wait_for, wait_until_gone, workers_of
 
 ROOT = Path(__file__).parent.parent
+DRIVER = """
+import sys
+from pathlib import Path
+from nasnet.execution import Workers
+from nasnet.slot import ChildLimits
+from nasnet.worker import Job
+from tests.estimators import SPACE, Misbehaving
+
+if __name__ == "__main__":
+    estimators = {"proxy": Misbehaving({"a": "hang_deaf", "b": "hang_deaf"})}
+    engine = Workers(estimators, ChildLimits(), Path(sys.argv[1]), 2)
+    engine.submit(Job("a", SPACE.decode((0,) * 10)))
+    engine.submit(Job("b", SPACE.decode((0,) * 10)))
+    engine.collect(600)
+"""
 CELL: CellGenotype = SPACE.decode((0,) * 10)
 
 
@@ -88,7 +103,7 @@ def test_every_fault_has_one_outcome_a_cause_and_a_log_and_harms_no_other(outcom
 def test_what_a_child_had_over_its_limit_is_told(outcomes):
     _, ended = outcomes
     mib = int(ended["allocate"].cause.split()[0])
-    assert 1500 < mib < 2200, "the watch looks every 20 ms; a loaded machine may take longer"
+    assert 1500 <= mib < 2200, "the watch looks every 20 ms; a loaded machine may take longer"
 
 
 def test_traceback_goes_to_the_log_not_to_the_cause(outcomes):
@@ -156,25 +171,10 @@ def test_workers_that_never_come_up_end_the_search_with_a_reason(tmp_path):
 
 def test_workers_die_with_their_driver(tmp_path):
     """SIGKILL to a driver whose two workers are in the middle of a child each."""
-    code = f"""
-    from pathlib import Path
-    from nasnet.execution import Workers
-from nasnet.slot import ChildLimits
-    from nasnet.worker import Job
-    from tests.estimators import Misbehaving
-    from tests.test_execution import CELL
-
-    if __name__ == "__main__":
-        estimators = {{"proxy": Misbehaving({{"a": "hang_deaf", "b": "hang_deaf"}})}}
-        engine = Workers(estimators, ChildLimits(), Path({str(tmp_path)!r}), 2)
-        engine.submit(Job("a", CELL))
-        engine.submit(Job("b", CELL))
-        engine.collect(600)
-    """
     script = tmp_path / "driver.py"
-    script.write_text(textwrap.dedent(code))
+    script.write_text(DRIVER)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    driver = subprocess.Popen([sys.executable, str(script)], cwd=ROOT, env=environment)
+    driver = subprocess.Popen([sys.executable, str(script), str(tmp_path)], cwd=ROOT, env=environment)
     try:
         wait_for(lambda: all("about to" in read(tmp_path / f"{name}.log") for name in "ab"), 60)
         workers = workers_of(driver.pid)
@@ -184,6 +184,34 @@ from nasnet.slot import ChildLimits
         driver.wait()
     for pid in workers:
         wait_until_gone(pid, 5)
+
+
+def test_a_worker_killed_before_it_has_its_data_stops_nothing(tmp_path):
+    """The estimators are larger than a pipe, and the process is killed at every moment of its start."""
+
+    large = Misbehaving({})
+    large.ballast = np.zeros(2**20)  # type: ignore[attr-defined]
+    journal = Journal(tmp_path / "j")
+    rng = np.random.default_rng(0)
+    with Workers({"proxy": large}, ChildLimits(), tmp_path, 1) as engine:
+        children = Children(engine, journal, retries=100)
+        children.submit(Job("child", CELL))
+
+        def worker() -> list[int]:
+            assert children.collect(0.01) == []
+            return workers_of(os.getpid())
+
+        for _ in range(12):
+            (pid,) = wait_for(worker, 60)
+            moment = time.monotonic() + rng.uniform(0, 0.4)
+            while time.monotonic() < moment:
+                assert children.collect(0.01) == []
+            os.kill(pid, signal.SIGKILL)
+            wait_until_gone(pid)
+        ended: list[Ended] = []
+        while not ended:
+            ended = children.collect()
+    assert ended[0].outcome is Outcome.OK
 
 
 def test_recycled_workers_go_on(tmp_path):
