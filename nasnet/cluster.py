@@ -27,6 +27,7 @@ from controller.strategy import Outcome
 from nasnet.config import RunError, UserError
 from nasnet.estimate import Estimator
 from nasnet.slot import ChildLimits, Estimators, Slot, alive
+from nasnet.workdir import create_folder
 from nasnet.worker import Ended, Job
 
 _LOG_BYTES = 2**16
@@ -121,7 +122,7 @@ class RayEngine:
     """
 
     def __init__(self, make_actor: Callable[[], Any], actors: int, logs: Path, jobs_per_actor: int = 1) -> None:
-        logs.mkdir(parents=True, exist_ok=True)
+        create_folder(logs)
         self._make_actor, self._logs, self._jobs_per_actor = make_actor, logs, jobs_per_actor
         self._events: queue.SimpleQueue[tuple[_Actor, Job | None, Any]] = queue.SimpleQueue()
         self._failed_starts = 0

@@ -12,6 +12,7 @@ from nasnet import worker
 from nasnet.config import RunError
 from nasnet.estimate import Estimator
 from nasnet.slot import TICK_SECONDS, ChildLimits, Estimators, Slot
+from nasnet.workdir import create_folder
 from nasnet.worker import Ended, Job
 
 _FAILED_STARTS = 3
@@ -97,7 +98,7 @@ class Workers:
             workers: how many processes.
             gpus: `CUDA_VISIBLE_DEVICES` of each worker; None leaves it as it is.
         """
-        logs.mkdir(parents=True, exist_ok=True)
+        create_folder(logs)
         self._logs = logs
         self._estimators = Estimators(estimators)
         self._slots = [Slot(self._estimators, limits, logs, gpus[i] if gpus else None, i) for i in range(workers)]

@@ -65,6 +65,14 @@ def claim_workdir(workdir: Path, config: RunConfig) -> IO[str]:
     return lock
 
 
+def create_folder(path: Path) -> None:
+    """Creates a folder inside the workdir, or finds it. Raises UserError where it cannot be written to."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written to ({error.strerror})") from error
+
+
 def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     """Raises UserError with the file's name unless it holds JSON."""
     try:
