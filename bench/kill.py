@@ -59,7 +59,8 @@ GONE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _DEADLINE_SECONDS = 300.0  # Ray may take a minute to notice that a node is gone
 _WORKERS = 2
-_UNHURT = 12  # trials at the end that no shot is drawn for; and as many more for each node, which takes seconds to kill
+_UNHURT = 12  # trials at the end that no shot is drawn for
+_UNHURT_BY_NODE = 60  # more of them for each shot at a node: the other node goes on while Ray notices, 3 to 20 s
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +216,7 @@ def moments(shots: dict[str, int], trials: int, rng: random.Random) -> Iterator[
     """A target, the trials that have ended when it is due, and the seconds after; in the order of the search."""
     targets = [target for target, number in shots.items() for _ in range(number)]
     rng.shuffle(targets)
-    dues = sorted(rng.randrange(trials - _UNHURT) for _ in targets)
+    dues = sorted(rng.randrange(trials - _UNHURT - shots.get("node", 0) * _UNHURT_BY_NODE) for _ in targets)
     for target, due in zip(targets, dues, strict=True):
         yield target, due, rng.uniform(0, 1)
 
@@ -348,7 +349,7 @@ def shoot(
     numbers = {target: shots // len(targets) + (i < shots % len(targets)) for i, target in enumerate(targets)}
     if node_shots:
         numbers["node"] = node_shots
-    trials = 2 * shots + (1 + node_shots) * _UNHURT
+    trials = 2 * shots + _UNHURT + node_shots * _UNHURT_BY_NODE
     started: list[Hunted] = []
     try:
         for name in ("whole", "shot"):
