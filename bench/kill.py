@@ -18,10 +18,11 @@ children with two records in the journal, and children that were started again a
 `different=` counts trials whose tokens, log-probabilities, outcome or reward are not those of the search that nobody
 shot at, and finalists and winners that are not. All must be 0.
 
-When a shot comes is drawn as a share of the search's trials, and within a second of when that share is done: shots that
-are drawn close together hit what is just starting up. Hence twice as many trials as shots, so that the search
-outlives them; one that does not is an error. `--retries=10`: a child may be hit again each time it is run again, which
-is no reason to give it up where somebody shoots on purpose; with 3, one in some thousand children would be lost.
+When a shot comes is drawn: so many trials after the last one, from none to twice an even share, and within a second of
+that. Shots that are drawn close together hit what is just starting up. There are twice as many trials as shots, so that
+the search outlives them; one that does not is an error. `--retries` is the number of shots: a child may be hit again
+each time it is run again, which is no reason to give it up where somebody shoots on purpose; with 3, one in some
+thousand children would be lost.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,11 @@ ROOT = Path(__file__).parent.parent
 TARGETS = ("driver", "worker", "child")
 TINY = ("--blocks=2", "--filters=2", "--steps=3", "--batch_size=64", "--update_trials=4", "--final_filters=2")
 SHORT_END = ("--finalists=1", "--finalist_steps=3", "--finalist_seeds=1", "--final_epochs=1")
-RETRIES = 10
 GONE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _DEADLINE_SECONDS = 300.0  # Ray may take a minute to notice that a node is gone
 _WORKERS = 2
-_UNHURT = 12  # trials at the end that no shot is drawn for
+_UNHURT = 12  # trials at the end that no shot is meant for
 _UNHURT_BY_NODE = 60  # more of them for each shot at a node: the other node goes on while Ray notices, 3 to 20 s
 
 
@@ -115,13 +115,15 @@ def _command(process: Path) -> str:
 class Hunted:
     """A search that is started again when it is killed, and what can be seen of it from outside."""
 
-    def __init__(self, folder: Path, name: str, trials: int, seed: int, cluster: LocalCluster | None) -> None:
+    def __init__(
+        self, folder: Path, name: str, trials: int, retries: int, seed: int, cluster: LocalCluster | None
+    ) -> None:
         self.workdir, self.trials, self.cluster = folder / name, trials, cluster
         self._output = folder / f"{name}.txt"
         self.mark = uuid.uuid4().hex
         where = [f"--cluster={cluster.address}"] if cluster else []
         self._command = [sys.executable, str(ROOT / "train.py"), "--mode=search", f"--workdir={self.workdir}"]
-        self._command += [*TINY, *SHORT_END, *where, f"--workers={_WORKERS}", "--deterministic", f"--retries={RETRIES}"]
+        self._command += [*TINY, *SHORT_END, *where, f"--workers={_WORKERS}", "--deterministic", f"--retries={retries}"]
         self._command += [f"--trials={trials}", f"--seed={seed}"]
         # What a killed process leaves in its temporary folder goes with ours.
         self._environment = {**os.environ, "TMPDIR": str(folder), MARK: self.mark}
@@ -212,13 +214,10 @@ def _child(record: dict[str, Any]) -> str | None:
     return f"finalist_{record['trial_id']}_{record['start']}" if record["kind"] == "finalist" else None
 
 
-def moments(shots: dict[str, int], trials: int, rng: random.Random) -> Iterator[tuple[str, int, float]]:
-    """A target, the trials that have ended when it is due, and the seconds after; in the order of the search."""
-    targets = [target for target, number in shots.items() for _ in range(number)]
-    rng.shuffle(targets)
-    dues = sorted(rng.randrange(trials - _UNHURT - shots.get("node", 0) * _UNHURT_BY_NODE) for _ in targets)
-    for target, due in zip(targets, dues, strict=True):
-        yield target, due, rng.uniform(0, 1)
+def next_due(progress: int, trials: int, rest: list[str], rng: random.Random) -> int:
+    """How many trials shall have ended when the next of the remaining shots is due."""
+    room = trials - _UNHURT - rest.count("node") * _UNHURT_BY_NODE - progress
+    return progress + rng.randint(0, max(0, 2 * room // len(rest)))
 
 
 def fire(search: Hunted, target: str, rng: random.Random) -> str | None:
@@ -270,9 +269,12 @@ def hunt(search: Hunted, shots: dict[str, int], seed: int) -> tuple[Counter[str]
     rng = random.Random(seed)
     hits: Counter[str] = Counter()
     orphans, begun = 0, time.monotonic()
-    for target, due, seconds in moments(shots, search.trials, rng):
+    targets = [target for target, number in shots.items() for _ in range(number)]
+    rng.shuffle(targets)
+    for index, target in enumerate(targets):
+        due = next_due(search.progress, search.trials, targets[index:], rng)
         search.wait(lambda due=due: search.progress >= due, f"end of trial {due}")
-        at = time.monotonic() + seconds
+        at = time.monotonic() + rng.uniform(0, 1)
         search.wait(lambda at=at: time.monotonic() >= at, "moment")
         if search.over() or (hit := fire(search, target, rng)) is None:
             break
@@ -284,7 +286,7 @@ def hunt(search: Hunted, shots: dict[str, int], seed: int) -> tuple[Counter[str]
             gone = f"; {left} orphans, the last process gone after {waited:.2f} s"
             search.look()
             search.start()
-        print(f"{time.monotonic() - begun:6.1f} s  shot {hits.total():3d}/{sum(shots.values())}  "
+        print(f"{time.monotonic() - begun:6.1f} s  shot {hits.total():3d}/{len(targets)}  "
               f"{search.progress:3d}/{search.trials} trials  {hit}{gone}", flush=True)  # fmt: skip
     finish(search)
     return hits, orphans
@@ -354,7 +356,7 @@ def shoot(
     try:
         for name in ("whole", "shot"):
             begun = time.monotonic()
-            started.append(Hunted(folder, name, trials, seed, cluster))
+            started.append(Hunted(folder, name, trials, sum(numbers.values()), seed, cluster))
             hits, orphans = hunt(started[-1], numbers if name == "shot" else {}, seed)
             print(f"{name}: {trials} trials in {time.monotonic() - begun:.0f} s", flush=True)
         if hits.total() < sum(numbers.values()):
