@@ -80,7 +80,7 @@ def main(argv: list[str]) -> int:
         return 1
     except Stopped as stopped:
         print(f"train.py: {stopped}", file=sys.stderr)
-        return 128 + stopped.number
+        return stopped.code
     except KeyboardInterrupt:
         print("\ntrain.py: stopped; the same command goes on from here", file=sys.stderr)
         return 130

@@ -4,31 +4,55 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from nasnet.layers import replica_rows
 
-def augment(images: tf.Tensor, seed: tf.Tensor, *, pad: int, flip: bool, fill: tuple[float, ...]) -> tf.Tensor:
-    """Random crops of the padded pictures, and random horizontal flips.
+
+def augment(
+    images: tf.Tensor, seed: tf.Tensor, *, pad: int, flip: bool, fill: tuple[float, ...], cutout: int = 0
+) -> tf.Tensor:
+    """Random crops of the padded pictures, random horizontal flips, and random squares blanked.
+
+    On several replicas each draws what it would have drawn alone for its rows of the whole batch.
 
     Args:
         images: float32 `[B, height, width, channels]`.
-        seed: int64 `[2]`; the same seed draws the same crops and flips.
+        seed: int64 `[2]`; the same seed draws the same.
         pad: pixels added at each side before a crop of the old size; 0 is off.
         flip: whether each picture is mirrored with probability one half.
-        fill: value of the padding, one a channel. The mean of the data, which whitening turns into zero.
+        fill: value of the padding and of the square, one a channel. The mean of the data, which whitening turns into
+            zero.
+        cutout: side of the square in pixels. Its centre is any pixel, so it may reach over the border (DARTS does so).
 
     Returns:
         As `images`.
     """
     batch, height, width, channels = tf.shape(images)[0], *images.shape[1:]
+    first, total = replica_rows(batch)
+    blank = tf.reshape(tf.constant(fill, images.dtype), [1, 1, 1, channels])
+
+    def draw(number: int, size: int, below: int) -> tf.Tensor:
+        drawn = tf.random.stateless_uniform([total, size], seed + [0, number], 0, below, dtype=tf.int32)
+        return drawn[first : first + batch]
+
     if pad:
         # Differs from the paper: it upsamples 32 pixels to 40 before the crop; released code (slim, DARTS) pads.
-        offset = tf.reshape(tf.constant(fill, images.dtype), [1, 1, 1, channels])
-        padded = tf.pad(images - offset, [[0, 0], [pad, pad], [pad, pad], [0, 0]]) + offset
-        corner = tf.random.stateless_uniform([batch, 2], seed, 0, 2 * pad + 1, dtype=tf.int32)
+        padded = tf.pad(images - blank, [[0, 0], [pad, pad], [pad, pad], [0, 0]]) + blank
+        corner = draw(0, 2, 2 * pad + 1)
         rows = corner[:, :1] + tf.range(height)
         columns = corner[:, 1:] + tf.range(width)
         images = tf.gather(tf.gather(padded, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
         images = tf.ensure_shape(images, [None, height, width, channels])
     if flip:
-        mirrored = tf.random.stateless_uniform([batch, 1, 1, 1], seed + [0, 1]) < 0.5
+        mirrored = tf.reshape(draw(1, 1, 2), [-1, 1, 1, 1]) == 1
         images = tf.where(mirrored, tf.reverse(images, [2]), images)
+    if cutout:
+        # A square of an even side has no pixel in its middle: it starts half a side before the drawn one.
+        starts = tf.concat([draw(2, 1, height), draw(3, 1, width)], 1) - cutout // 2
+        inside = [
+            (tf.range(length) >= start) & (tf.range(length) < start + cutout)
+            for length, start in ((height, starts[:, :1]), (width, starts[:, 1:]))
+        ]
+        images = tf.where(
+            inside[0][:, :, tf.newaxis, tf.newaxis] & inside[1][:, tf.newaxis, :, tf.newaxis], blank, images
+        )
     return images

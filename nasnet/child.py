@@ -22,12 +22,23 @@ from nasnet.assembly import Assembled, Assembly
 from nasnet.augment import augment
 from nasnet.config import TrainingConfig
 from nasnet.data import DataSet, Split
+from nasnet.feed import batches
 from nasnet.functions import Functions
 from nasnet.network import NetworkSpec, name_seed
 from nasnet.pieces import Value
-from nasnet.training import DivergedError, Score, batches, resolve_augmentation
+from nasnet.training import DivergedError, Score, resolve_augmentation
 
-CHILD_MUST_HAVE = {"auxiliary_weight": 0.0, "drop_path_keep": 1.0, "dropout_keep": 1.0, "optimizer": "momentum"}
+CHILD_MUST_HAVE = {
+    "auxiliary_weight": 0.0,
+    "drop_path_keep": 1.0,
+    "dropout_keep": 1.0,
+    "optimizer": "momentum",
+    "schedule": "cosine",
+    "warmup_epochs": 0.0,
+    "ema_decay": 0.0,
+    "precision": "float32",
+    "jit": "auto",
+}
 """Values of a `TrainingConfig` that a child can't depart from: it has none of these."""
 
 
@@ -242,9 +253,14 @@ class Child:
     def _step(self, assembled: Assembled, images: tf.Tensor, labels: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
         config = self.config
         seed = tf.stack([tf.constant(name_seed(self._seed, "augment"), tf.int64), index])
-        if config.pad or config.flip:
+        if config.pad or config.flip or config.cutout:
             images = augment(
-                tf.cast(images, tf.float32), seed, pad=config.pad or 0, flip=bool(config.flip), fill=self.spec.mean
+                tf.cast(images, tf.float32),
+                seed,
+                pad=config.pad or 0,
+                flip=bool(config.flip),
+                fill=self.spec.mean,
+                cutout=config.cutout,
             )
         weights = tf.convert_to_tensor(self.weights)
         loss, gradient, batch_statistics = assembled(self._whitened(images), labels, weights)

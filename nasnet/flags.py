@@ -15,14 +15,19 @@ from nasnet.config import (
     FromConfig,
     LimitConfig,
     NetworkConfig,
+    RecipeConfig,
+    ReplicaConfig,
     SearchConfig,
     SourceConfig,
     TrainingConfig,
+    TransferConfig,
+    TuneConfig,
     UserError,
 )
+from nasnet.recipes import RECIPES, read_recipe
 
 VERSION = 1
-MODES = ("search", "train", "evaluate", "export", "finetune")
+MODES = ("search", "train", "evaluate", "export", "finetune", "tune")
 
 _CONTROLLER = "controller_"
 GROUPS: dict[str, tuple[type, ...]] = {
@@ -30,6 +35,7 @@ GROUPS: dict[str, tuple[type, ...]] = {
         DataConfig,
         SearchConfig,
         NetworkConfig,
+        RecipeConfig,
         TrainingConfig,
         ExecutionConfig,
         LimitConfig,
@@ -37,17 +43,16 @@ GROUPS: dict[str, tuple[type, ...]] = {
         FinalConfig,
         PolicyGradientConfig,
     ),
-    "train": (DataConfig, SourceConfig, NetworkConfig, TrainingConfig),
+    "train": (DataConfig, SourceConfig, NetworkConfig, RecipeConfig, TrainingConfig, ReplicaConfig),
     "evaluate": (DataConfig, FromConfig),
     "export": (DataConfig, FromConfig),
-    "finetune": (DataConfig, FromConfig, TrainingConfig),
+    "finetune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, ReplicaConfig),
+    "tune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, TuneConfig),
 }
-DEFAULTS: dict[str, dict[str, Any]] = {
-    # Differs from the paper: the proxy of A.1 has N=2 and 20 epochs of CIFAR-10. This one fits minutes on two cores.
-    # The paper gives no learning rate for it; this one is from docs/search.md.
-    "search": {"repeats": 1, "filters": 8, "steps": 50, "batch_size": 64, "learning_rate": 0.05},
-    "finetune": {"epochs": 5, "optimizer": "adam", "learning_rate": 1e-3, "batch_size": 64, "weight_decay": 0.0},
-}
+_RECIPE = {"search": "proxy", "finetune": "finetune", "tune": "finetune"}
+DEFAULTS: dict[str, dict[str, Any]] = {mode: RECIPES[name] for mode, name in _RECIPE.items()}
+# As the recipe, for the same reasons: a child small enough for minutes.
+DEFAULTS["search"] = {"repeats": 1, "filters": 8, **DEFAULTS["search"]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,12 +134,15 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
         UserError: for a flag that the mode has no use for, or a value outside what it can be.
     """
     values: dict[str, Any] = {}
+    recipe = read_recipe(given["recipe"]) if given.get("recipe") else {}
+    before_flags = {**DEFAULTS.get(mode, {}), **_without_old_length(recipe)}
     for group in GROUPS[mode]:
         for field in dataclasses.fields(group):
             name = flag_name(group, field.name)
-            values[name] = given.get(name, DEFAULTS.get(mode, {}).get(name, field.default))
-    if "epochs" in given and "steps" not in given and "steps" in values:
-        values["steps"] = None  # whoever names epochs does not mean the mode's own steps
+            values[name] = {**before_flags, **_without_old_length(given)}.get(name, field.default)
+    foreign = [name for name in recipe if name not in values and recipe[name] is not None]
+    if foreign:
+        raise UserError(f"--recipe={given['recipe']} sets {foreign[0]}, which has no meaning with --mode={mode}")
     for name, value in given.items():
         if name not in values:
             raise UserError(
@@ -147,6 +155,11 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
     for group in GROUPS[mode]:
         config.group(group)  # a group's own checks, before anything is opened
     return config
+
+
+def _without_old_length(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Whoever names epochs does not mean the steps of the recipe that his values go before."""
+    return {"steps": None, **values} if "epochs" in values else dict(values)
 
 
 def _resolve_execution(values: dict[str, Any], before: Mapping[str, Any]) -> None:
@@ -179,19 +192,28 @@ def _resolve_execution(values: dict[str, Any], before: Mapping[str, Any]) -> Non
         )
 
 
-FREE = ("workers", "cluster", "children_per_worker", "retries", "keep_weights", "stop_seconds")
-"""What may be another when a workdir is used again: it decides where children run, not what comes of them."""
+FREE = (
+    *("workers", "cluster", "children_per_worker", "retries", "keep_weights", "stop_seconds"),
+    *("distribute", "replicas", "keep_checkpoints", "checkpoint_steps", "valid_epochs"),
+)
+"""What may be another when a workdir is used again: it decides where things run, not what comes of them."""
 
 _LEAST = {
     **dict.fromkeys(("image_size", "repeats", "epochs", "steps", "batch_size", "blocks", "trials"), 1),
     **dict.fromkeys(("finalist_steps", "finalist_seeds", "final_repeats", "final_epochs", "cpus_per_child"), 1),
     **dict.fromkeys(("children_per_worker", "memory_per_child", "max_params", "max_mult_adds", "max_memory"), 1),
+    **dict.fromkeys(("replicas", "keep_checkpoints", "checkpoint_steps", "tune_epochs", "tune_trials"), 1),
     **dict.fromkeys(("workers", "gpus_per_child", "retries", "keep_weights", "stop_seconds"), 0),
+    **dict.fromkeys(("cutout", "trainable_cells", "head_epochs", "warmup_epochs", "valid_epochs"), 0),
     **dict.fromkeys(("filters", "final_filters"), 2),
     **dict.fromkeys(("finalists", "pad", "weight_decay", "clip_norm", "auxiliary_weight"), 0),
 }
-_ABOVE_ZERO = ("learning_rate", "final_learning_rate", "drop_path_keep", "dropout_keep", "seconds_per_child")
-_BELOW_ONE = ("label_smoothing", "bn_momentum")
+_ABOVE_ZERO = (
+    *("learning_rate", "final_learning_rate", "drop_path_keep", "dropout_keep", "seconds_per_child"),
+    *("decay_rate", "decay_epochs", "layer_decay"),
+)
+_AT_MOST_ONE = ("drop_path_keep", "dropout_keep", "decay_rate", "layer_decay")
+_BELOW_ONE = ("label_smoothing", "bn_momentum", "ema_decay")
 
 
 def _check(values: dict[str, Any]) -> None:
@@ -202,7 +224,7 @@ def _check(values: dict[str, Any]) -> None:
             raise UserError(f"--{name}={value}: must be {_LEAST[name]} or more")
         if name in _ABOVE_ZERO and not 0 < value < float("inf"):
             raise UserError(f"--{name}={value}: must be above 0")
-        if name in ("drop_path_keep", "dropout_keep") and value > 1:
+        if name in _AT_MOST_ONE and value > 1:
             raise UserError(f"--{name}={value}: must be at most 1")
         if name in _BELOW_ONE and not 0 <= value < 1:
             raise UserError(f"--{name}={value}: must be 0 or more and below 1")

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
+
+import keras
+import tensorflow as tf
 
 from cells.genotype import CellGenotype
 from cells.zoo import ZOO
-from nasnet.config import FromConfig, NetworkConfig, TrainingConfig, UserError
-from nasnet.data import channel_statistics
+from nasnet.config import FromConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig, UserError
 from nasnet.export import load_trained
 from nasnet.flags import RunConfig
+from nasnet.network import NetworkSpec
+from nasnet.pretrained import KERAS, load_pretrained
+from nasnet.replicas import open_replicas
 from nasnet.screen import say, show_export
 from nasnet.search_mode import run_search
-from nasnet.steps import check_size, export_trained, open_data, open_matching, spec_of, train_to
+from nasnet.steps import check_size, export_trained, open_data, open_matching, spec_of, train_to, transferred
 from nasnet.training import evaluate
+from nasnet.tune import tune
 from nasnet.workdir import claim_workdir, read_json
 
 
 def run_train(config: RunConfig, workdir: Path) -> None:
     """Trains a published or a found cell; leaves `genotype.json` and `model.keras` in the workdir."""
+    options: ReplicaConfig = config.group(ReplicaConfig)
+    replicas = open_replicas(options)
     genotype = _genotype(config.values["model"])
     data = open_data(config)
     training: TrainingConfig = config.group(TrainingConfig)
     network: NetworkConfig = config.group(NetworkConfig)
     check_size(genotype, data, network, training)
-    with claim_workdir(workdir, config):
-        train_to(workdir, spec_of(genotype, data, network, training), data, training, config.seed)
+    with claim_workdir(workdir, config, replicas.worker):
+        replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
+        spec = spec_of(genotype, data, network, training)
+        train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
+        if not replicas.chief:
+            return
         _, model = load_trained(workdir)
         say(f"valid accuracy {evaluate(model, data.valid).accuracy:.4f}; in {workdir}: genotype.json, model.keras")
     say(f"next: python train.py --mode=export --from={workdir} --dataset={data.name}")
@@ -34,7 +45,7 @@ def run_train(config: RunConfig, workdir: Path) -> None:
 
 def run_evaluate(config: RunConfig, workdir: Path) -> None:  # noqa: ARG001 - every mode has the same form
     """Scores a trained network on the valid and test splits."""
-    spec, model = load_trained(_source(config))
+    spec, model = _load(config)
     data = open_matching(spec, config)
     for name, split in (("valid", data.valid), ("test", data.test())):
         score = evaluate(model, split)
@@ -44,41 +55,64 @@ def run_evaluate(config: RunConfig, workdir: Path) -> None:  # noqa: ARG001 - ev
 def run_export(config: RunConfig, workdir: Path) -> None:
     """Writes the checked export of a trained network to `workdir/best`."""
     source = _source(config)
-    spec, _ = load_trained(source)
+    if source.startswith(KERAS):
+        raise UserError(f"--from={source}: has no classes of yours to export; fine-tune it first")
+    spec, _ = load_trained(Path(source))
     open_matching(spec, config)
     with claim_workdir(workdir, config):
         if not (workdir / "best").exists():
-            export_trained(source, workdir / "best", config, {})
+            export_trained(Path(source), workdir / "best", config, {})
         show_export(workdir / "best")
 
 
 def run_finetune(config: RunConfig, workdir: Path) -> None:
     """Takes over a trained network's weights at new classes, channels and size, trains on, and exports."""
-    source_spec, source = load_trained(_source(config))
+    options: ReplicaConfig = config.group(ReplicaConfig)
+    replicas = open_replicas(options)
+    source_spec, source = _load(config)
     data = open_data(config)
     training: TrainingConfig = config.group(TrainingConfig)
-    mean, std = channel_statistics(data.train)
-    spec = dataclasses.replace(
-        source_spec,
-        classes=data.classes,
-        image_shape=data.image_shape,
-        mean=mean,
-        std=std,
-        bn_momentum=training.bn_momentum,
-    )
+    spec = transferred(source_spec, data, training)
     check_size(spec.genotype, data, NetworkConfig(spec.repeats, spec.filters, spec.stem), training)
-    with claim_workdir(workdir, config):
-        train_to(workdir / "final", spec, data, training, config.seed, source)
+    transfer: TransferConfig = config.group(TransferConfig)
+    with claim_workdir(workdir, config, replicas.worker):
+        replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
+        train_to(
+            workdir / "final",
+            spec,
+            data,
+            training,
+            config.seed,
+            source=source,
+            transfer=transfer,
+            replicas=replicas,
+            options=options,
+        )
+        if not replicas.chief:
+            return
         if not (workdir / "best").exists():
             export_trained(workdir / "final", workdir / "best", config, {"from": config.values["from"]})
         show_export(workdir / "best")
 
 
-def _source(config: RunConfig) -> Path:
+def _source(config: RunConfig) -> str:
     source = config.group(FromConfig).source
     if source is None:
         raise UserError("--from is missing; give the folder of a trained network, such as runs/search/best")
-    return Path(source)
+    return source
+
+
+def _load(config: RunConfig) -> tuple[NetworkSpec, keras.Model]:
+    return load_source(_source(config), config.group(FromConfig).weights)
+
+
+def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, keras.Model]:
+    """What `--from` and `--weights` name: the network and its weights. Raises UserError for what is not there."""
+    if source.startswith(KERAS):
+        return load_pretrained(source, weights)
+    if weights is not None:
+        raise UserError(f"--weights={weights}: goes with --from={KERAS}NASNetMobile; a folder holds its own")
+    return load_trained(Path(source))
 
 
 def _genotype(model: str) -> CellGenotype:
@@ -93,10 +127,22 @@ def _genotype(model: str) -> CellGenotype:
         raise UserError(f"--model={model}: {error}") from error
 
 
+def run_tune(config: RunConfig, workdir: Path) -> None:
+    """Tries hyperparameters of fine-tuning; leaves the best as `recipe.json`."""
+    tf.config.set_visible_devices([], "GPU")  # they are the trials', which run in processes of their own
+    source_spec, _ = _load(config)
+    data = open_data(config)
+    training: TrainingConfig = config.group(TrainingConfig)
+    spec = transferred(source_spec, data, training)
+    check_size(spec.genotype, data, NetworkConfig(spec.repeats, spec.filters, spec.stem), training)
+    tune(config, workdir, spec)
+
+
 RUNNERS = {
     "search": run_search,
     "train": run_train,
     "evaluate": run_evaluate,
     "export": run_export,
     "finetune": run_finetune,
+    "tune": run_tune,
 }

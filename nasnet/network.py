@@ -7,14 +7,15 @@ import zlib
 from typing import Any, Literal
 
 import keras
-import tensorflow as tf
 
 from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
 from cells.stack import Stack, Stem, walk
+from nasnet.layers import Dropping, FusedBatchNorm, StatelessDropout
 
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]
+BatchNorm = Literal["stock", "fused", "synchronized"]
 Tensor = Any  # Keras' symbolic tensors; Keras ships no types
 
 
@@ -24,25 +25,6 @@ class Normalization:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Dropping:
-    """What training drops at random. A network built with it is for training; its weights move to one without.
-
-    Attributes:
-        step: the training step, int64, a scalar; masks are a function of (seed, layer, step) alone, so a resumed run
-            draws what the uninterrupted one would have drawn.
-        total_steps: when ScheduledDropPath reaches its full rate (NASNet, appendix A.5: linear in time).
-        path_keep: probability at that time, in the last cell, that a path is kept; 1 turns it off.
-        dropout_keep: probability that a feature in front of the classifier is kept; 1 turns it off.
-    """
-
-    step: tf.Variable
-    total_steps: int
-    path_keep: float = 1.0
-    dropout_keep: float = 1.0
-    seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +71,15 @@ class NetworkSpec:
             self.repeats, self.filters, len(self.classes), self.stem, self.stem_multiplier, self.skip_reduction_input
         )
 
-    def build(self, *, dropping: Dropping | None = None, auxiliary: bool = False, seed: int = 0) -> keras.Model:
+    def build(
+        self,
+        *,
+        dropping: Dropping | None = None,
+        auxiliary: bool = False,
+        batch_norm: BatchNorm = "stock",
+        seed: int = 0,
+        dtype: str = "float32",
+    ) -> keras.Model:
         """The network with fresh weights, from raw pixels to logits; see `network` for what training adds."""
         return network(
             self.genotype,
@@ -104,9 +94,11 @@ class NetworkSpec:
             normalization=Normalization(self.mean, self.std),
             dropping=dropping,
             border=self.border,
+            batch_norm=batch_norm,
             bn_momentum=self.bn_momentum,
             bn_epsilon=self.bn_epsilon,
             seed=seed,
+            dtype=dtype,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -141,6 +133,7 @@ def network(
     normalization: Normalization | None = None,
     dropping: Dropping | None = None,
     border: Border = "same",
+    batch_norm: BatchNorm = "stock",
     bn_momentum: float | None = None,
     bn_epsilon: float | None = None,
     seed: int = 0,
@@ -154,12 +147,15 @@ def network(
             no other weight.
         classes, repeats, filters, stem, stem_multiplier, skip_reduction_input, auxiliary: see `cells.stack.Stack`.
         normalization: applied inside the model, so that it takes raw pixels. None: the pictures come normalised.
-        dropping: what training drops; None builds a network of stock Keras layers only.
+        dropping: what training drops; None drops nothing.
         border: what strided pooling sees beyond the picture: "same" is TensorFlow's SAME (nothing), "zero" zeros, as in
             keras.applications, whose weights were trained with them.
+        batch_norm: "stock" is Keras' own layer, "synchronized" the same with statistics over all replicas, "fused" one
+            operation instead of a dozen, for training. What is to be exported has stock ones and no `dropping`.
         bn_momentum, bn_epsilon: of batch norm; None means slim's 0.9 and 1e-5 (cifar), 0.9997 and 1e-3 (imagenet).
         seed: of the initial weights; each tensor's seed is derived from it and from the tensor's name.
-        dtype: of weights and results.
+        dtype: of weights and results, or a policy of Keras: with "mixed_bfloat16" layers compute in bfloat16, weights
+            and logits are float32.
 
     Returns:
         A model from `[B, height, width, channels]` to logits `[B, classes]`, or to
@@ -173,17 +169,19 @@ def network(
     reading = _Layers(
         dropping=dropping,
         border=border,
+        batch_norm=batch_norm,
         bn_momentum=default_momentum if bn_momentum is None else bn_momentum,
         bn_epsilon=default_epsilon if bn_epsilon is None else bn_epsilon,
         seed=seed,
         dtype=dtype,
     )
-    image = keras.Input(image_shape, name="image", dtype=dtype)
+    exact = keras.DTypePolicy(dtype).variable_dtype
+    image = keras.Input(image_shape, name="image", dtype=exact)
     x = image
     if normalization is not None:
         variance = [std * std for std in normalization.std]
         x = keras.layers.Normalization(
-            mean=list(normalization.mean), variance=variance, name="normalization", dtype=dtype
+            mean=list(normalization.mean), variance=variance, name="normalization", dtype=exact
         )(x)
     outputs = walk(genotype, stack, reading, x)
     if auxiliary:
@@ -222,45 +220,26 @@ def name_seed(seed: int, name: str) -> int:
     return zlib.crc32(f"{seed}:{name}".encode()) & 0x7FFFFFFF
 
 
-class StatelessDropout(keras.layers.Layer):
-    """Drops whole paths, or single features, with a mask drawn from (seed, step) and a rate that may grow with time.
-
-    Training only; `network(..., dropping=None)` leaves it out.
-    """
-
-    def __init__(self, dropping: Dropping, keep: float, *, scheduled: bool, seed: int, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self._dropping, self._keep, self._scheduled, self._seed = dropping, keep, scheduled, seed
-
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """`[B, ...]` to the same; the kept values are divided by the probability of keeping, so the mean stays."""
-        if not training:
-            return x
-        step = tf.convert_to_tensor(self._dropping.step)
-        keep = tf.cast(self.keep_at(step), x.dtype)
-        # Paths: one draw an example, shared by all of its pixels and channels. Features: one draw each.
-        shape = (
-            tf.concat([tf.shape(x)[:1], tf.ones([x.shape.rank - 1], tf.int32)], 0) if self._scheduled else tf.shape(x)
-        )
-        draws = tf.random.stateless_uniform(shape, tf.stack([tf.constant(self._seed, tf.int64), step]), dtype=x.dtype)
-        return tf.where(draws < keep, x / keep, tf.zeros_like(x))
-
-    def keep_at(self, step: tf.Tensor) -> tf.Tensor:
-        """The probability of keeping at a step, float32: 1 at first, `keep` from `total_steps` on."""
-        if not self._scheduled:
-            return tf.constant(self._keep)
-        done = tf.minimum(1.0, tf.cast(step, tf.float32) / float(self._dropping.total_steps))
-        return 1.0 - done * (1.0 - self._keep)
-
-
 class _Layers:
     """Implements `Primitives[keras.KerasTensor]`."""
 
     def __init__(
-        self, *, dropping: Dropping | None, border: Border, bn_momentum: float, bn_epsilon: float, seed: int, dtype: str
+        self,
+        *,
+        dropping: Dropping | None,
+        border: Border,
+        batch_norm: BatchNorm,
+        bn_momentum: float,
+        bn_epsilon: float,
+        seed: int,
+        dtype: str,
     ) -> None:
         self._dropping, self._border, self._seed, self._dtype = dropping, border, seed, dtype
+        self._exact = keras.DTypePolicy(dtype).variable_dtype
+        self._bn_class = FusedBatchNorm if batch_norm == "fused" else keras.layers.BatchNormalization
         self._bn = {"momentum": bn_momentum, "epsilon": bn_epsilon, "dtype": dtype}
+        if batch_norm == "synchronized":
+            self._bn["synchronized"] = True
 
     def _initial(self, name: str) -> keras.Initializer:
         # slim: variance scaling by FAN_OUT, twice the variance, for all kernels.
@@ -306,7 +285,7 @@ class _Layers:
         return self.conv(x, filters, tuple(x.shape[1:3]), name=name, padding="valid")
 
     def batch_norm(self, x: Tensor, *, name: str) -> Tensor:
-        return keras.layers.BatchNormalization(name=name, **self._bn)(x)
+        return self._bn_class(name=name, **self._bn)(x)
 
     def relu(self, x: Tensor, *, name: str) -> Tensor:
         return keras.layers.ReLU(name=name, dtype=self._dtype)(x)
@@ -363,6 +342,7 @@ class _Layers:
         return keras.layers.GlobalAveragePooling2D(name=name, dtype=self._dtype)(x)
 
     def dense(self, x: Tensor, units: int, *, name: str) -> Tensor:
+        # Logits are exact whatever the layers before compute in: a softmax over half precision is not worth its loss.
         if len(x.shape) == 4:
-            x = keras.layers.Flatten(name=f"{name}.flatten", dtype=self._dtype)(x)
-        return keras.layers.Dense(units, kernel_initializer=self._initial(name), name=name, dtype=self._dtype)(x)
+            x = keras.layers.Flatten(name=f"{name}.flatten", dtype=self._exact)(x)
+        return keras.layers.Dense(units, kernel_initializer=self._initial(name), name=name, dtype=self._exact)(x)

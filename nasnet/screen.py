@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
+
+import tensorflow as tf
 
 from nasnet.search import SearchProgress
 from nasnet.training import Progress
 from nasnet.workdir import read_json
+
+_SAID_SECONDS, _WRITTEN_SECONDS = 30.0, 10.0
 
 
 def say(line: str) -> None:
@@ -34,14 +40,49 @@ def show_trial(progress: SearchProgress) -> None:
     )
 
 
-def show_epoch(progress: Progress) -> None:
-    """Where a training stands."""
-    say(
-        f"epoch {progress.epoch:3d}/{progress.epochs}  step {progress.step}  loss {progress.loss:.4f}  "
-        f"train accuracy {progress.accuracy:.4f}  {progress.images_per_second:.0f} images/s  "
-        f"{_clock(progress.seconds_left)} left"
-    )
+class TrainingScreen:
+    """Where a training stands: a line that moves on a terminal, or one now and then; and TensorBoard's scalars."""
+
+    def __init__(self, tensorboard: Path | None) -> None:
+        """`tensorboard` is the folder of its events; None writes none."""
+        self._writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
+        self._moves, self._width = sys.stdout.isatty(), 0
+        self._said = self._written = time.monotonic()
+
+    def show(self, progress: Progress) -> None:
+        """One look at it."""
+        line = (
+            f"epoch {progress.epoch:3d}/{progress.epochs}  step {progress.step}/{progress.steps}  "
+            f"loss {progress.loss:.4f}  train accuracy {progress.accuracy:.4f}  "
+            + (f"valid {progress.valid.accuracy:.4f}  " if progress.valid else "")
+            + f"{progress.images_per_second:.0f} images/s  {_clock(progress.seconds_left)} left"
+        )
+        if self._moves:
+            print("\r" + line.ljust(self._width), end="\n" if progress.ended else "", flush=True)
+            self._width = 0 if progress.ended else len(line)
+        elif progress.ended or time.monotonic() - self._said > _SAID_SECONDS:
+            say(line)
+            self._said = time.monotonic()
+        if self._writer and (progress.ended or time.monotonic() - self._written > _WRITTEN_SECONDS):
+            self._write(self._writer, progress)
+
+    def _write(self, writer: tf.summary.SummaryWriter, progress: Progress) -> None:
+        values = {
+            "train/loss": progress.loss,
+            "train/accuracy": progress.accuracy,
+            "train/learning_rate": progress.learning_rate,
+            "train/images_per_second": progress.images_per_second,
+        }
+        if progress.valid:
+            values |= {"valid/loss": progress.valid.loss, "valid/accuracy": progress.valid.accuracy}
+        with writer.as_default():
+            for name, value in values.items():
+                tf.summary.scalar(name, value, step=progress.step)
+        writer.flush()
+        self._written = time.monotonic()
 
 
 def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

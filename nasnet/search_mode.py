@@ -23,6 +23,7 @@ from nasnet.config import (
     FinalConfig,
     LimitConfig,
     NetworkConfig,
+    ReplicaConfig,
     SearchConfig,
     TrainingConfig,
     UserError,
@@ -220,7 +221,8 @@ def _train_winner(genotype: CellGenotype, data: DataSet, config: RunConfig, work
         config.group(TrainingConfig), epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
     )
     network = NetworkConfig(final.final_repeats, final.final_filters, config.values["stem"])
-    train_to(workdir / "final", spec_of(genotype, data, network, recipe), data, recipe, config.seed)
+    spec = spec_of(genotype, data, network, recipe)
+    train_to(workdir / "final", spec, data, recipe, config.seed, options=ReplicaConfig(valid_epochs=0))
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
     export_trained(workdir / "final", workdir / "best", config, extra)
 

@@ -13,13 +13,17 @@ import tensorflow as tf
 
 from cells.count import count
 from cells.genotype import CellGenotype
-from nasnet.config import DataConfig, NetworkConfig, TrainingConfig, UserError
+from nasnet.config import DataConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig, UserError
 from nasnet.data import DataSet, channel_statistics, open_dataset
 from nasnet.export import export, load_trained, save_trained
 from nasnet.flags import RunConfig
-from nasnet.network import NetworkSpec, copy_weights
-from nasnet.screen import say, show_epoch
+from nasnet.network import NetworkSpec
+from nasnet.recipes import recipe_json
+from nasnet.replicas import Replicas
+from nasnet.screen import TrainingScreen, say
+from nasnet.stopping import Stopping
 from nasnet.training import Training, evaluate
+from nasnet.workdir import write_json
 
 
 def open_data(config: RunConfig, *, allow_test: bool = False) -> DataSet:
@@ -55,6 +59,26 @@ def spec_of(genotype: CellGenotype, data: DataSet, network: NetworkConfig, train
     )
 
 
+def transferred(source: NetworkSpec, data: DataSet, training: TrainingConfig) -> NetworkSpec:
+    """The network that goes on from `source` on other pictures.
+
+    It whitens as `source` does where that is possible: its weights have seen no other pictures.
+    """
+    mean, std = source.mean, source.std
+    channels = data.image_shape[2]
+    if channels != len(mean):
+        alike = len(set(mean)) == len(set(std)) == 1
+        mean, std = (mean[:1] * channels, std[:1] * channels) if alike else channel_statistics(data.train)
+    return dataclasses.replace(
+        source,
+        classes=data.classes,
+        image_shape=data.image_shape,
+        mean=mean,
+        std=std,
+        bn_momentum=training.bn_momentum,
+    )
+
+
 def check_size(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> None:
     """Counts the network before anything is written. Raises UserError if it cannot be built at this size."""
     try:
@@ -72,26 +96,48 @@ def train_to(
     data: DataSet,
     config: TrainingConfig,
     seed: int,
+    *,
     source: keras.Model | None = None,
+    transfer: TransferConfig | None = None,
+    replicas: Replicas | None = None,
+    options: ReplicaConfig | None = None,
 ) -> None:
-    """Trains, or goes on training, until the folder holds the trained network."""
+    """Trains, or goes on training, until the folder holds the trained network.
+
+    Leaves `genotype.json`, `model.keras`, `recipe.json`, `checkpoints/` and TensorBoard's `tb/` there. Of several
+    processes only the chief writes and speaks.
+    """
     if (folder / "model.keras").exists():
         return
-    training = Training(spec, data, config, seed=seed)
-    if source is not None:
-        # The head is always fresh: as many classes need not be the same classes.
-        kept = copy_weights(source, training.model, fresh="head.")
-        say(f"taken over: all weights but {', '.join(kept)} (the head, and what depends on the channels, start fresh)")
+    training = Training(spec, data, config, seed=seed, replicas=replicas, transfer=transfer, source=source)
+    chief = training.replicas.chief
+    if chief:
+        _say_what(training, spec, source is not None)
+        recipe = dataclasses.asdict(config) | (dataclasses.asdict(transfer) if transfer else {})
+        write_json(folder / "recipe.json", recipe_json(recipe))
+    screen = TrainingScreen(folder / "tb" if chief else None)
+    with Stopping() as stopping:
+        report = screen.show if chief else lambda _: None
+        training.run(folder / "checkpoints", report, options, stopping)
+    if chief:
+        save_trained(folder, spec, training.inference_model())
+
+
+def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
+    if taken_over:
+        fresh = ", ".join(training.kept)
+        say(f"taken over: all weights but {fresh} (the head, and what depends on the channels, start fresh)")
     costs = count(spec.genotype, spec.stack, spec.image_shape)
     say(
         f"training N={spec.repeats} F={spec.filters} ({costs.parameters:,} parameters, {costs.mult_adds / 1e6:.2f}M "
-        f"mult-adds) for {training.total_steps} steps, {training.steps_per_epoch} an epoch"
+        f"mult-adds) for {training.total_steps} steps, {training.steps_per_epoch} an epoch, on "
+        f"{training.replicas.describe()}"
     )
     unused = {"epochs"} if training.config.steps else {"steps"}
-    recipe = {name: value for name, value in dataclasses.asdict(training.config).items() if name not in unused}
-    say("  " + ", ".join(f"{name} {value}" for name, value in recipe.items()))
-    training.run(folder / "checkpoints", show_epoch)
-    save_trained(folder, spec, training.inference_model())
+    if training.config.schedule != "exponential":
+        unused |= {"decay_rate", "decay_epochs"}
+    values = dataclasses.asdict(training.config) | (dataclasses.asdict(training.transfer) if taken_over else {})
+    say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
 
 
 def export_trained(source: Path, folder: Path, config: RunConfig, extra: dict[str, Any]) -> None:

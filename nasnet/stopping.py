@@ -9,25 +9,35 @@ from typing import Any, Self
 
 
 class Stopped(Exception):
-    """A run that was asked to stop and did. The same command goes on. Exit code 128 + the signal's number."""
+    """A run that was asked to stop and did. The same command goes on. `code` is the exit code: 128 + the signal's."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; the same command goes on from here")
-        self.number = number
+    def __init__(self, number: int, at: str = "") -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}{at}; the same command goes on from here")
+        self.number, self.code = number, 128 + number
+
+
+class Checkpointed(Stopped):
+    """A training that was asked to stop and wrote a checkpoint: after SIGTERM, all that was asked for is done."""
+
+    def __init__(self, number: int, step: int) -> None:
+        super().__init__(number, f" after step {step}, which is in its checkpoint")
+        self.step = step
+        if number == signal.SIGTERM:
+            self.code = 0
 
 
 class Stopping:
     """While it is entered, the first SIGINT or SIGTERM is noted and nothing more; the second SIGINT interrupts."""
 
     def __init__(self) -> None:
-        self._number: int | None = None
+        self.number: int | None = None
         self._at = 0.0
         self._before: dict[int, Any] = {}
 
     @property
     def asked(self) -> bool:
         """Whether a signal has come."""
-        return self._number is not None
+        return self.number is not None
 
     @property
     def seconds(self) -> float:
@@ -36,8 +46,8 @@ class Stopping:
 
     def stopped(self) -> Stopped:
         """What to raise once everything is in order."""
-        assert self._number is not None
-        return Stopped(self._number)
+        assert self.number is not None
+        return Stopped(self.number)
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,7 +60,7 @@ class Stopping:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self._number is not None and number == signal.SIGINT:
+        if self.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if self._number is None:
-            self._number, self._at = number, time.monotonic()
+        if self.number is None:
+            self.number, self._at = number, time.monotonic()

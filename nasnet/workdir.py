@@ -37,12 +37,18 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
             raise UserError(f"--workdir={workdir} was used with another config ({shown}); use another workdir")
     elif workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is not a folder; name a new one")
-    elif workdir.exists() and any(entry.name != _LOCK for entry in workdir.iterdir()):
+    elif workdir.exists() and any(not entry.name.startswith(_LOCK) for entry in workdir.iterdir()):
         raise UserError(f"--workdir={workdir} holds files but no config.json; use a new or an empty folder")
 
 
-def claim_workdir(workdir: Path, config: RunConfig) -> IO[str]:
+def claim_workdir(workdir: Path, config: RunConfig, worker: int = 0) -> IO[str]:
     """Creates the workdir with its `config.json`, or finds the same config there.
+
+    Args:
+        workdir: the folder.
+        config: what it is used with.
+        worker: number of this process among those that train one network together; each has a lock of its own, and
+            number 0 alone writes.
 
     Returns:
         The lock on the workdir. The operating system lets go of it when the process ends, however it ends.
@@ -52,7 +58,7 @@ def claim_workdir(workdir: Path, config: RunConfig) -> IO[str]:
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        lock = open(workdir / _LOCK, "w")  # noqa: SIM115 - held for the whole run
+        lock = open(workdir / (f"{_LOCK}_{worker}" if worker else _LOCK), "w")  # noqa: SIM115 - held for the whole run
     except OSError as error:
         raise UserError(f"--workdir={workdir}: cannot be written to ({error.strerror})") from error
     try:
@@ -60,7 +66,7 @@ def claim_workdir(workdir: Path, config: RunConfig) -> IO[str]:
     except OSError as error:
         raise UserError(f"--workdir={workdir} is in use by another process; wait for it or use another") from error
     check_workdir(workdir, config)
-    if not (workdir / "config.json").exists():
+    if worker == 0 and not (workdir / "config.json").exists():
         write_json(workdir / "config.json", config.to_json())
     return lock
 

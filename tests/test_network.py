@@ -11,6 +11,7 @@ from cells.count import count
 from cells.stack import Stack
 from cells.zoo import AMOEBANET_A, NASNET_A
 from nasnet.network import Dropping, NetworkSpec, Normalization, StatelessDropout, copy_weights, named_weights, network
+from nasnet.pretrained import their_weight
 from tests.drawn import drawn_genotypes, every_operation
 
 
@@ -42,37 +43,6 @@ def test_every_weight_has_a_gradient():
         assert all(g is not None for g in tape.gradient(loss, model.trainable_variables))
 
 
-KERAS_CELLS = {"stem_0": "stem_1", "stem_1": "stem_2", "reduction_0": "reduce_4", "reduction_1": "reduce_8"} | {
-    f"cell_{i}": str(i + (i >= 4)) for i in range(12)
-}
-KERAS_BLOCKS = {
-    "normal": {"0.left": "left1", "0.right": "right1", "1.left": "left2", "1.right": "right2", "4.left": "left5"},
-    "reduction": {"0.left": "left1", "0.right": "right1", "1.right": "right2", "2.right": "right3", "4.left": "left4"},
-}
-
-
-def keras_weight(source: keras.Model, name: str) -> np.ndarray:
-    """The value that keras.applications' NASNetMobile holds for one of our weights."""
-    primitive, role = name.split("/")
-    scope, *rest = primitive.split(".")
-    if scope in ("stem", "head"):
-        layer = {"stem.conv": "stem_conv1", "stem.bn": "stem_bn1", "head.dense": "predictions"}[primitive]
-    else:
-        cell, kind = KERAS_CELLS[scope], "normal" if scope.startswith("cell") else "reduction"
-        if rest[0] == "input":
-            layer = {"conv": f"{kind}_conv_1_{cell}", "bn": f"{kind}_bn_1_{cell}"}[rest[1]]
-        elif rest[0] == "previous":
-            part = {"path_1": "conv_1", "path_2": "conv_2", "conv": "conv_projection", "bn": "bn"}[rest[1]]
-            layer = f"adjust_{part}_{cell}"
-        else:
-            block = KERAS_BLOCKS[kind][f"{rest[0].removeprefix('block_')}.{rest[1]}"]
-            part, index = rest[2].split("_")
-            layer = f"separable_conv_{index}{'_bn' if part == 'bn' else ''}_{kind}_{block}_{cell}"
-            if part != "bn":
-                role = f"{part}_kernel"
-    return np.asarray(getattr(source.get_layer(layer), role))
-
-
 def test_the_logits_of_keras_applications():
     """With zeros beyond the border, as it has them, its weights give its logits; with SAME they do not."""
     keras.utils.set_random_seed(0)
@@ -95,7 +65,7 @@ def test_the_logits_of_keras_applications():
         )
         assert model.count_params() == source.count_params() == 5_326_716
         for name, variable in named_weights(model).items():
-            value = keras_weight(source, name)
+            value = their_weight(source, 4, name)
             assert value.shape == tuple(variable.shape), name
             variable.assign(value)
         differences[border] = np.abs(model.predict(images, verbose=0) - expected).max()

@@ -10,8 +10,9 @@ from cells.zoo import NASNET_A
 from nasnet.augment import augment
 from nasnet.config import TrainingConfig, UserError
 from nasnet.data import channel_statistics, open_dataset
+from nasnet.feed import batches
 from nasnet.network import NetworkSpec, named_weights
-from nasnet.training import DivergedError, Training, batches, cross_entropy, evaluate, resolve_augmentation
+from nasnet.training import DivergedError, Training, cross_entropy, evaluate, resolve_augmentation
 from tests.drawn import drawn_genotypes, drawn_pictures
 
 FULL = TrainingConfig(
@@ -46,14 +47,14 @@ def test_resumed_training_is_bit_equal(tmp_path, optimizer):
     whole.run()
 
     def stop_after_two(progress):
-        if progress.epoch == 2:
+        if progress.epoch == 2 and progress.ended:
             raise Stop
 
     with pytest.raises(Stop):
         Training(spec_of(data), data, config, seed=5).run(tmp_path, stop_after_two)
     resumed = Training(spec_of(data), data, config, seed=5)
     epochs = []
-    resumed.run(tmp_path, lambda progress: epochs.append(progress.epoch))
+    resumed.run(tmp_path, lambda progress: epochs.append(progress.epoch) if progress.ended else None)
     assert epochs == [3]
     assert int(resumed.step) == int(whole.step) == 10
     for name, variable in named_weights(resumed.model).items():

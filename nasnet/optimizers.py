@@ -1,0 +1,98 @@
+"""Which weights train, how fast, and by which optimizer: values of a recipe made into Keras' optimizers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from cells.stack import Stack, positions
+from nasnet.config import TrainingConfig, TransferConfig
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate over the steps: a linear warm-up, times one of Keras' schedules, times a factor.
+
+    The rate is 0 before `from_step`: what trains by it stands still until then.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        *,
+        total_steps: int,
+        steps_per_epoch: int,
+        factor: float = 1.0,
+        from_step: int = 0,
+    ) -> None:
+        self._factor, self._from_step = factor, from_step
+        self._warmup_steps = config.warmup_epochs * steps_per_epoch
+        schedules = keras.optimizers.schedules
+        rate = config.learning_rate
+        if config.schedule == "cosine":
+            self._base: Any = schedules.CosineDecay(rate, total_steps)
+        elif config.schedule == "exponential":
+            decay_steps = max(1.0, config.decay_epochs * steps_per_epoch)
+            self._base = schedules.ExponentialDecay(rate, decay_steps, config.decay_rate)
+        else:
+            self._base = lambda _: tf.constant(rate)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of a step, counted from 0: float32."""
+        step = tf.cast(tf.convert_to_tensor(step), tf.float32)
+        rate = self._factor * self._base(step)
+        if self._warmup_steps:
+            rate *= tf.minimum(1.0, (step + 1.0) / self._warmup_steps)
+        return tf.where(step < float(self._from_step), 0.0, rate)
+
+
+def make_optimizer(name: str, schedule: Schedule) -> keras.optimizers.Optimizer:
+    """Gradients come clipped; no optimizer clips on its own, for it would see one replica's part."""
+    if name == "adam":
+        return keras.optimizers.Adam(schedule)
+    if name == "rmsprop":
+        # A.7 states 0.9 and 1.0; the momentum is that of tensorflow/tpu's amoeba_net, where the paper says nothing.
+        return keras.optimizers.RMSprop(schedule, rho=0.9, momentum=0.9, epsilon=1.0)
+    return keras.optimizers.SGD(schedule, momentum=0.9)
+
+
+def cells_to_head(stack: Stack) -> dict[str, int]:
+    """How far each part of a network is from the head, in cells: the last cell is 1, the heads are 0."""
+    names = [cell.name for cell in positions(stack)]
+    parts = {name: len(names) - index for index, name in enumerate(names)}
+    return {"head": 0, "auxiliary": 0, "stem": len(names) + 1, **parts}
+
+
+def freeze(model: keras.Model, stack: Stack, transfer: TransferConfig) -> int:
+    """Freezes all layers further from the head than `trainable_cells`; returns how many cells are left to train.
+
+    A frozen batch norm takes its moving statistics and leaves them as they are.
+    """
+    distances = cells_to_head(stack)
+    cells = max(distances.values()) - 1
+    if transfer.trainable_cells is None or transfer.trainable_cells > cells:
+        return cells
+    for layer in model.layers:
+        if distances.get(part_of(layer.name), 0) > transfer.trainable_cells:
+            layer.trainable = False
+    return transfer.trainable_cells
+
+
+def part_of(name: str) -> str:
+    """The part of the network that a layer or a weight belongs to: the start of its name."""
+    return name.split("/")[0].split(".")[0]
+
+
+def groups(
+    model: keras.Model, stack: Stack, transfer: TransferConfig
+) -> dict[tuple[float, bool], list[keras.Variable]]:
+    """The trainable variables by (share of the learning rate, whether they wait while the head warms up)."""
+    distances = cells_to_head(stack)
+    found: dict[tuple[float, bool], list[keras.Variable]] = {}
+    for layer in model.layers:
+        distance = distances.get(part_of(layer.name), 0)
+        waits = bool(transfer.head_epochs) and distance > 0
+        for variable in layer.trainable_variables:
+            found.setdefault((transfer.layer_decay**distance, waits), []).append(variable)
+    return found

@@ -1,0 +1,124 @@
+"""On which devices one network trains: a `tf.distribute` strategy, and how the machines of one agree."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zlib
+from typing import Any
+
+import tensorflow as tf
+
+from nasnet import machine
+from nasnet.config import ReplicaConfig, UserError
+
+_ENVIRONMENT = "TF_CONFIG"
+_FEW_CORES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Replicas:
+    """A strategy, and this process's place among those that train the same network."""
+
+    strategy: tf.distribute.Strategy
+    worker: int = 0
+    workers: int = 1
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes files and says what happens; one of them does."""
+        return self.worker == 0
+
+    def describe(self) -> str:
+        """In words, for the screen."""
+        number = self.strategy.num_replicas_in_sync
+        if self.workers > 1:
+            return f"{number} replicas in {self.workers} processes, this one is worker {self.worker}"
+        return "one device" if number == 1 else f"{number} replicas on this machine"
+
+    def must_agree(self, what: str, value: str) -> None:
+        """Raises UserError, in every process, unless all of them pass the same value."""
+        if self.workers == 1:
+            return
+        number = float(zlib.crc32(value.encode()) % 2**20)  # its square is exact in float64
+
+        def sums() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            mine = tf.constant([number, number * number], tf.float64)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+
+        total = self.strategy.experimental_local_results(self.strategy.run(tf.function(sums, autograph=False)))[0]
+        mean, mean_square = (total / self.strategy.num_replicas_in_sync).numpy()
+        if mean * mean != mean_square:
+            raise UserError(
+                f"the processes of {_ENVIRONMENT} differ in {what}; here it is {value}; all must be the same"
+            )
+
+
+def open_replicas(config: ReplicaConfig) -> Replicas:
+    """The strategy that a config asks for. The first thing that a process does with TensorFlow.
+
+    Raises:
+        UserError: if there are not the devices for it.
+    """
+    _set_threads()
+    cluster = _cluster()
+    kind = config.distribute
+    gpus = tf.config.list_physical_devices("GPU")
+    if kind == "auto":
+        several = len(gpus) > 1 or (config.replicas or 1) > 1
+        kind = "multiworker" if cluster else "mirrored" if several else "none"
+    if config.replicas and kind != "mirrored":
+        raise UserError(f"--replicas={config.replicas} goes with --distribute=mirrored, not with {kind}")
+    if kind == "multiworker":
+        if cluster is None:
+            raise UserError(
+                f"--distribute=multiworker: {_ENVIRONMENT} is not set or names one worker; set it in each process, as "
+                "in docs/distributed.md"
+            )
+        index, number = cluster
+        return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), index, number)
+    if kind == "mirrored":
+        return Replicas(tf.distribute.MirroredStrategy(_local_devices(config.replicas, gpus)))
+    return Replicas(tf.distribute.get_strategy())
+
+
+def _local_devices(replicas: int | None, gpus: list[Any]) -> list[str]:
+    if gpus:
+        if replicas and replicas > len(gpus):
+            raise UserError(f"--replicas={replicas}: this machine shows {len(gpus)} GPU(s)")
+        return [f"GPU:{index}" for index in range(replicas or len(gpus))]
+    if not replicas:
+        raise UserError(
+            "--distribute=mirrored: this machine shows no GPU; --replicas=N divides the CPU, for trying out"
+        )
+    [cpu] = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
+    return [f"CPU:{index}" for index in range(replicas)]
+
+
+def _set_threads() -> None:
+    """A cell's operations run side by side: with few cores that keeps them busier than dividing each operation."""
+    if not tf.config.list_physical_devices("GPU") and machine.cores() <= _FEW_CORES:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(machine.cores())
+
+
+def _cluster() -> tuple[int, int] | None:
+    """This process's number and how many there are, from TF_CONFIG; None where there are not several."""
+    text = os.environ.get(_ENVIRONMENT)
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+        nodes = [
+            (kind, index) for kind in ("chief", "worker") for index, _ in enumerate(found["cluster"].get(kind, []))
+        ]
+        here = nodes.index((found["task"]["type"], int(found["task"]["index"])))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f'{_ENVIRONMENT}={text}: not of the form {{"cluster": {{"worker": ["HOST:PORT", ...]}}, "task": {{"type": '
+            f'"worker", "index": 0}}}} with a task that the cluster has ({error})'
+        ) from error
+    return (here, len(nodes)) if len(nodes) > 1 else None

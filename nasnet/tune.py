@@ -1,0 +1,220 @@
+"""`--mode=tune`: KerasTuner over the hyperparameters of fine-tuning. Ends in a recipe; never looks at the test split.
+
+What is tried is a function of the seed and of how the trials before ended. So each trial leaves a file, and to go on is
+to ask KerasTuner again from the start and answer from the files: its own state, written in place, is not needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import queue
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+
+from cells.genotype import CellGenotype
+from cells.stack import positions
+from controller.strategy import Outcome
+from nasnet import machine
+from nasnet.config import DataConfig, RunError, TrainingConfig, TransferConfig, TuneConfig, UserError
+from nasnet.estimate import Estimate
+from nasnet.flags import RunConfig
+from nasnet.network import NetworkSpec
+from nasnet.recipes import recipe_json
+from nasnet.screen import say
+from nasnet.slot import TICK_SECONDS, ChildLimits, Estimators, Slot
+from nasnet.stopping import Stopping
+from nasnet.workdir import claim_workdir, read_json, write_json
+from nasnet.worker import Ended, Job
+
+_OBJECTIVE = "accuracy"
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuning:
+    """Fine-tunes in a worker process; the reward is the accuracy on the valid split.
+
+    Attributes:
+        source, weights: as `--from` and `--weights`.
+        data: what is trained on.
+        training, transfer: the recipe.
+        seed: of the training.
+        checkpoints: folder from which an interrupted trial goes on.
+    """
+
+    source: str
+    weights: str | None
+    data: DataConfig
+    training: TrainingConfig
+    transfer: TransferConfig
+    seed: int
+    checkpoints: Path
+
+    def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
+        """See `nasnet.estimate.Estimator.estimate`; all that it needs to know, it holds."""
+        del genotype, name
+        from nasnet.data import open_dataset
+        from nasnet.modes import load_source
+        from nasnet.steps import transferred
+        from nasnet.training import Training
+
+        spec, source = load_source(self.source, self.weights)
+        data = open_dataset(self.data.dataset, image_size=self.data.image_size)
+        spec = transferred(spec, data, self.training)
+        training = Training(spec, data, self.training, seed=self.seed, transfer=self.transfer, source=source)
+        training.run(self.checkpoints)
+        return Estimate(training.evaluate(data.valid).accuracy, {})
+
+
+def tune(config: RunConfig, workdir: Path, spec: NetworkSpec) -> None:
+    """Tries hyperparameters of fine-tuning `--from`, whose network `spec` is, and writes the best to `recipe.json`.
+
+    Raises:
+        RunError: if no trial succeeded.
+    """
+    options: TuneConfig = config.group(TuneConfig)
+    with claim_workdir(workdir, config), Stopping() as stopping, tempfile.TemporaryDirectory() as scratch:
+        trials = _Trials(config, workdir, spec, stopping)
+        oracle = _oracle(options, config, spec)
+        tuner = _Tuner(oracle, trials, scratch)
+        say(f"tuning with {options.tuner}: {', '.join(oracle.get_space().values)}, up to {options.tune_epochs} epochs")
+        try:
+            tuner.search(verbose=0)
+        except keras_tuner.errors.FatalError as error:
+            raise (error.__cause__ or error) from None
+        ended = [trial for trial in trials.ended if trial["accuracy"] is not None]
+        if not ended:
+            causes = "; ".join(dict.fromkeys(str(trial["cause"]) for trial in trials.ended)) or "there was none"
+            raise RunError(f"no trial succeeded: {causes}")
+        best = max(ended, key=lambda trial: trial["accuracy"])
+        write_json(workdir / "recipe.json", recipe_json(best["recipe"]))
+        say(f"best is trial {best['trial_id']}, valid accuracy {best['accuracy']:.4f}: {_shown(best['values'])}")
+        flags = f"--from={config.values['from']} --dataset={config.values['dataset']}"
+        say(f"next: python train.py --mode=finetune {flags} --recipe={workdir / 'recipe.json'}")
+
+
+def _oracle(options: TuneConfig, config: RunConfig, spec: NetworkSpec) -> keras_tuner.Oracle:
+    space = keras_tuner.HyperParameters()
+    rate = float(config.values["learning_rate"])
+    if options.tuner == "grid":
+        space.Choice("learning_rate", [rate / 3, rate, rate * 3], ordered=True)
+    else:
+        space.Float("learning_rate", rate / 10, rate * 10, sampling="log")
+    cells = len(positions(spec.stack))
+    space.Choice("trainable_cells", [cells + 1, (cells + 1) // 2, 0], ordered=True)  # all and the stem, half, none
+    space.Choice("weight_decay", [0.0, 5e-4], ordered=True)
+    space.Choice("drop_path_keep", [1.0, 0.8], ordered=True)
+    space.Choice("label_smoothing", [0.0, 0.1], ordered=True)
+    objective = keras_tuner.Objective(_OBJECTIVE, "max")
+    fixed = {"hyperparameters": space, "seed": config.seed, "max_consecutive_failed_trials": 2**30}
+    if options.tuner == "grid":
+        return keras_tuner.oracles.GridSearchOracle(objective, max_trials=options.tune_trials, **fixed)
+    if options.tune_trials is not None:
+        raise UserError(f"--tune_trials={options.tune_trials}: goes with --tuner=grid; Hyperband follows --tune_epochs")
+    return keras_tuner.oracles.HyperbandOracle(objective, max_epochs=options.tune_epochs, **fixed)
+
+
+class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
+    """KerasTuner's loop around our trials."""
+
+    def __init__(self, oracle: keras_tuner.Oracle, trials: _Trials, scratch: str) -> None:
+        super().__init__(oracle, directory=scratch, project_name="tune", overwrite=True)
+        self._trials = trials
+
+    def run_trial(self, trial: Any, **_: object) -> dict[str, float]:  # noqa: ANN401 - KerasTuner has no types
+        """See `BaseTuner.run_trial`. A failed trial is told to KerasTuner as such; a stop ends its loop."""
+        try:
+            accuracy = self._trials.run(int(trial.trial_id), dict(trial.hyperparameters.values))
+        except Exception as error:
+            raise keras_tuner.errors.FatalError(str(error)) from error
+        if accuracy is None:
+            raise keras_tuner.errors.FailedTrialError("it did not end well")
+        return {_OBJECTIVE: accuracy}
+
+
+class _Trials:
+    """Runs trials, each in a worker process of its own, and knows those that ended before."""
+
+    def __init__(self, config: RunConfig, workdir: Path, spec: NetworkSpec, stopping: Stopping) -> None:
+        self._config, self._workdir, self._spec, self._stopping = config, workdir, spec, stopping
+        self.ended: list[dict[str, Any]] = []
+
+    def run(self, trial_id: int, asked: dict[str, Any]) -> float | None:
+        """The accuracy on valid of a trial; None if it failed. Raises Stopped if a signal came."""
+        values = {name: value for name, value in asked.items() if not name.startswith("tuner/")}
+        epochs = int(asked.get("tuner/epochs", self._config.values["tune_epochs"]))
+        file = self._workdir / "trials" / f"{trial_id:04d}.json"
+        if file.exists():
+            record = read_json(file)
+            if not isinstance(record, dict) or (record.get("values"), record.get("epochs")) != (values, epochs):
+                raise UserError(f"{file}: not the trial that this run would make; use a new --workdir")
+        else:
+            record = self._record(trial_id, values, epochs, file.with_suffix(""))
+            write_json(file, record)
+        shutil.rmtree(file.with_suffix(""), ignore_errors=True)  # the checkpoints of what has ended
+        self.ended.append(record)
+        result = record["cause"] if record["accuracy"] is None else f"valid accuracy {record['accuracy']:.4f}"
+        say(f"trial {trial_id:3d}  {epochs} epochs  {_shown(values)}  {result}  {record['seconds']:.0f} s")
+        return record["accuracy"]
+
+    def _record(self, trial_id: int, values: dict[str, Any], epochs: int, checkpoints: Path) -> dict[str, Any]:
+        training: TrainingConfig = self._config.group(TrainingConfig)
+        transfer: TransferConfig = self._config.group(TransferConfig)
+        training = dataclasses.replace(training, epochs=epochs, steps=None, **_fields(TrainingConfig, values))
+        transfer = dataclasses.replace(transfer, **_fields(TransferConfig, values))
+        data: DataConfig = self._config.group(DataConfig)
+        job = FineTuning(
+            self._config.values["from"],
+            self._config.values["weights"],
+            data,
+            training,
+            transfer,
+            self._config.seed,
+            checkpoints,
+        )
+        ended = self._in_worker(Job(f"trial_{trial_id:04d}", self._spec.genotype, "fine-tuning"), job)
+        if ended.outcome == Outcome.LOST:
+            raise RunError(f"trial {trial_id}: {ended.cause}; the same command goes on from here")
+        return {
+            "version": 1,
+            "trial_id": trial_id,
+            "values": values,
+            "epochs": epochs,
+            "outcome": str(ended.outcome),
+            "accuracy": ended.reward,
+            "cause": ended.cause,
+            "seconds": ended.seconds,
+            "recipe": dataclasses.asdict(training) | dataclasses.asdict(transfer),
+        }
+
+    def _in_worker(self, job: Job, estimator: FineTuning) -> Ended:
+        # A process for each trial: Keras does not give back the memory of a model (docs/results.md).
+        logs = self._workdir / "logs"
+        logs.mkdir(exist_ok=True)
+        estimators = Estimators({job.estimator: estimator})
+        slot, wake = Slot(estimators, ChildLimits(cpus=machine.cores()), logs), queue.SimpleQueue()
+        try:
+            slot.submit(job, wake)
+            while (ended := slot.collect()) is None:
+                if self._stopping.asked:
+                    raise self._stopping.stopped()
+                try:
+                    wake.get(timeout=TICK_SECONDS)
+                except queue.Empty:
+                    continue
+            return ended
+        finally:
+            slot.stop()
+            estimators.close()
+
+
+def _fields(group: type, values: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(group)}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _shown(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in values.items())
