@@ -1,4 +1,4 @@
-"""Find a network's cell on your own data, train it, export it, fine-tune it. One --mode of five; see the README."""
+"""Find a network's cell on your own data, train it, export it, fine-tune it. One --mode of six; see the README."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
-from nasnet.config import RunError, UserError
+from nasnet.config import PeerGone, RunError, UserError
 from nasnet.flags import MODES, resolve
 from nasnet.flags import flags as config_flags
 from nasnet.stopping import Stopped
@@ -76,7 +76,9 @@ def main(argv: list[str]) -> int:
         print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except RunError as error:
-        print(f"train.py: {error}", file=sys.stderr)
+        print(f"train.py: {error}", file=sys.stderr, flush=True)
+        if isinstance(error, PeerGone):
+            os._exit(1)
         return 1
     except Stopped as stopped:
         print(f"train.py: {stopped}", file=sys.stderr)

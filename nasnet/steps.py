@@ -111,7 +111,9 @@ def train_to(
         return
     training = Training(spec, data, config, seed=seed, replicas=replicas, transfer=transfer, source=source)
     chief = training.replicas.chief
-    if chief:
+    if not chief:
+        say(f"training on {training.replicas.describe()}; worker 0 says how it goes")
+    else:
         _say_what(training, spec, source is not None)
         recipe = dataclasses.asdict(config) | (dataclasses.asdict(transfer) if transfer else {})
         write_json(folder / "recipe.json", recipe_json(recipe))

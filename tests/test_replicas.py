@@ -1,0 +1,198 @@
+"""One network on several replicas: of one process, and of two real ones that TF_CONFIG joins."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from nasnet.config import ReplicaConfig, UserError
+from nasnet.replicas import open_replicas
+from tests.drawn import drawn_genotypes
+
+ROOT = Path(__file__).parent.parent
+
+# Logical devices must be there before TensorFlow starts: hence a process of its own.
+LOSSES = """
+import dataclasses, json, sys
+import nasnet, tensorflow as tf
+from nasnet.config import ReplicaConfig, TrainingConfig
+from nasnet.replicas import Replicas, open_replicas
+from nasnet.training import Training, evaluate
+
+two = open_replicas(ReplicaConfig(distribute="mirrored", replicas=2))
+from tests.drawn import drawn_pictures  # these start TensorFlow
+from tests.test_training import spec_of
+
+plain = {"batch_size": 16, "steps": 20, "learning_rate": 0.002, "pad": 0, "flip": False}
+data = drawn_pictures(20, 2, train=70)
+found = {}
+for name, changes in json.loads(sys.argv[1]).items():
+    for replicas in (Replicas(tf.distribute.get_strategy()), two):
+        config = TrainingConfig(**{**plain, **changes})
+        training = Training(spec_of(data), data, config, seed=5, replicas=replicas, dtype="float64")
+        step, losses = training._train_step, []
+        def noted(*arguments):
+            told = step(*arguments)
+            losses.append(float(told[0]))
+            return told
+        training._train_step = noted
+        training.run(options=ReplicaConfig(valid_epochs=0))
+        inside, saved = training.evaluate(data.valid, 24), evaluate(training.inference_model(), data.valid)
+        found.setdefault(name, []).append(
+            {"losses": losses, "inside": dataclasses.astuple(inside), "saved": dataclasses.astuple(saved)}
+        )
+print(json.dumps(found))
+"""
+
+
+def test_two_replicas_train_as_one():
+    """In float64, over 20 steps: the paper's plain training, and everything that draws at random besides."""
+    everything = {
+        "auxiliary_weight": 0.4,
+        "drop_path_keep": 0.6,
+        "dropout_keep": 0.5,
+        "label_smoothing": 0.1,
+        "pad": 2,
+        "flip": True,
+        "cutout": 4,
+        "ema_decay": 0.9,
+    }
+    cases = {"plain": {}, "everything": everything, "adam": {"optimizer": "adam", "clip_norm": 0.0}}
+    command = [sys.executable, "-c", LOSSES, json.dumps(cases)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name, (one, two) in json.loads(done.stdout.splitlines()[-1]).items():
+        assert len(one["losses"]) == 20
+        np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-6, err_msg=name)
+        for found in (one, two):
+            np.testing.assert_allclose(found["inside"], found["saved"], rtol=1e-5, err_msg=name)
+
+
+class TestOpenReplicas:
+    @pytest.mark.parametrize(
+        ("config", "environment", "words"),
+        [
+            (ReplicaConfig(distribute="multiworker"), None, "TF_CONFIG is not set or names one worker"),
+            (ReplicaConfig(distribute="multiworker"), "{", "TF_CONFIG={: not of the form"),
+            (
+                ReplicaConfig(),
+                '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+                "not of the form",
+            ),
+            (ReplicaConfig(), '{"cluster": ["a:1"], "task": {}}', "not of the form"),
+            (ReplicaConfig(distribute="mirrored"), None, "shows no GPU; --replicas=N"),
+            (ReplicaConfig(distribute="none", replicas=2), None, "--replicas=2 goes with --distribute=mirrored"),
+        ],
+    )
+    def test_what_is_not_there_is_one_line(self, config, environment, words, monkeypatch):
+        monkeypatch.delenv("TF_CONFIG", raising=False)
+        monkeypatch.setattr("nasnet.replicas._set_threads", lambda: None)  # TensorFlow has started here
+        if environment:
+            monkeypatch.setenv("TF_CONFIG", environment)
+        with pytest.raises(UserError, match=re.escape(words)) as caught:
+            open_replicas(config)
+        assert "\n" not in str(caught.value)
+
+    def test_without_several_devices_there_is_one_replica(self, monkeypatch):
+        monkeypatch.setattr("nasnet.replicas._set_threads", lambda: None)
+        monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}')
+        replicas = open_replicas(ReplicaConfig())
+        assert replicas.strategy.num_replicas_in_sync == 1
+        assert replicas.chief
+
+
+class Pair:
+    """The two processes of one training."""
+
+    def __init__(self, workdir: Path, genotype: Path, *flags: str) -> None:
+        ports = free_ports(2)
+        command = [
+            sys.executable,
+            str(ROOT / "train.py"),
+            "--mode=train",
+            f"--model={genotype}",
+            f"--workdir={workdir}",
+        ]
+        command += ["--repeats=1", "--filters=2", "--batch_size=20", "--epochs=4", "--learning_rate=0.01", *flags]
+        self.processes = []
+        for index in range(2):
+            task = {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
+            environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
+            pipe = subprocess.PIPE
+            self.processes.append(
+                subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+            )
+
+    def wait_for(self, start: str) -> None:
+        out = self.processes[0].stdout
+        assert out is not None
+        for line in out:
+            if line.startswith(start):
+                return
+        raise AssertionError(self.processes[0].communicate()[1])
+
+    def end(self) -> list[tuple[int, str, str]]:
+        """Exit code, output and errors of both."""
+        ended = [(process, process.communicate(timeout=120)) for process in self.processes]
+        return [(process.returncode, *output) for process, output in ended]
+
+
+def free_ports(number: int) -> list[str]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    found = [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
+    for server in sockets:
+        server.close()
+    return found
+
+
+def weights(workdir: Path) -> list[np.ndarray]:
+    return keras.models.load_model(workdir / "model.keras").get_weights()
+
+
+def test_two_processes_one_of_them_killed(tmp_path):
+    """SIGKILL in mid-epoch: the other ends within a minute, in one line; the same commands come to the same weights.
+
+    And SIGTERM to one of them ends both, after the same step.
+    """
+    genotype = tmp_path / "genotype.json"
+    genotype.write_text(json.dumps(drawn_genotypes(1, seed=2, blocks=1)[0].to_json()))
+    whole = Pair(tmp_path / "whole", genotype).end()
+    assert [code for code, _, _ in whole] == [0, 0], whole
+    assert "on 2 replicas in 2 processes" in whole[0][1]
+    assert whole[1][1].startswith("training on 2 replicas in 2 processes, this one is worker 1")
+
+    shot = Pair(tmp_path / "shot", genotype)
+    shot.wait_for("epoch   1/4  step 50/200")
+    shot.processes[1].kill()
+    killed = time.monotonic()
+    code, _, err = shot.end()[0]
+    assert time.monotonic() - killed < 60
+    assert code == 1
+    assert re.fullmatch(r"train\.py: worker 0: another process of this training is gone .* go on from .*\n", err), err
+
+    termed = Pair(tmp_path / "shot", genotype)
+    termed.wait_for("epoch   2/4")
+    termed.processes[1].send_signal(signal.SIGTERM)
+    ended = termed.end()
+    assert [code for code, _, _ in ended] == [0, 0], ended
+    said = [re.search(r"stopped by SIGTERM after step (\d+), which is in its checkpoint", err) for *_, err in ended]
+    assert said[0]
+    assert said[1]
+    assert said[0][1] == said[1][1]
+
+    done = Pair(tmp_path / "shot", genotype).end()
+    assert [code for code, _, _ in done] == [0, 0], done
+    assert "epoch   4/4  step 200/200" in done[0][1]
+    for ours, theirs in zip(weights(tmp_path / "shot"), weights(tmp_path / "whole"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
