@@ -142,6 +142,12 @@ class TuneConfig:
     tune_epochs: int = setting(9, "most epochs of a trial; all of a grid's trials have so many")
     tune_trials: int | None = setting(None, "most trials of a grid; unset: all of it")
 
+    def __post_init__(self) -> None:
+        if self.tuner != "grid" and self.tune_trials is not None:
+            raise ValueError(
+                f"tune_trials goes with --tuner=grid, for Hyperband follows --tune_epochs; got {self.tune_trials}"
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig:

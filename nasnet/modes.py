@@ -32,7 +32,7 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     training: TrainingConfig = config.group(TrainingConfig)
     network: NetworkConfig = config.group(NetworkConfig)
     check_size(genotype, data, network, training)
-    with claim_workdir(workdir, config, replicas.worker):
+    with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
         spec = spec_of(genotype, data, network, training)
         train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
@@ -75,7 +75,7 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
     spec = transferred(source_spec, data, training)
     check_size(spec.genotype, data, NetworkConfig(spec.repeats, spec.filters, spec.stem), training)
     transfer: TransferConfig = config.group(TransferConfig)
-    with claim_workdir(workdir, config, replicas.worker):
+    with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
         train_to(
             workdir / "final",

@@ -11,7 +11,7 @@ import keras
 from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
 from cells.stack import Stack, Stem, walk
-from nasnet.layers import Dropping, FusedBatchNorm, StatelessDropout
+from nasnet.layers import Dropping, FusedBatchNorm, Shift, StatelessDropout
 
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]
@@ -147,7 +147,8 @@ def network(
             no other weight.
         classes, repeats, filters, stem, stem_multiplier, skip_reduction_input, auxiliary: see `cells.stack.Stack`.
         normalization: applied inside the model, so that it takes raw pixels. None: the pictures come normalised.
-        dropping: what training drops; None drops nothing.
+        dropping: what training drops. A network that has it is for training, and may have layers of ours; one that is
+            built with None is of stock layers and drops nothing.
         border: what strided pooling sees beyond the picture: "same" is TensorFlow's SAME (nothing), "zero" zeros, as in
             keras.applications, whose weights were trained with them.
         batch_norm: "stock" is Keras' own layer, "synchronized" the same with statistics over all replicas, "fused" one
@@ -313,6 +314,8 @@ class _Layers:
         return keras.layers.MaxPooling2D(1, strides=2, name=name, dtype=self._dtype)(x)
 
     def shift(self, x: Tensor, *, name: str) -> Tensor:
+        if self._dropping is not None:
+            return Shift(name=name, dtype=self._dtype)(x)
         x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}.pad", dtype=self._dtype)(x)
         return keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}.crop", dtype=self._dtype)(x)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from nasnet import machine
-from nasnet.config import ReplicaConfig, UserError
+from nasnet.config import PeerGone, ReplicaConfig, UserError
 
 _ENVIRONMENT = "TF_CONFIG"
 _FEW_CORES = 4
@@ -36,6 +38,19 @@ class Replicas:
         if self.workers > 1:
             return f"{number} replicas in {self.workers} processes, this one is worker {self.worker}"
         return "one device" if number == 1 else f"{number} replicas on this machine"
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """While it is entered, what TensorFlow raises because another process is gone becomes PeerGone."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self.workers == 1:
+                raise
+            raise PeerGone(
+                f"worker {self.worker}: another process of this training is gone ({type(error).__name__}); start all "
+                "of them again by the same commands: they go on from their newest checkpoint"
+            ) from error
 
     def must_agree(self, what: str, value: str) -> None:
         """Raises UserError, in every process, unless all of them pass the same value."""

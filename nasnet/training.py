@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet.augment import augment
-from nasnet.config import PeerGone, ReplicaConfig, RunError, TrainingConfig, TransferConfig, UserError
+from nasnet.config import ReplicaConfig, RunError, TrainingConfig, TransferConfig, UserError
 from nasnet.data import DataSet, Split
 from nasnet.feed import feed, in_order, training_order
 from nasnet.layers import Dropping
@@ -180,22 +180,8 @@ class Training:
             DivergedError: if the loss is no longer finite.
             UserError: if a checkpoint cannot be read.
             Checkpointed: if it was asked to stop, or another process that trains with it was.
-            PeerGone: if another process that trains with it is gone.
         """
         options, stopping = options or ReplicaConfig(), stopping or Stopping()
-        try:
-            self._run(checkpoints, report, options, stopping)
-        except tf.errors.OpError as error:
-            if self.replicas.workers == 1:
-                raise
-            raise PeerGone(
-                f"worker {self.replicas.worker}: another process of this training is gone ({type(error).__name__}); "
-                f"start all of them again by the same commands: they go on from the newest checkpoint in {checkpoints}"
-            ) from error
-
-    def _run(
-        self, checkpoints: Path | None, report: Callable[[Progress], None], options: ReplicaConfig, stopping: Stopping
-    ) -> None:
         save = self._restore(checkpoints, options.keep_checkpoints)
         meter = _Meter(self, report)
         epochs = math.ceil(self.total_steps / self.steps_per_epoch)

@@ -112,8 +112,6 @@ def _oracle(options: TuneConfig, config: RunConfig, spec: NetworkSpec) -> keras_
     fixed = {"hyperparameters": space, "seed": config.seed, "max_consecutive_failed_trials": 2**30}
     if options.tuner == "grid":
         return keras_tuner.oracles.GridSearchOracle(objective, max_trials=options.tune_trials, **fixed)
-    if options.tune_trials is not None:
-        raise UserError(f"--tune_trials={options.tune_trials}: goes with --tuner=grid; Hyperband follows --tune_epochs")
     return keras_tuner.oracles.HyperbandOracle(objective, max_epochs=options.tune_epochs, **fixed)
 
 

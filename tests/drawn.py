@@ -16,6 +16,12 @@ def drawn_genotypes(number: int, seed: int, blocks: int = 5) -> list[CellGenotyp
     return [space.decode(tuple(int(rng.integers(d.size)) for d in space.decisions)) for _ in range(number)]
 
 
+def cheap_genotype() -> CellGenotype:
+    """The fewest operations that read both inputs of each cell: for what does not depend on the cell."""
+    cell = Cell((Block(0, 1, "1x1 convolution", "3x3 max pooling"),), (2,))
+    return CellGenotype(cell, cell)
+
+
 def every_operation() -> list[CellGenotype]:
     """For each operation a genotype that uses it on both cell inputs (so at stride 2) and on a block's state."""
     return [

@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cells.zoo import NASNET_A
 from nasnet.augment import augment
-from nasnet.config import TrainingConfig, UserError
+from nasnet.config import ReplicaConfig, TrainingConfig, UserError
 from nasnet.data import channel_statistics, open_dataset
 from nasnet.feed import batches
 from nasnet.network import NetworkSpec, named_weights
+from nasnet.screen import TrainingScreen
 from nasnet.training import DivergedError, Training, cross_entropy, evaluate, resolve_augmentation
-from tests.drawn import drawn_genotypes, drawn_pictures
+from tests.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
 
 FULL = TrainingConfig(
     epochs=3,
@@ -38,27 +41,46 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("optimizer", ["momentum", "adam", "rmsprop"])
 def test_resumed_training_is_bit_equal(tmp_path, optimizer):
-    """Weights, optimizer, schedule, order of pictures, augmentation and dropping go on as if nothing had happened."""
+    """Weights, optimizer, schedule, order of pictures, augmentation, dropping, averages go on as if nothing had been.
+
+    From the end of an epoch, and from the middle of one.
+    """
     data = drawn_pictures(20, 2, train=70)
-    config = dataclasses.replace(FULL, optimizer=optimizer, steps=10)
+    config = dataclasses.replace(FULL, optimizer=optimizer, steps=10, cutout=4, ema_decay=0.9, warmup_epochs=0.5)
     whole = Training(spec_of(data), data, config, seed=5)
     whole.run()
+    options = ReplicaConfig(keep_checkpoints=2, checkpoint_steps=3)
 
     def stop_after_two(progress):
         if progress.epoch == 2 and progress.ended:
             raise Stop
 
     with pytest.raises(Stop):
-        Training(spec_of(data), data, config, seed=5).run(tmp_path, stop_after_two)
-    resumed = Training(spec_of(data), data, config, seed=5)
-    epochs = []
-    resumed.run(tmp_path, lambda progress: epochs.append(progress.epoch) if progress.ended else None)
-    assert epochs == [3]
-    assert int(resumed.step) == int(whole.step) == 10
-    for name, variable in named_weights(resumed.model).items():
-        np.testing.assert_array_equal(variable, named_weights(whole.model)[name], err_msg=name)
+        Training(spec_of(data), data, config, seed=5).run(tmp_path, stop_after_two, options)
+    assert sorted(path.name for path in tmp_path.glob("*.index")) == ["ckpt-6.index", "ckpt-8.index"]  # the newest two
+    for removed, first_step in (("", 9), ("8", 7)):
+        if removed:  # as if killed after step 7: only the one from the middle of the epoch is there
+            for path in tmp_path.glob("ckpt-*"):
+                if path.name.split(".")[0] != "ckpt-6":
+                    path.unlink()
+            tf.train.update_checkpoint_state(str(tmp_path), "ckpt-6", ["ckpt-6"])
+        resumed = Training(spec_of(data), data, config, seed=5)
+        seen = []
+        step = resumed._train_step
+
+        def noted(*arguments, step=step, seen=seen, resumed=resumed):
+            seen.append(int(resumed.step) + 1)
+            return step(*arguments)
+
+        resumed._train_step = noted
+        resumed.run(tmp_path, options=options)
+        assert seen == list(range(first_step, 11))
+        for name, variable in named_weights(resumed.inference_model()).items():
+            np.testing.assert_array_equal(variable, named_weights(whole.inference_model())[name], err_msg=name)
+        for name, variable in named_weights(resumed.model).items():
+            np.testing.assert_array_equal(variable, named_weights(whole.model)[name], err_msg=name)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
@@ -101,6 +123,125 @@ def test_weight_decay_pulls_on_kernels_alone():
     for name, plain in trained[0.0].items():
         pull = 0.01 * 0.1 * start[name] if name.endswith("/kernel") else 0
         np.testing.assert_allclose(trained[0.1][name], plain - pull, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def constant(steps, **changes):
+    """A training whose first steps are those of any longer one."""
+    config = dataclasses.replace(
+        TrainingConfig(steps=steps, batch_size=16, learning_rate=0.02, schedule="constant", pad=0, flip=False),
+        **changes,
+    )
+    data = drawn_pictures(20, train=64)
+    return Training(spec_of(data, cheap_genotype()), data, config, seed=0)
+
+
+def test_the_moving_average_is_what_is_scored_and_saved():
+    """As TensorFlow's ExponentialMovingAverage with a step: decay min(d, (1 + k) / (10 + k)); statistics too."""
+    after = []
+    for steps in range(4):
+        training = constant(max(steps, 1))
+        if steps:
+            training.run(options=ReplicaConfig(valid_epochs=0))
+        after.append({name: np.array(value) for name, value in named_weights(training.model).items()})
+    averaged = constant(3, ema_decay=0.15)
+    averaged.run(options=ReplicaConfig(valid_epochs=0))
+    expected = after[0]
+    for step, weights in enumerate(after[1:]):
+        decay = min(0.15, (1 + step) / (10 + step))
+        assert decay == pytest.approx([0.1, 0.15, 0.15][step])
+        expected = {name: decay * value + (1 - decay) * weights[name] for name, value in expected.items()}
+    saved = averaged.inference_model()
+    for name, value in named_weights(saved).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    for name, value in named_weights(averaged.model).items():  # and what trains is untouched
+        np.testing.assert_array_equal(value, after[3][name], err_msg=name)
+    valid = drawn_pictures(20, train=64).valid
+    assert averaged.evaluate(valid).loss == pytest.approx(evaluate(saved, valid).loss, rel=1e-5)
+
+
+def first_loss(**changes):
+    losses = []
+    constant(1, weight_decay=0.0, **changes).run(report=lambda progress: losses.append(progress.loss))
+    return losses[0]
+
+
+def test_the_auxiliary_head_adds_its_share_of_the_loss_and_is_not_saved():
+    """0.4 of its own cross-entropy, on the same pictures from the same weights; training only."""
+    training = constant(1, auxiliary_weight=0.4)
+    data = drawn_pictures(20, train=64)
+    rows = batches(64, 16, 0, 0)[0]
+    outputs = training.model(data.train.images[rows].astype(np.float32), training=True)
+    auxiliary = float(cross_entropy(tf.constant(data.train.labels[rows]), outputs["auxiliary"], 0.0))
+    plain, both = first_loss(), first_loss(auxiliary_weight=0.4)
+    assert auxiliary > 0.5
+    assert both - plain == pytest.approx(0.4 * auxiliary, rel=1e-4)
+    training.run()
+    assert not [name for name in named_weights(training.inference_model()) if "auxiliary" in name]
+    # It teaches the cells below: their weights end elsewhere than without it.
+    alone = constant(1)
+    alone.run()
+    ours, theirs = named_weights(training.model), named_weights(alone.model)
+    assert np.abs(np.asarray(ours["stem.conv/kernel"]) - np.asarray(theirs["stem.conv/kernel"])).max() > 0
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_computes_in_half_and_keeps_the_rest_exact(precision):
+    training = constant(1, precision=precision)
+    kinds = {layer.compute_dtype for layer in training.model.layers if isinstance(layer, keras.layers.Conv2D)}
+    assert kinds == {precision.removeprefix("mixed_")}
+    assert {str(variable.dtype) for variable in training.model.weights} == {"float32"}
+    assert training.model.output.dtype == "float32"
+    assert first_loss(precision=precision) == pytest.approx(first_loss(), rel=0.03)
+    training.run()
+    assert {layer.compute_dtype for layer in training.inference_model().layers} == {"float32"}  # what is exported
+
+
+def test_an_overflow_in_float16_costs_the_step_and_no_weight():
+    training = constant(2, precision="mixed_float16", weight_decay=0.0)
+    [(optimizer, _)] = training._optimizers
+    optimizer.dynamic_scale.assign(3e38)
+    start = {name: np.array(value) for name, value in named_weights(training.model).items() if "moving" not in name}
+    data = drawn_pictures(20, train=64).train
+    batch = tf.constant(data.images[:16]), tf.constant(data.labels[:16]), tf.constant(0.0)
+    training._train_step(*batch)
+    for name, value in start.items():
+        np.testing.assert_array_equal(named_weights(training.model)[name], value, err_msg=name)
+    assert float(optimizer.dynamic_scale) == pytest.approx(1.5e38)
+    optimizer.dynamic_scale.assign(1024.0)
+    training._train_step(*batch)
+    assert all(np.isfinite(np.asarray(value)).all() for value in training.model.weights)
+    assert any((np.asarray(named_weights(training.model)[name]) != value).any() for name, value in start.items())
+
+
+def test_xla_computes_the_same():
+    assert first_loss(jit="on") == pytest.approx(first_loss(), rel=1e-5)
+
+
+def test_tensorboard_has_the_scalars_of_each_epoch(tmp_path):
+    data = drawn_pictures(20, train=64)
+    shown = []
+    screen = TrainingScreen(tmp_path)
+
+    def report(progress):
+        screen.show(progress)
+        shown.append(progress)
+
+    spec = spec_of(data, cheap_genotype())
+    Training(spec, data, TrainingConfig(epochs=2, batch_size=16), seed=0).run(report=report)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    ended = [progress for progress in shown if progress.ended]
+    assert [progress.step for progress in ended] == [4, 8]
+    values = {
+        name: {int(step): float(tf.make_ndarray(tensor)) for _, step, tensor in events.Tensors(name)}
+        for name in events.Tags()["tensors"]
+    }
+    for progress in ended:
+        assert values["train/loss"][progress.step] == pytest.approx(progress.loss)
+        assert values["train/accuracy"][progress.step] == pytest.approx(progress.accuracy)
+        assert values["valid/accuracy"][progress.step] == pytest.approx(progress.valid.accuracy)
+        assert values["valid/loss"][progress.step] == pytest.approx(progress.valid.loss)
+    assert ended[-1].valid.pictures == 64
 
 
 def test_divergence_is_an_error():
@@ -171,3 +312,28 @@ class TestAugment:
         run = lambda seed: augment(self.images, tf.constant(seed, tf.int64), pad=2, flip=True, fill=(0.0, 0.0))  # noqa: E731
         np.testing.assert_array_equal(run([1, 2]), run([1, 2]))
         assert (run([1, 2]).numpy() != run([1, 3]).numpy()).any()
+
+    def test_cutout_blanks_a_square_around_any_pixel(self):
+        """The middle is uniform over the picture; what lies over the border is lost, so the area is known exactly."""
+        images = self.images + 1.0  # nothing is as the blank is
+        size = 4
+        out = augment(images, tf.constant([5, 6], tf.int64), pad=0, flip=False, fill=(0.0, 0.0), cutout=size).numpy()
+        blank = (out == 0).all(-1)
+        np.testing.assert_array_equal(out[~blank], images.numpy()[~blank])
+        assert ((out == 0).any(-1) == blank).all()  # all channels or none
+        found = set()
+        for picture in blank:
+            rows, columns = np.flatnonzero(picture.any(1)), np.flatnonzero(picture.any(0))
+            assert picture[np.ix_(rows, columns)].all()
+            assert picture.sum() == len(rows) * len(columns)
+            found.add((rows[0], rows[-1], columns[0], columns[-1]))
+        edges = lambda length: [  # noqa: E731
+            (max(0, middle - size // 2), min(length, middle - size // 2 + size) - 1) for middle in range(length)
+        ]
+        expected = {(*rows, *columns) for rows in edges(6) for columns in edges(7)}
+        assert found <= expected
+        assert len(found) > 0.9 * len(expected)  # of 42, each missed by 200 draws with probability 0.008
+        area = np.mean(
+            [(rows[1] - rows[0] + 1) * (columns[1] - columns[0] + 1) for rows in edges(6) for columns in edges(7)]
+        )
+        assert blank.sum((1, 2)).mean() == pytest.approx(area, rel=0.1)

@@ -1,0 +1,109 @@
+"""keras.applications' NASNetMobile in our network, offline: random weights, written to a file and read by --weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from nasnet.config import UserError
+from nasnet.network import named_weights
+from nasnet.pretrained import load_pretrained
+
+ROOT = Path(__file__).parent.parent
+MOBILE = "keras:NASNetMobile"
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory):
+    """Their network with random weights, nothing at its start value where a mix-up would not show; and files of it."""
+    folder = tmp_path_factory.mktemp("weights")
+    keras.utils.set_random_seed(0)
+    source = keras.applications.NASNetMobile(weights=None, classifier_activation=None)
+    rng = np.random.default_rng(0)
+    for layer in source.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            size = layer.gamma.shape
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, size), *rng.normal(0, 0.1, (2, *size)), rng.uniform(0.5, 1.5, size)]
+            )
+    source.save_weights(folder / "whole.weights.h5")
+    headless = keras.Model(source.input, source.get_layer("predictions").input)
+    headless.save_weights(folder / "headless.weights.h5")
+    return source, folder
+
+
+def test_it_gives_their_logits_at_224(theirs):
+    source, folder = theirs
+    spec, model = load_pretrained(MOBILE, str(folder / "whole.weights.h5"))
+    assert (spec.image_shape, len(spec.classes), spec.border) == ((224, 224, 3), 1000, "zero")
+    assert model.count_params() == source.count_params() == 5_326_716
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3)).astype(np.float32)
+    expected = source(keras.applications.nasnet.preprocess_input(pixels.copy()), training=False)
+    assert np.std(expected) > 1e-2
+    np.testing.assert_allclose(model(pixels, training=False), expected, atol=1e-4)
+
+
+def test_without_their_head_every_other_weight_is_the_same(theirs):
+    _, folder = theirs
+    whole, headless = (load_pretrained(MOBILE, str(folder / f"{name}.weights.h5"))[1] for name in ("whole", "headless"))
+    others = named_weights(headless)
+    for name, value in named_weights(whole).items():
+        if not name.startswith("head."):
+            np.testing.assert_array_equal(value, others[name], err_msg=name)
+
+
+def finetune(folder, workdir, size, *flags):
+    rng = np.random.default_rng(size)
+    labels = np.arange(80) % 2
+    images = rng.integers(0, 120, (80, size, size, 3)) + 120 * labels[:, None, None, None]
+    data = workdir.parent / f"colours_{size}.npz"
+    np.savez(data, x=images.astype(np.uint8), y=labels)
+    command = [sys.executable, "train.py", "--mode=finetune", f"--from={MOBILE}", f"--dataset=npz:{data}"]
+    command += [f"--weights={folder / 'whole.weights.h5'}", f"--workdir={workdir}", *flags]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+
+@pytest.mark.parametrize("size", [33, 96])
+def test_it_is_fine_tuned_at_sizes_that_it_was_not_trained_at(theirs, tmp_path, size):
+    """As its user types it: it builds, its loss falls, and what comes out opens with stock Keras at that size."""
+    workdir = tmp_path / "run"
+    done = finetune(theirs[1], workdir, size, "--batch_size=8", "--epochs=3", "--trainable_cells=1", "--pad=0")
+    assert done.returncode == 0, done.stderr
+    assert "taken over: all weights but head.dense/kernel, head.dense/bias" in done.stdout
+    ended = [line for line in done.stdout.splitlines() if line.startswith("epoch") and "valid" in line]
+    losses = [float(line.split("  loss ")[1].split()[0]) for line in ended]
+    assert len(losses) == 3
+    assert losses[-1] < 0.7 * losses[0], losses
+    exported = json.loads((workdir / "best" / "genotype.json").read_text())["network"]
+    assert (exported["image_shape"], exported["border"]) == ([size, size, 3], "zero")
+    model = keras.models.load_model(workdir / "best" / "model.keras")
+    assert model(np.zeros((1, size, size, 3), np.float32)).shape == (1, 2)
+
+
+class TestRefusals:
+    def test_another_name(self):
+        with pytest.raises(UserError, match="--from=keras:NASNetTiny: known are keras:NASNetMobile, keras:NASNetLarge"):
+            load_pretrained("keras:NASNetTiny", None)
+
+    def test_no_such_file(self, tmp_path):
+        with pytest.raises(UserError, match=f"--weights={tmp_path}/none.h5: no such file"):
+            load_pretrained(MOBILE, str(tmp_path / "none.h5"))
+
+    def test_a_file_that_is_something_else(self, tmp_path):
+        path = tmp_path / "other.weights.h5"
+        path.write_bytes(b"not HDF5 at all")
+        with pytest.raises(UserError, match="not the weights of NASNetMobile") as caught:
+            load_pretrained(MOBILE, str(path))
+        assert "\n" not in str(caught.value)
+
+    def test_weights_of_another_network(self, tmp_path):
+        path = tmp_path / "other.weights.h5"
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save_weights(path)
+        with pytest.raises(UserError, match="not the weights of NASNetMobile"):
+            load_pretrained(MOBILE, str(path))

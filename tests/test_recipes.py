@@ -1,0 +1,127 @@
+"""Recipes as values: the published ones against their sources, files there and back, flags before them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasnet.config import TrainingConfig, TransferConfig, UserError
+from nasnet.flags import resolve
+from nasnet.recipes import RECIPES, read_recipe, recipe_json
+from nasnet.workdir import write_json
+
+
+def training(**flags):
+    return resolve("train", 0, flags).group(TrainingConfig)
+
+
+def test_published_values():
+    """slim's header notes and arg scopes, appendix A of arXiv 1707.07012; facts 2.3 and 2.4."""
+    cifar = training(recipe="cifar")
+    assert (cifar.epochs, cifar.steps, cifar.batch_size, cifar.learning_rate) == (600, None, 32, 0.025)
+    assert (cifar.optimizer, cifar.schedule, cifar.weight_decay, cifar.clip_norm) == ("momentum", "cosine", 5e-4, 5.0)
+    assert (cifar.auxiliary_weight, cifar.drop_path_keep, cifar.dropout_keep) == (0.4, 0.6, 1.0)
+    assert (cifar.cutout, cifar.ema_decay, cifar.label_smoothing, cifar.bn_momentum) == (0, 0.0, 0.0, 0.9)
+    large, mobile = training(recipe="imagenet-large"), training(recipe="imagenet-mobile")
+    for found in (large, mobile):
+        assert (found.optimizer, found.schedule, found.decay_rate, found.decay_epochs) == (
+            "rmsprop",
+            "exponential",
+            0.97,
+            2.4,
+        )
+        assert (found.ema_decay, found.label_smoothing, found.auxiliary_weight, found.dropout_keep) == (
+            0.9999,
+            0.1,
+            0.4,
+            0.5,
+        )
+        assert (found.clip_norm, found.bn_momentum, found.steps) == (10.0, 0.9997, 250_000)
+    # The rate is one a replica, times as many replicas as slim names.
+    assert (large.batch_size, large.learning_rate, large.weight_decay, large.drop_path_keep) == (
+        100 * 16,
+        100 * 0.015,
+        5e-5,
+        0.7,
+    )
+    assert (mobile.batch_size, mobile.learning_rate, mobile.weight_decay, mobile.drop_path_keep) == (
+        50 * 32,
+        50 * 0.04,
+        4e-5,
+        1.0,
+    )
+
+
+def test_a_flag_goes_before_the_recipe_and_the_recipe_before_the_default():
+    found = training(recipe="cifar", learning_rate=0.1, cutout=16)
+    assert (found.learning_rate, found.cutout, found.epochs) == (0.1, 16, 600)
+    assert training(recipe="imagenet-large", epochs=3).steps is None  # who names epochs means no steps
+    tuned = resolve("finetune", 0, {"recipe": "finetune", "layer_decay": 1.0})
+    assert tuned.group(TransferConfig) == TransferConfig(head_epochs=0.5, layer_decay=1.0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_holds_what_a_config_takes(name, tmp_path):
+    path = tmp_path / "recipe.json"
+    write_json(path, recipe_json(RECIPES[name]))
+    assert read_recipe(str(path)) == read_recipe(name) == RECIPES[name]
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "epochs": st.integers(1, 900),
+            "learning_rate": st.floats(1e-6, 10),
+            "optimizer": st.sampled_from(["momentum", "adam", "rmsprop"]),
+            "flip": st.booleans() | st.none(),
+            "trainable_cells": st.integers(0, 20) | st.none(),
+        },
+    )
+)
+def test_a_recipe_file_is_read_as_it_was_written(values):
+    text = json.dumps(recipe_json(values))
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(text)
+        file.flush()
+        assert read_recipe(file.name) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not a recipe's JSON"),
+        ("[]", "not a recipe"),
+        ('{"epochs": 3}', 'an object with "version": 1'),
+        ('{"version": 2}', 'an object with "version": 1'),
+        ('{"version": 1, "epoch": 3}', "'epoch' is not a value of a recipe"),
+        ('{"version": 1, "epochs": "3"}', "epochs is '3'; int would do"),
+        ('{"version": 1, "epochs": true}', "epochs is True"),
+        ('{"version": 1, "optimizer": "lion"}', "optimizer is 'lion'; momentum, adam, rmsprop would do"),
+        ('{"version": 1, "learning_rate": null}', "learning_rate is None"),
+    ],
+)
+def test_what_is_no_recipe_is_one_line(text, words, tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_recipe(str(path))
+    assert words in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_values_out_of_range_and_foreign_ones_are_refused(tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text('{"version": 1, "learning_rate": -1.0}')
+    with pytest.raises(UserError, match=r"--learning_rate=-1\.0: must be above 0"):
+        resolve("train", 0, {"recipe": str(path)})
+    with pytest.raises(UserError, match="sets head_epochs, which has no meaning with --mode=train"):
+        resolve("train", 0, {"recipe": "finetune"})
+    with pytest.raises(UserError, match="--recipe=imagenet: neither a file nor a known recipe; known: cifar"):
+        resolve("train", 0, {"recipe": "imagenet"})

@@ -1,0 +1,120 @@
+"""`--mode=tune`, as its user types it: real trials in real processes, one of them killed with its driver."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nasnet.recipes import read_recipe
+from tests.drawn import drawn_genotypes
+from tests.processes import wait_until_gone, workers_of
+
+ROOT = Path(__file__).parent.parent
+
+
+def train(*arguments):
+    command = [sys.executable, "train.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A tiny network, trained for a step on digits."""
+    folder = tmp_path_factory.mktemp("tune")
+    genotype = folder / "genotype.json"
+    genotype.write_text(json.dumps(drawn_genotypes(1, seed=2, blocks=1)[0].to_json()))
+    workdir = folder / "trained"
+    flags = ["--repeats=1", "--filters=2", "--steps=1", f"--model={genotype}", f"--workdir={workdir}"]
+    done = train("--mode=train", *flags)
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+def records(workdir):
+    return {path.stem: json.loads(path.read_text()) for path in sorted((workdir / "trials").glob("*.json"))}
+
+
+def test_hyperband_killed_goes_on_and_its_recipe_is_taken(trained, tmp_path):
+    """SIGKILL in the middle: the same trials as without, none that had ended again; the best values as a recipe."""
+    command = ["--mode=tune", f"--from={trained}", "--tune_epochs=2", "--batch_size=250"]
+    whole, workdir = tmp_path / "whole", tmp_path / "run"
+    done = train(*command, f"--workdir={whole}")
+    assert done.returncode == 0, done.stderr
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *command, f"--workdir={workdir}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        for line in process.stdout:
+            if line.startswith("trial   1"):
+                break
+        workers = workers_of(process.pid)
+        process.kill()
+        assert process.wait(60) == -signal.SIGKILL
+    for pid in workers:
+        wait_until_gone(pid)
+    before = {name: (workdir / "trials" / f"{name}.json").stat().st_mtime_ns for name in records(workdir)}
+    assert set(before) >= {"0000", "0001"}
+    done = train(*command, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    ours, theirs = records(workdir), records(whole)
+    for name, written in before.items():
+        assert (workdir / "trials" / f"{name}.json").stat().st_mtime_ns == written
+    for found in (*ours.values(), *theirs.values()):
+        del found["seconds"]
+    assert ours == theirs
+    assert {record["outcome"] for record in ours.values()} == {"ok"}
+    assert len({json.dumps(record["values"]) for record in ours.values()}) > 2
+    assert {record["epochs"] for record in ours.values()} == {1, 2}
+
+    recipe = workdir / "recipe.json"
+    best = max(ours.values(), key=lambda record: record["accuracy"])
+    found = read_recipe(str(recipe))
+    assert {name: found[name] for name in best["values"]} == best["values"]
+    [following] = re.findall(r"next: python train.py (.*)", done.stdout)
+    assert f"--recipe={recipe}" in following
+    # What is printed is what works: here for a single step.
+    tuned = tmp_path / "tuned"
+    done = train(*following.split(), "--steps=1", f"--workdir={tuned}")
+    assert done.returncode == 0, done.stderr
+    saved = read_recipe(str(tuned / "final" / "recipe.json"))
+    assert {name: saved[name] for name in best["values"]} == best["values"]
+
+
+def test_a_grid_whose_trials_all_fail_says_of_what(trained, tmp_path):
+    flags = ["--tuner=grid", "--tune_trials=2", "--tune_epochs=1", "--learning_rate=1e30", "--optimizer=momentum"]
+    done = train("--mode=tune", f"--from={trained}", *flags, "--clip_norm=0", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 1, done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    assert "no trial succeeded: " in done.stderr
+    assert "loss was nan" in done.stderr
+    assert not (tmp_path / "run" / "recipe.json").exists()
+    assert [record["outcome"] for record in records(tmp_path / "run").values()] == ["nan", "nan"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--tune_trials=3"], "--tune_trials goes with --tuner=grid"),
+        (["--tune_epochs=0"], "--tune_epochs=0: must be 1 or more"),
+        (["--from=/no/such"], "--from=/no/such"),
+        (["--distribute=mirrored"], "--distribute=mirrored has no meaning with --mode=tune"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(trained, tmp_path, flags, words):
+    workdir = tmp_path / "run"
+    done = train("--mode=tune", f"--from={trained}", *flags, f"--workdir={workdir}")
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+    assert not (workdir / "config.json").exists()
