@@ -259,6 +259,10 @@ class _Layers:
         dilation: int = 1,
         padding: Padding = "same",
     ) -> Tensor:
+        if kernel == (1, 1) and stride == (2, 2):
+            # The same numbers. Strided itself, oneDNN's gradient of such a kernel writes beyond its memory on AVX2
+            # processors where fewer than 8 channels come in (TensorFlow 2.21; docs/results.md).
+            x, stride = self.subsample(x, name=f"{name}.subsample"), (1, 1)
         return keras.layers.Conv2D(
             filters,
             kernel,
