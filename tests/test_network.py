@@ -11,7 +11,6 @@ from cells.count import count
 from cells.stack import Stack
 from cells.zoo import AMOEBANET_A, NASNET_A
 from nasnet.network import Dropping, NetworkSpec, Normalization, StatelessDropout, copy_weights, named_weights, network
-from nasnet.pretrained import their_weight
 from tests.drawn import drawn_genotypes, every_operation
 
 
@@ -41,37 +40,6 @@ def test_every_weight_has_a_gradient():
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(model(images, training=True) ** 2)
         assert all(g is not None for g in tape.gradient(loss, model.trainable_variables))
-
-
-def test_the_logits_of_keras_applications():
-    """With zeros beyond the border, as it has them, its weights give its logits; with SAME they do not."""
-    keras.utils.set_random_seed(0)
-    source = keras.applications.NASNetMobile(weights=None, classifier_activation=None)
-    rng = np.random.default_rng(0)
-    for layer in source.layers:
-        if isinstance(
-            layer, keras.layers.BatchNormalization
-        ):  # nothing at its start value, where a mix-up would not show
-            size = layer.gamma.shape
-            layer.set_weights(
-                [rng.uniform(0.5, 1.5, size), *rng.normal(0, 0.1, (2, *size)), rng.uniform(0.5, 1.5, size)]
-            )
-    images = rng.uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
-    expected = source.predict(images, verbose=0)
-    differences = {}
-    for border in ("zero", "same"):
-        model = network(
-            NASNET_A, image_shape=(224, 224, 3), classes=1000, repeats=4, filters=44, stem="imagenet", border=border
-        )
-        assert model.count_params() == source.count_params() == 5_326_716
-        for name, variable in named_weights(model).items():
-            value = their_weight(source, 4, name)
-            assert value.shape == tuple(variable.shape), name
-            variable.assign(value)
-        differences[border] = np.abs(model.predict(images, verbose=0) - expected).max()
-    assert np.std(expected) > 1e-2
-    assert differences["zero"] < 1e-4
-    assert differences["same"] > 1e-3
 
 
 def test_initial_weights_depend_on_the_seed_and_the_name_alone():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from nasnet.config import UserError
-from nasnet.network import named_weights
+from nasnet.network import copy_weights, named_weights
 from nasnet.pretrained import load_pretrained
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +39,7 @@ def theirs(tmp_path_factory):
     return source, folder
 
 
-def test_it_gives_their_logits_at_224(theirs):
+def test_it_gives_their_logits_at_224_with_their_borders(theirs):
     source, folder = theirs
     spec, model = load_pretrained(MOBILE, str(folder / "whole.weights.h5"))
     assert (spec.image_shape, len(spec.classes), spec.border) == ((224, 224, 3), 1000, "zero")
@@ -47,6 +48,10 @@ def test_it_gives_their_logits_at_224(theirs):
     expected = source(keras.applications.nasnet.preprocess_input(pixels.copy()), training=False)
     assert np.std(expected) > 1e-2
     np.testing.assert_allclose(model(pixels, training=False), expected, atol=1e-4)
+    # With what slim and we see beyond the border by default, they are others.
+    same = dataclasses.replace(spec, border="same").build()
+    assert copy_weights(model, same) == ()
+    assert np.abs(same(pixels, training=False) - expected).max() > 1e-3
 
 
 def test_without_their_head_every_other_weight_is_the_same(theirs):

@@ -66,7 +66,7 @@ def test_resumed_training_is_bit_equal(tmp_path, optimizer):
             for path in tmp_path.glob("ckpt-*"):
                 if path.name.split(".")[0] != "ckpt-6":
                     path.unlink()
-            tf.train.update_checkpoint_state(str(tmp_path), "ckpt-6", ["ckpt-6"])
+            tf.compat.v1.train.update_checkpoint_state(str(tmp_path), "ckpt-6", ["ckpt-6"])
         resumed = Training(spec, data, config, seed=5)
         seen = []
         step = resumed._train_step
