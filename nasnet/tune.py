@@ -109,7 +109,8 @@ def _oracle(options: TuneConfig, config: RunConfig, spec: NetworkSpec) -> keras_
     space.Choice("drop_path_keep", [1.0, 0.8], ordered=True)
     space.Choice("label_smoothing", [0.0, 0.1], ordered=True)
     objective = keras_tuner.Objective(_OBJECTIVE, "max")
-    fixed = {"hyperparameters": space, "seed": config.seed, "max_consecutive_failed_trials": 2**30}
+    # KerasTuner takes a seed of 0 for none.
+    fixed = {"hyperparameters": space, "seed": config.seed + 1, "max_consecutive_failed_trials": 2**30}
     if options.tuner == "grid":
         return keras_tuner.oracles.GridSearchOracle(objective, max_trials=options.tune_trials, **fixed)
     return keras_tuner.oracles.HyperbandOracle(objective, max_epochs=options.tune_epochs, **fixed)
