@@ -93,6 +93,7 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
                 "in docs/distributed.md"
             )
         index, number = cluster
+        print(f"worker {index}: waiting until all {number} processes of {_ENVIRONMENT} have started", flush=True)
         return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), index, number)
     if kind == "mirrored":
         return Replicas(tf.distribute.MirroredStrategy(_local_devices(config.replicas, gpus)))

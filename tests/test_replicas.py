@@ -18,7 +18,7 @@ import pytest
 
 from nasnet.config import ReplicaConfig, UserError
 from nasnet.replicas import open_replicas
-from tests.drawn import drawn_genotypes
+from tests.drawn import cheap_genotype
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,7 +31,7 @@ from nasnet.replicas import Replicas, open_replicas
 from nasnet.training import Training, evaluate
 
 two = open_replicas(ReplicaConfig(distribute="mirrored", replicas=2))
-from tests.drawn import drawn_pictures  # these start TensorFlow
+from tests.drawn import cheap_genotype, drawn_pictures  # these start TensorFlow
 from tests.test_training import spec_of
 
 plain = {"batch_size": 16, "steps": 20, "learning_rate": 0.002, "pad": 0, "flip": False}
@@ -40,7 +40,7 @@ found = {}
 for name, changes in json.loads(sys.argv[1]).items():
     for replicas in (Replicas(tf.distribute.get_strategy()), two):
         config = TrainingConfig(**{**plain, **changes})
-        training = Training(spec_of(data), data, config, seed=5, replicas=replicas, dtype="float64")
+        training = Training(spec_of(data, cheap_genotype()), data, config, seed=5, replicas=replicas, dtype="float64")
         step, losses = training._train_step, []
         def noted(*arguments):
             told = step(*arguments)
@@ -57,7 +57,10 @@ print(json.dumps(found))
 
 
 def test_two_replicas_train_as_one():
-    """In float64, over 20 steps: the paper's plain training, and everything that draws at random besides."""
+    """In float64, over 20 steps: the paper's plain training, and everything that draws at random besides.
+
+    Of a cell that amplifies little: rounding that differs grows threefold a step in a deep one of random weights.
+    """
     everything = {
         "auxiliary_weight": 0.4,
         "drop_path_keep": 0.6,
@@ -68,7 +71,7 @@ def test_two_replicas_train_as_one():
         "cutout": 4,
         "ema_decay": 0.9,
     }
-    cases = {"plain": {}, "everything": everything, "adam": {"optimizer": "adam", "clip_norm": 0.0}}
+    cases = {"plain": {}, "everything": everything}
     command = [sys.executable, "-c", LOSSES, json.dumps(cases)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -124,11 +127,12 @@ class Pair:
             f"--model={genotype}",
             f"--workdir={workdir}",
         ]
-        command += ["--repeats=1", "--filters=2", "--batch_size=20", "--epochs=4", "--learning_rate=0.01", *flags]
+        command += ["--repeats=1", "--filters=2", "--batch_size=40", "--epochs=4", "--learning_rate=0.01", *flags]
         self.processes = []
         for index in range(2):
             task = {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
             environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
+            del environment["TF_CPP_MIN_LOG_LEVEL"]  # as set by the import of nasnet here, without TF_CONFIG
             pipe = subprocess.PIPE
             self.processes.append(
                 subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -166,14 +170,14 @@ def test_two_processes_one_of_them_killed(tmp_path):
     And SIGTERM to one of them ends both, after the same step.
     """
     genotype = tmp_path / "genotype.json"
-    genotype.write_text(json.dumps(drawn_genotypes(1, seed=2, blocks=1)[0].to_json()))
+    genotype.write_text(json.dumps(cheap_genotype().to_json()))
     whole = Pair(tmp_path / "whole", genotype).end()
     assert [code for code, _, _ in whole] == [0, 0], whole
     assert "on 2 replicas in 2 processes" in whole[0][1]
-    assert whole[1][1].startswith("training on 2 replicas in 2 processes, this one is worker 1")
+    assert "training on 2 replicas in 2 processes, this one is worker 1" in whole[1][1]
 
     shot = Pair(tmp_path / "shot", genotype)
-    shot.wait_for("epoch   1/4  step 50/200")
+    shot.wait_for("epoch   1/4  step 25/100")
     shot.processes[1].kill()
     killed = time.monotonic()
     code, _, err = shot.end()[0]
@@ -193,6 +197,6 @@ def test_two_processes_one_of_them_killed(tmp_path):
 
     done = Pair(tmp_path / "shot", genotype).end()
     assert [code for code, _, _ in done] == [0, 0], done
-    assert "epoch   4/4  step 200/200" in done[0][1]
+    assert "epoch   4/4  step 100/100" in done[0][1]
     for ours, theirs in zip(weights(tmp_path / "shot"), weights(tmp_path / "whole"), strict=True):
         np.testing.assert_array_equal(ours, theirs)
