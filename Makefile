@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 RUN ?= runs/search
 
-.PHONY: setup search test smoke clean
+.PHONY: setup search test test-all smoke clean
 
 setup: .venv/installed
 search: setup
@@ -13,6 +13,8 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/pytest
+test-all: .venv/installed-dev
+	$(BIN)/pytest -m ""
 smoke: setup
 	PYTHON=$(BIN)/python bash examples/smoke.sh
 

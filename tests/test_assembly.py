@@ -12,6 +12,7 @@ from nasnet.config import TrainingConfig
 from nasnet.network import NetworkSpec
 from nasnet.training import cross_entropy
 from tests.drawn import drawn_genotypes, drawn_pictures, every_operation
+from tests.slow import some_now
 
 GENOTYPES = [*drawn_genotypes(12, seed=21), *every_operation(), NASNET_A, AMOEBANET_A]
 
@@ -34,7 +35,7 @@ def assembled(child, train):
     )
 
 
-@pytest.mark.parametrize("index", range(len(GENOTYPES)))
+@pytest.mark.parametrize("index", some_now(len(GENOTYPES), slow=range(3, 12)))
 def test_loss_and_gradient_are_those_of_the_tape(index):
     child, train = child_of(index, smoothing=0.1 * (index % 2))
     loss, gradient, statistics = assembled(child, train)

@@ -71,7 +71,7 @@ def test_where_it_cannot_be_written_the_reason_is_told(tmp_path):
         offered(KeptChildren(tmp_path / "children", 1), [0.5])
 
 
-@pytest.mark.parametrize("kind", ["functions", "keras"])
+@pytest.mark.parametrize("kind", ["functions", pytest.param("keras", marks=pytest.mark.slow)])
 def test_a_kept_child_opens_as_the_network_that_was_scored(tmp_path, kind):
     data = open_dataset("digits")
     mean, std = channel_statistics(data.train)

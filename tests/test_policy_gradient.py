@@ -18,6 +18,7 @@ from controller.policy import Policy
 from controller.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Strategy, Trial
+from tests.slow import some_now
 
 NASNET = NASNetSpace(5).decisions
 OPERATIONS = [i for i, decision in enumerate(NASNET) if decision.name.endswith("_op")]
@@ -77,7 +78,7 @@ def play_bandit(strategy: PolicyGradient, trials: int, in_flight: int) -> tuple[
     return rewards, entropies
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", some_now(5, slow=(2, 3, 4)))
 def test_it_learns_a_bandit_of_fifty_decisions(seed):
     rewards, entropies = play_bandit(PolicyGradient(NASNET, PolicyGradientConfig(), seed), trials=600, in_flight=0)
     assert np.mean(rewards[:60]) < 0.15
@@ -86,7 +87,7 @@ def test_it_learns_a_bandit_of_fifty_decisions(seed):
     assert entropies[-1] < entropies[0] / 2
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", some_now(2, slow=(1,)))
 def test_it_learns_from_trials_that_were_in_flight_while_it_learned(seed):
     """0.9 on these seeds; 0.66 where the clip is around the policy that drew the trial (docs/results.md)."""
     rewards, _ = play_bandit(PolicyGradient(NASNET, PolicyGradientConfig(), seed), trials=600, in_flight=16)

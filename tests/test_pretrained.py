@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from nasnet.config import TrainingConfig, TransferConfig, UserError
+from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig, UserError
 from nasnet.data import open_dataset
 from nasnet.network import copy_weights, named_weights
 from nasnet.pretrained import load_pretrained
@@ -42,9 +42,13 @@ def theirs(tmp_path_factory):
     return source, folder
 
 
-def test_it_gives_their_logits_at_224_with_their_borders(theirs):
-    source, folder = theirs
-    spec, model = load_pretrained(MOBILE, str(folder / "whole.weights.h5"))
+@pytest.fixture(scope="module")
+def ours(theirs):
+    return load_pretrained(MOBILE, str(theirs[1] / "whole.weights.h5"))
+
+
+def test_it_gives_their_logits_at_224_with_their_borders(theirs, ours):
+    source, (spec, model) = theirs[0], ours
     assert (spec.image_shape, len(spec.classes), spec.border) == ((224, 224, 3), 1000, "zero")
     assert model.count_params() == source.count_params() == 5_326_716
     pixels = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3)).astype(np.float32)
@@ -57,11 +61,9 @@ def test_it_gives_their_logits_at_224_with_their_borders(theirs):
     assert np.abs(same(pixels, training=False) - expected).max() > 1e-3
 
 
-def test_without_their_head_every_other_weight_is_the_same(theirs):
-    _, folder = theirs
-    whole, headless = (load_pretrained(MOBILE, str(folder / f"{name}.weights.h5"))[1] for name in ("whole", "headless"))
-    others = named_weights(headless)
-    for name, value in named_weights(whole).items():
+def test_without_their_head_every_other_weight_is_the_same(theirs, ours):
+    others = named_weights(load_pretrained(MOBILE, str(theirs[1] / "headless.weights.h5"))[1])
+    for name, value in named_weights(ours[1]).items():
         if not name.startswith("head."):
             np.testing.assert_array_equal(value, others[name], err_msg=name)
 
@@ -75,7 +77,23 @@ def two_colours(folder, size):
     return f"npz:{folder / 'colours.npz'}"
 
 
-def test_it_is_fine_tuned_at_33_pixels(theirs, tmp_path):
+@pytest.mark.parametrize("size", [33, pytest.param(96, marks=pytest.mark.slow)])
+def test_it_is_fine_tuned_at_sizes_that_it_was_not_trained_at(ours, tmp_path, size):
+    """It builds and its loss falls; in this process and without the export, which is most of the command's time."""
+    source_spec, source = ours
+    data = open_dataset(two_colours(tmp_path, size))
+    config = TrainingConfig(batch_size=8, steps=8, pad=0, learning_rate=0.001, optimizer="adam")
+    spec = transferred(source_spec, data, config)
+    assert (spec.image_shape, spec.border) == ((size, size, 3), "zero")
+    training = Training(spec, data, config, seed=0, transfer=TransferConfig(trainable_cells=1), source=source)
+    before = training.evaluate(data.valid).loss
+    training.run(options=ReplicaConfig(valid_epochs=0))
+    assert int(training.step) == 8
+    assert training.evaluate(data.valid).loss < 0.7 * before
+
+
+@pytest.mark.slow
+def test_it_is_fine_tuned_by_the_command(theirs, tmp_path):
     """As its user types it: it builds, its loss falls, and what comes out opens with stock Keras at that size."""
     workdir = tmp_path / "run"
     command = [sys.executable, "train.py", "--mode=finetune", f"--from={MOBILE}", f"--workdir={workdir}"]
@@ -92,20 +110,6 @@ def test_it_is_fine_tuned_at_33_pixels(theirs, tmp_path):
     assert (exported["image_shape"], exported["border"]) == ([33, 33, 3], "zero")
     model = keras.models.load_model(workdir / "best" / "model.keras")
     assert model(np.zeros((1, 33, 33, 3), np.float32)).shape == (1, 2)
-
-
-def test_it_is_fine_tuned_at_96_pixels(theirs, tmp_path):
-    """In this process and without the export, which is most of the time of the test above."""
-    source_spec, source = load_pretrained(MOBILE, str(theirs[1] / "whole.weights.h5"))
-    data = open_dataset(two_colours(tmp_path, 96))
-    config = TrainingConfig(batch_size=8, steps=8, pad=0, learning_rate=0.001, optimizer="adam")
-    spec = transferred(source_spec, data, config)
-    assert (spec.image_shape, spec.border) == ((96, 96, 3), "zero")
-    training = Training(spec, data, config, seed=0, transfer=TransferConfig(trainable_cells=1), source=source)
-    before = training.evaluate(data.valid).loss
-    training.run(tmp_path / "checkpoints")
-    assert training.step == 8
-    assert training.evaluate(data.valid).loss < 0.7 * before
 
 
 class TestRefusals:

@@ -127,7 +127,7 @@ class Pair:
             f"--model={genotype}",
             f"--workdir={workdir}",
         ]
-        command += ["--repeats=1", "--filters=2", "--batch_size=40", "--epochs=4", "--learning_rate=0.01", *flags]
+        command += ["--repeats=1", "--filters=2", "--batch_size=100", "--epochs=3", "--learning_rate=0.01", *flags]
         self.processes = []
         for index in range(2):
             task = {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
@@ -177,7 +177,7 @@ def test_two_processes_one_of_them_killed(tmp_path):
     assert "training on 2 replicas in 2 processes, this one is worker 1" in whole[1][1]
 
     shot = Pair(tmp_path / "shot", genotype)
-    shot.wait_for("epoch   1/4  step 25/100")
+    shot.wait_for("epoch   1/3  step 10/30")
     shot.processes[1].kill()
     killed = time.monotonic()
     code, _, err = shot.end()[0]
@@ -186,7 +186,7 @@ def test_two_processes_one_of_them_killed(tmp_path):
     assert re.fullmatch(r"train\.py: worker 0: another process of this training is gone .* go on from .*\n", err), err
 
     termed = Pair(tmp_path / "shot", genotype)
-    termed.wait_for("epoch   2/4")
+    termed.wait_for("epoch   2/3")
     termed.processes[1].send_signal(signal.SIGTERM)
     ended = termed.end()
     assert [code for code, _, _ in ended] == [0, 0], ended
@@ -197,6 +197,6 @@ def test_two_processes_one_of_them_killed(tmp_path):
 
     done = Pair(tmp_path / "shot", genotype).end()
     assert [code for code, _, _ in done] == [0, 0], done
-    assert "epoch   4/4  step 100/100" in done[0][1]
+    assert "epoch   3/3  step 30/30" in done[0][1]
     for ours, theirs in zip(weights(tmp_path / "shot"), weights(tmp_path / "whole"), strict=True):
         np.testing.assert_array_equal(ours, theirs)

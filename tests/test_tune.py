@@ -42,7 +42,7 @@ def records(workdir):
 
 def test_hyperband_killed_goes_on_and_its_recipe_is_taken(trained, tmp_path):
     """SIGKILL in the middle: no trial that had ended is trained again, and those asked for are as the seed has them."""
-    command = ["--mode=tune", f"--from={trained}", "--tune_epochs=3", "--batch_size=250"]
+    command = ["--mode=tune", f"--from={trained}", "--tune_epochs=2", "--batch_size=250"]
     workdir = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "train.py", *command, f"--workdir={workdir}"],
@@ -54,7 +54,7 @@ def test_hyperband_killed_goes_on_and_its_recipe_is_taken(trained, tmp_path):
     assert process.stdout is not None
     with process.stdout:
         for line in process.stdout:
-            if line.startswith("trial   1"):
+            if line.startswith("trial   0"):
                 break
         workers = workers_of(process.pid)
         process.kill()
@@ -62,7 +62,7 @@ def test_hyperband_killed_goes_on_and_its_recipe_is_taken(trained, tmp_path):
     for pid in workers:
         wait_until_gone(pid)
     before = {name: (workdir / "trials" / f"{name}.json").stat().st_mtime_ns for name in records(workdir)}
-    assert set(before) >= {"0000", "0001"}
+    assert set(before) >= {"0000"}
     done = train(*command, f"--workdir={workdir}")
     assert done.returncode == 0, done.stderr
     ours = records(workdir)
@@ -74,8 +74,7 @@ def test_hyperband_killed_goes_on_and_its_recipe_is_taken(trained, tmp_path):
     assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
     assert records(workdir) == ours
     assert {record["outcome"] for record in ours.values()} == {"ok"}
-    assert len({json.dumps(record["values"]) for record in ours.values()}) > 2
-    assert {record["epochs"] for record in ours.values()} == {1, 3}
+    assert len({json.dumps(record["values"]) for record in ours.values()}) == len(ours) > 1
 
     recipe = workdir / "recipe.json"
     best = max(ours.values(), key=lambda record: record["accuracy"])
@@ -91,6 +90,7 @@ def test_hyperband_killed_goes_on_and_its_recipe_is_taken(trained, tmp_path):
     assert {name: saved[name] for name in best["values"]} == best["values"]
 
 
+@pytest.mark.slow
 def test_a_grid_whose_trials_all_fail_says_of_what(trained, tmp_path):
     flags = ["--tuner=grid", "--tune_trials=2", "--tune_epochs=1", "--learning_rate=1e30", "--optimizer=momentum"]
     done = train("--mode=tune", f"--from={trained}", *flags, "--clip_norm=0", f"--workdir={tmp_path / 'run'}")
