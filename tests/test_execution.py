@@ -116,7 +116,7 @@ def test_idle_workers_that_are_killed_are_replaced(tmp_path):
     journal = Journal(tmp_path / "j")
     with Workers({"proxy": Misbehaving({})}, ChildLimits(), tmp_path, 2) as engine:
         children = Children(engine, journal, retries=1)
-        for round_ in range(3):
+        for round_ in range(2):
             names = {f"child_{round_}_{slot}" for slot in range(2)}
             for name in names:
                 children.submit(Job(name, CELL))
@@ -153,6 +153,7 @@ def test_a_worker_killed_in_a_child_costs_that_child_alone_and_it_is_run_again(t
     assert {i for i, t in runs["always"].trials.items() if t.outcome is not Outcome.OK} == {2}
 
 
+@pytest.mark.slow
 def test_workers_that_never_come_up_end_the_search_with_a_reason(tmp_path):
     class Unreadable:
         def __reduce__(self):
@@ -214,6 +215,7 @@ def test_a_worker_killed_before_it_has_its_data_stops_nothing(tmp_path):
     assert ended[0].outcome is Outcome.OK
 
 
+@pytest.mark.slow
 def test_recycled_workers_go_on(tmp_path):
     with Workers({"proxy": Misbehaving({})}, ChildLimits(children_per_worker=2), tmp_path, 1) as engine:
         for number in range(5):

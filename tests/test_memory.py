@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.processes import workers_of
 
 ROOT = Path(__file__).parent.parent
@@ -20,6 +22,7 @@ def resident(pid: int) -> int:
     return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
+@pytest.mark.slow
 def test_neither_the_driver_nor_a_worker_grows_with_children(tmp_path):
     command = [sys.executable, str(ROOT / "train.py"), "--mode=search", *TINY, "--workers=1", f"--trials={LATE + 5}"]
     command += [f"--workdir={tmp_path / 'run'}", "--retries=0"]

@@ -17,7 +17,7 @@ def shapes(model):
     return {name: tuple(variable.shape) for name, variable in named_weights(model).items()}
 
 
-@pytest.mark.parametrize("size", [28, 33])
+@pytest.mark.parametrize("size", [28, pytest.param(33, marks=pytest.mark.slow)])
 def test_weights_and_shapes_are_those_that_are_counted(size):
     genotypes = [NASNET_A, AMOEBANET_A, *drawn_genotypes(2, seed=size), *every_operation()]
     for index, genotype in enumerate(genotypes):

@@ -61,6 +61,7 @@ def test_it_gives_their_logits_at_224_with_their_borders(theirs, ours):
     assert np.abs(same(pixels, training=False) - expected).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_without_their_head_every_other_weight_is_the_same(theirs, ours):
     others = named_weights(load_pretrained(MOBILE, str(theirs[1] / "headless.weights.h5"))[1])
     for name, value in named_weights(ours[1]).items():

@@ -56,7 +56,8 @@ print(json.dumps(found))
 """
 
 
-def test_two_replicas_train_as_one():
+@pytest.mark.parametrize("case", ["plain", pytest.param("everything", marks=pytest.mark.slow)])
+def test_two_replicas_train_as_one(case):
     """In float64, over 20 steps: the paper's plain training, and everything that draws at random besides.
 
     Of a cell that amplifies little: rounding that differs grows threefold a step in a deep one of random weights.
@@ -71,15 +72,15 @@ def test_two_replicas_train_as_one():
         "cutout": 4,
         "ema_decay": 0.9,
     }
-    cases = {"plain": {}, "everything": everything}
-    command = [sys.executable, "-c", LOSSES, json.dumps(cases)]
+    changes = everything if case == "everything" else {}
+    command = [sys.executable, "-c", LOSSES, json.dumps({case: changes})]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name, (one, two) in json.loads(done.stdout.splitlines()[-1]).items():
-        assert len(one["losses"]) == 20
-        np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-6, err_msg=name)
-        for found in (one, two):
-            np.testing.assert_allclose(found["inside"], found["saved"], rtol=1e-5, err_msg=name)
+    one, two = json.loads(done.stdout.splitlines()[-1])[case]
+    assert len(one["losses"]) == 20
+    np.testing.assert_allclose(two["losses"], one["losses"], rtol=1e-6)
+    for found in (one, two):
+        np.testing.assert_allclose(found["inside"], found["saved"], rtol=1e-5)
 
 
 class TestOpenReplicas:
@@ -165,10 +166,7 @@ def weights(workdir: Path) -> list[np.ndarray]:
 
 
 def test_two_processes_one_of_them_killed(tmp_path):
-    """SIGKILL in mid-epoch: the other ends within a minute, in one line; the same commands come to the same weights.
-
-    And SIGTERM to one of them ends both, after the same step.
-    """
+    """SIGKILL in mid-epoch: the other ends within a minute, in one line; the same commands come to the same weights."""
     genotype = tmp_path / "genotype.json"
     genotype.write_text(json.dumps(cheap_genotype().to_json()))
     whole = Pair(tmp_path / "whole", genotype).end()
@@ -185,8 +183,20 @@ def test_two_processes_one_of_them_killed(tmp_path):
     assert code == 1
     assert re.fullmatch(r"train\.py: worker 0: another process of this training is gone .* go on from .*\n", err), err
 
-    termed = Pair(tmp_path / "shot", genotype)
-    termed.wait_for("epoch   2/3")
+    done = Pair(tmp_path / "shot", genotype).end()
+    assert [code for code, _, _ in done] == [0, 0], done
+    assert "epoch   3/3  step 30/30" in done[0][1]
+    for ours, theirs in zip(weights(tmp_path / "shot"), weights(tmp_path / "whole"), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.slow
+def test_asked_to_stop_both_processes_end_after_the_same_step(tmp_path):
+    """SIGTERM to one of them."""
+    genotype = tmp_path / "genotype.json"
+    genotype.write_text(json.dumps(cheap_genotype().to_json()))
+    termed = Pair(tmp_path / "run", genotype, "--epochs=1000")
+    termed.wait_for("epoch   2/1000")
     termed.processes[1].send_signal(signal.SIGTERM)
     ended = termed.end()
     assert [code for code, _, _ in ended] == [0, 0], ended
@@ -194,9 +204,3 @@ def test_two_processes_one_of_them_killed(tmp_path):
     assert said[0]
     assert said[1]
     assert said[0][1] == said[1][1]
-
-    done = Pair(tmp_path / "shot", genotype).end()
-    assert [code for code, _, _ in done] == [0, 0], done
-    assert "epoch   3/3  step 30/30" in done[0][1]
-    for ours, theirs in zip(weights(tmp_path / "shot"), weights(tmp_path / "whole"), strict=True):
-        np.testing.assert_array_equal(ours, theirs)

@@ -255,6 +255,7 @@ def test_a_workdir_that_cannot_be_written_to_is_one_line(tmp_path):
     assert done.stderr.strip() == f"train.py: --workdir={locked / 'run'}: cannot be written to (Permission denied)"
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_search_and_with_room_it_goes_on(tmp_path):
     """A real limit on the size of files. The journal is whole up to there, and the same command goes on."""
     workdir = tmp_path / "run"

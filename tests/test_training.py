@@ -194,7 +194,7 @@ def test_the_auxiliary_head_adds_its_share_of_the_loss_and_is_not_saved():
     assert np.abs(np.asarray(ours["stem.conv/kernel"]) - np.asarray(theirs["stem.conv/kernel"])).max() > 0
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"])
 def test_mixed_precision_computes_in_half_and_keeps_the_rest_exact(precision):
     training = constant(1, precision=precision)
     kinds = {layer.compute_dtype for layer in training.model.layers if isinstance(layer, keras.layers.Conv2D)}
@@ -223,6 +223,7 @@ def test_an_overflow_in_float16_costs_the_step_and_no_weight():
     assert any((np.asarray(named_weights(training.model)[name]) != value).any() for name, value in start.items())
 
 
+@pytest.mark.slow
 def test_xla_computes_the_same():
     assert first_loss(jit="on") == pytest.approx(first_loss(), rel=1e-5)
 

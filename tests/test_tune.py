@@ -40,9 +40,16 @@ def records(workdir):
     return {path.stem: json.loads(path.read_text()) for path in sorted((workdir / "trials").glob("*.json"))}
 
 
-def test_hyperband_killed_goes_on_and_its_recipe_is_taken(trained, tmp_path):
+@pytest.mark.parametrize(
+    ("flags", "trials"),
+    [
+        (["--tuner=grid", "--tune_trials=2", "--tune_epochs=1"], 2),
+        pytest.param(["--tune_epochs=3"], 6, marks=pytest.mark.slow),  # Hyperband
+    ],
+)
+def test_killed_it_goes_on_and_its_recipe_is_taken(trained, tmp_path, flags, trials):
     """SIGKILL in the middle: no trial that had ended is trained again, and those asked for are as the seed has them."""
-    command = ["--mode=tune", f"--from={trained}", "--tune_epochs=2", "--batch_size=250"]
+    command = ["--mode=tune", f"--from={trained}", "--batch_size=250", *flags]
     workdir = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "train.py", *command, f"--workdir={workdir}"],
@@ -74,7 +81,8 @@ def test_hyperband_killed_goes_on_and_its_recipe_is_taken(trained, tmp_path):
     assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
     assert records(workdir) == ours
     assert {record["outcome"] for record in ours.values()} == {"ok"}
-    assert len({json.dumps(record["values"]) for record in ours.values()}) == len(ours) > 1
+    assert len(ours) == trials
+    assert len({json.dumps(record["values"]) for record in ours.values()}) > 1
 
     recipe = workdir / "recipe.json"
     best = max(ours.values(), key=lambda record: record["accuracy"])
