@@ -149,7 +149,7 @@ class Pair:
 
     def end(self) -> list[tuple[int, str, str]]:
         """Exit code, output and errors of both."""
-        ended = [(process, process.communicate(timeout=120)) for process in self.processes]
+        ended = [(process, process.communicate(timeout=300)) for process in self.processes]
         return [(process.returncode, *output) for process, output in ended]
 
 
