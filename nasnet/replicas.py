@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from nasnet import machine
 from nasnet.config import PeerGone, ReplicaConfig, UserError
+from nasnet.screen import say
 
 _ENVIRONMENT = "TF_CONFIG"
 _FEW_CORES = 4
@@ -93,7 +94,7 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
                 "in docs/distributed.md"
             )
         index, number = cluster
-        print(f"worker {index}: waiting until all {number} processes of {_ENVIRONMENT} have started", flush=True)
+        say(f"worker {index}: waiting until all {number} processes of {_ENVIRONMENT} have started")
         return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), index, number)
     if kind == "mirrored":
         return Replicas(tf.distribute.MirroredStrategy(_local_devices(config.replicas, gpus)))

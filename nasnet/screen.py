@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from nasnet.search import SearchProgress
-from nasnet.training import Progress
 from nasnet.workdir import read_json
+
+if TYPE_CHECKING:  # what these import speaks by `say`
+    from nasnet.search import SearchProgress
+    from nasnet.training import Progress
 
 _SAID_SECONDS, _WRITTEN_SECONDS = 30.0, 10.0
 

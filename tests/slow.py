@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import pytest
 
 
-def some_now(number: int, slow: Collection[int]) -> list[object]:
-    """The whole numbers under `number` as parameters of a test, those in `slow` marked as slow."""
-    return [pytest.param(i, marks=pytest.mark.slow) if i in slow else i for i in range(number)]
+def some_now(cases: Iterable[object], slow: Collection[object]) -> list[object]:
+    """The cases as parameters of a test, those in `slow` marked as slow."""
+    return [pytest.param(case, marks=pytest.mark.slow) if case in slow else case for case in cases]

@@ -59,8 +59,9 @@ def signalled(command, workdir, number, checkpoint):
 
 def test_killed_and_stopped_it_comes_to_the_same_weights(command, whole, tmp_path):
     workdir = tmp_path / "run"
-    code, _ = signalled(command, workdir, signal.SIGKILL, 42)  # in an epoch
-    assert code == -signal.SIGKILL
+    for checkpoint in (14, 42):  # in an epoch; while the next ones are written
+        code, _ = signalled(command, workdir, signal.SIGKILL, checkpoint)
+        assert code == -signal.SIGKILL
     code, err = signalled(command, workdir, signal.SIGTERM, 77)
     assert code == 0
     said = re.fullmatch(
@@ -82,3 +83,19 @@ def test_ctrl_c_writes_a_checkpoint_too(command, tmp_path):
     code, err = signalled(command, tmp_path / "run", signal.SIGINT, 7)
     assert code == 128 + signal.SIGINT
     assert re.search(r"stopped by SIGINT after step \d+, which is in its checkpoint", err)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["torn", "gone"])
+def test_a_damaged_checkpoint_is_one_line(command, tmp_path, damage):
+    workdir = tmp_path / "run"
+    signalled(command, workdir, signal.SIGTERM, 7)
+    for path in (workdir / "checkpoints").glob("ckpt-*.data*"):
+        if damage == "torn":
+            path.write_bytes(path.read_bytes()[:1000])
+        else:
+            path.unlink()
+    done = subprocess.run([*command, f"--workdir={workdir}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "not a checkpoint of this run" in done.stderr

@@ -116,7 +116,7 @@ def test_idle_workers_that_are_killed_are_replaced(tmp_path):
     journal = Journal(tmp_path / "j")
     with Workers({"proxy": Misbehaving({})}, ChildLimits(), tmp_path, 2) as engine:
         children = Children(engine, journal, retries=1)
-        for round_ in range(2):
+        for round_ in range(3):
             names = {f"child_{round_}_{slot}" for slot in range(2)}
             for name in names:
                 children.submit(Job(name, CELL))

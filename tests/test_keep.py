@@ -15,6 +15,7 @@ from nasnet.export import load_trained
 from nasnet.keep import KeptChildren
 from nasnet.training import evaluate
 from tests.drawn import drawn_genotypes
+from tests.slow import some_now
 
 
 def trial(trial_id, reward):
@@ -71,7 +72,7 @@ def test_where_it_cannot_be_written_the_reason_is_told(tmp_path):
         offered(KeptChildren(tmp_path / "children", 1), [0.5])
 
 
-@pytest.mark.parametrize("kind", ["functions", pytest.param("keras", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", some_now(["functions", "keras"], slow=["keras"]))
 def test_a_kept_child_opens_as_the_network_that_was_scored(tmp_path, kind):
     data = open_dataset("digits")
     mean, std = channel_statistics(data.train)

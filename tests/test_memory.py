@@ -13,7 +13,7 @@ from tests.processes import workers_of
 ROOT = Path(__file__).parent.parent
 EARLY, LATE = 20, 200
 LIMIT = 1.1
-TINY = ["--blocks=1", "--filters=2", "--steps=2", "--batch_size=16", "--keep_weights=3", "--strategy=random"]
+TINY = ["--blocks=2", "--filters=4", "--steps=2", "--batch_size=16", "--keep_weights=3", "--strategy=random"]
 
 
 def resident(pid: int) -> int:

@@ -11,15 +11,16 @@ from cells.stack import Stack
 from cells.zoo import AMOEBANET_A, NASNET_A
 from nasnet.network import Dropping, NetworkSpec, Normalization, StatelessDropout, copy_weights, named_weights, network
 from tests.drawn import drawn_genotypes, every_operation
+from tests.slow import some_now
 
 
 def shapes(model):
     return {name: tuple(variable.shape) for name, variable in named_weights(model).items()}
 
 
-@pytest.mark.parametrize("size", [28, pytest.param(33, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", some_now([28, 33], slow=[33]))
 def test_weights_and_shapes_are_those_that_are_counted(size):
-    genotypes = [NASNET_A, AMOEBANET_A, *drawn_genotypes(2, seed=size), *every_operation()]
+    genotypes = [NASNET_A, AMOEBANET_A, *drawn_genotypes(6, seed=size), *every_operation()]
     for index, genotype in enumerate(genotypes):
         stem, auxiliary = ("cifar", "imagenet")[index % 2], index % 3 == 0 and index % 2 == 0
         stack = Stack(1, 8, 7, stem=stem, auxiliary=auxiliary)

@@ -18,6 +18,7 @@ from nasnet.network import copy_weights, named_weights
 from nasnet.pretrained import load_pretrained
 from nasnet.steps import transferred
 from nasnet.training import Training
+from tests.slow import some_now
 
 ROOT = Path(__file__).parent.parent
 MOBILE = "keras:NASNetMobile"
@@ -78,7 +79,7 @@ def two_colours(folder, size):
     return f"npz:{folder / 'colours.npz'}"
 
 
-@pytest.mark.parametrize("size", [33, pytest.param(96, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", some_now([33, 96], slow=[96]))
 def test_it_is_fine_tuned_at_sizes_that_it_was_not_trained_at(ours, tmp_path, size):
     """It builds and its loss falls; in this process and without the export, which is most of the command's time."""
     source_spec, source = ours

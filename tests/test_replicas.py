@@ -19,6 +19,7 @@ import pytest
 from nasnet.config import ReplicaConfig, UserError
 from nasnet.replicas import open_replicas
 from tests.drawn import cheap_genotype
+from tests.slow import some_now
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,7 +57,7 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.parametrize("case", ["plain", pytest.param("everything", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("case", some_now(["plain", "everything", "adam"], slow=["everything", "adam"]))
 def test_two_replicas_train_as_one(case):
     """In float64, over 20 steps: the paper's plain training, and everything that draws at random besides.
 
@@ -72,7 +73,7 @@ def test_two_replicas_train_as_one(case):
         "cutout": 4,
         "ema_decay": 0.9,
     }
-    changes = everything if case == "everything" else {}
+    changes = {"plain": {}, "everything": everything, "adam": {"optimizer": "adam", "clip_norm": 0.0}}[case]
     command = [sys.executable, "-c", LOSSES, json.dumps({case: changes})]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -28,6 +28,7 @@ from nasnet.search import rank_finalists as rank
 from nasnet.stopping import Stopped, Stopping
 from nasnet.training import DivergedError
 from nasnet.worker import attempt
+from tests.slow import some_now
 
 SPACE = NASNetSpace(1)
 
@@ -142,7 +143,7 @@ def test_finalists_are_different_cells_ranked_by_their_mean_and_not_run_twice(tm
     assert resumed.calls == []
 
 
-@pytest.mark.parametrize("child", ["functions", pytest.param("keras", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("child", some_now(["functions", "keras"], slow=["keras"]))
 def test_a_search_on_digits_repeats_to_the_bit(tmp_path, child):
     data = open_dataset("digits")
     mean, std = channel_statistics(data.train)
@@ -212,7 +213,7 @@ def side_by_side(path, slots, wave, seed=0, trials=23, stop_after=None):
     return journal, [variable.numpy() for variable in strategy.policy.variables]
 
 
-@pytest.mark.parametrize("wave", [5, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("wave", some_now([5, 8], slow=[8]))
 def test_in_waves_the_proposals_are_the_same_whatever_runs_side_by_side(tmp_path, wave):
     serial, weights = side_by_side(tmp_path / "serial", 1, wave)
     for slots, seed in ((2, 1), (3, 2), (30, 3)):

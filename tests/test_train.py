@@ -259,7 +259,7 @@ def test_a_workdir_that_cannot_be_written_to_is_one_line(tmp_path):
 def test_a_full_disk_stops_the_search_and_with_room_it_goes_on(tmp_path):
     """A real limit on the size of files. The journal is whole up to there, and the same command goes on."""
     workdir = tmp_path / "run"
-    arguments = [*SEARCH, "--trials=20", "--keep_weights=0", "--finalists=0", f"--workdir={workdir}"]
+    arguments = [*SEARCH, "--blocks=4", "--keep_weights=0", "--finalists=0", f"--workdir={workdir}"]
     command = ["prlimit", "--fsize=6000", sys.executable, str(ROOT / "train.py"), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
@@ -289,7 +289,8 @@ def test_a_journal_damaged_in_the_middle_is_refused_and_a_torn_end_is_not(search
     assert len(journal.read_bytes().splitlines()) == len(lines)
 
 
-def test_train_evaluate_export_finetune(searched, tmp_path):
+@pytest.mark.parametrize(("optimizer", "size"), [("momentum", 9), pytest.param("adam", None, marks=pytest.mark.slow)])
+def test_train_evaluate_export_finetune(searched, tmp_path, optimizer, size):
     """The other four modes on a found cell: at other sizes, other channels, other classes."""
     found = searched[0] / "best" / "genotype.json"
     rng = np.random.default_rng(0)
@@ -312,10 +313,11 @@ def test_train_evaluate_export_finetune(searched, tmp_path):
     done = train("--mode=evaluate", f"--from={best}", f"--dataset=npz:{npz}")
     assert done.returncode == 2
     assert "(13, 13, 3) in 3 classes, the network takes (8, 8, 1) in 10" in done.stderr
-    arguments = [f"--from={best}", f"--dataset=npz:{npz}", "--epochs=2", "--batch_size=16", "--image_size=9"]
+    arguments = [f"--from={best}", f"--dataset=npz:{npz}", f"--optimizer={optimizer}", "--epochs=2", "--batch_size=16"]
+    arguments += [f"--image_size={size}"] if size else []
     done = train("--mode=finetune", *arguments, f"--workdir={tmp_path / 'tuned'}")
     assert done.returncode == 0, done.stderr
     assert "all weights but stem.conv/kernel, head.dense/kernel, head.dense/bias" in done.stdout
     genotype = json.loads((tmp_path / "tuned" / "best" / "genotype.json").read_text())
-    assert genotype["network"]["image_shape"] == [9, 9, 3]
+    assert genotype["network"]["image_shape"] == [size or 13, size or 13, 3]
     assert genotype["network"]["classes"] == ["0", "1", "2"]

@@ -18,6 +18,7 @@ from nasnet.network import NetworkSpec, named_weights
 from nasnet.screen import TrainingScreen
 from nasnet.training import DivergedError, Training, cross_entropy, evaluate, resolve_augmentation
 from tests.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
+from tests.slow import some_now
 
 FULL = TrainingConfig(
     epochs=3,
@@ -43,16 +44,22 @@ class Stop(Exception):
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["momentum", *(pytest.param(name, marks=pytest.mark.slow) for name in ("adam", "rmsprop"))]
+    ("optimizer", "genotype"),
+    [
+        ("momentum", cheap_genotype()),
+        pytest.param("momentum", None, marks=pytest.mark.slow),
+        pytest.param("adam", cheap_genotype(), marks=pytest.mark.slow),
+        pytest.param("rmsprop", cheap_genotype(), marks=pytest.mark.slow),
+    ],
 )
-def test_resumed_training_is_bit_equal(tmp_path, optimizer):
+def test_resumed_training_is_bit_equal(tmp_path, optimizer, genotype):
     """Weights, optimizer, schedule, order of pictures, augmentation, dropping, averages go on as if nothing had been.
 
     From the end of an epoch, and from the middle of one.
     """
     data = drawn_pictures(20, 2, train=70)
     config = dataclasses.replace(FULL, optimizer=optimizer, steps=10, cutout=4, ema_decay=0.9, warmup_epochs=0.5)
-    spec = spec_of(data, cheap_genotype())
+    spec = spec_of(data, genotype)
     options = ReplicaConfig(keep_checkpoints=2, checkpoint_steps=3, valid_epochs=0)
     whole = Training(spec, data, config, seed=5)
     whole.run(options=options)
@@ -194,7 +201,7 @@ def test_the_auxiliary_head_adds_its_share_of_the_loss_and_is_not_saved():
     assert np.abs(np.asarray(ours["stem.conv/kernel"]) - np.asarray(theirs["stem.conv/kernel"])).max() > 0
 
 
-@pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"])
+@pytest.mark.parametrize("precision", some_now(["mixed_bfloat16", "mixed_float16"], slow=["mixed_bfloat16"]))
 def test_mixed_precision_computes_in_half_and_keeps_the_rest_exact(precision):
     training = constant(1, precision=precision)
     kinds = {layer.compute_dtype for layer in training.model.layers if isinstance(layer, keras.layers.Conv2D)}
