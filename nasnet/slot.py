@@ -107,10 +107,14 @@ class Slot:
         """Starts a child; `wake` is put this slot when `collect` has something to tell."""
         assert self._job is None
         try:
-            future = self._pool.schedule(worker.run, (job,), timeout=self._limits.seconds)
+            future = self._schedule(job)
         except RuntimeError:  # the idle worker died, and took its pool along
             self._replace()
-            future = self._pool.schedule(worker.run, (job,), timeout=self._limits.seconds)
+            try:
+                future = self._schedule(job)
+            except RuntimeError as error:  # and the next one died as soon as it was there
+                future = Future()
+                future.set_exception(error)
         self._job, self._future, self._submitted, self._vanished = job, future, time.monotonic(), 0.0
         future.add_done_callback(lambda _: wake.put(self))
 
@@ -120,9 +124,8 @@ class Slot:
             return None
         if self._future.done():
             ended, normal = self._end(self._job, self._future)
-        elif self._is_gone():
-            # Pebble does not report a worker that ended itself with exit code 0.
-            ended, normal = self._failed(self._job, Outcome.CRASHED, "its process ended with exit code 0"), False
+        elif (silent := self._silent_end(self._job)) is not None:
+            ended, normal = silent, False
         else:
             return None
         self._job = self._future = None
@@ -145,6 +148,9 @@ class Slot:
         """Ends the worker process."""
         self._stop_pool()
         self._status_path.unlink(missing_ok=True)
+
+    def _schedule(self, job: Job) -> Future[Ended]:
+        return self._pool.schedule(worker.run, (job,), timeout=self._limits.seconds)
 
     def _status(self) -> dict[str, Any]:
         try:
@@ -176,14 +182,20 @@ class Slot:
         self._pool.stop()
         self._pool.join()
 
-    def _is_gone(self) -> bool:
-        """Whether the process that took the child has not been there for a while."""
+    def _silent_end(self, job: Job) -> Ended | None:
+        """How the child ended if Pebble does not report it, which it has been given time for; None if it may yet."""
         status = self._status()
-        if self._job is None or status.get("job") != self._job.name or alive(status["pid"]):
+        if not self._pool.active:
+            # The pool broke between two of its steps: it takes a child that it never runs. So it does where a worker is
+            # killed as soon as it is there.
+            silent = self._failed(job, Outcome.LOST, "its worker process died before it took the child")
+        elif status.get("job") == job.name and not alive(status["pid"]):
+            silent = self._failed(job, Outcome.CRASHED, "its process ended with exit code 0")
+        else:
             self._vanished = 0.0
-            return False
+            return None
         self._vanished = self._vanished or time.monotonic()
-        return time.monotonic() - self._vanished > _VANISHED_SECONDS
+        return silent if time.monotonic() - self._vanished > _VANISHED_SECONDS else None
 
     def _end(self, job: Job, future: Future[Ended]) -> tuple[Ended, bool]:
         try:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -213,6 +214,34 @@ def test_a_worker_killed_before_it_has_its_data_stops_nothing(tmp_path):
         while not ended:
             ended = children.collect()
     assert ended[0].outcome is Outcome.OK
+
+
+def test_a_worker_killed_while_it_is_given_its_child_stops_nothing(tmp_path):
+    """The moment in which its pool has found it dead and has not yet noted the child: some of 25 shots hit it."""
+    over = threading.Event()
+
+    def shoot() -> None:
+        shot: set[int] = set()
+        while not over.is_set():
+            for pid in set(workers_of(os.getpid())) - shot:
+                os.kill(pid, signal.SIGKILL)
+                shot.add(pid)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    shooter = threading.Thread(target=shoot)
+    with Workers({"proxy": Misbehaving({})}, ChildLimits(), tmp_path, 1) as engine:
+        shooter.start()
+        try:
+            for number in range(25):
+                engine.submit(Job(f"child_{number}", CELL))
+                assert collect(engine, 1, 10)[f"child_{number}"].outcome is Outcome.LOST
+        finally:
+            over.set()
+            shooter.join()
+            sys.setswitchinterval(before)
+        engine.submit(Job("unhurt", CELL))
+        assert collect(engine, 1)["unhurt"].outcome is Outcome.OK
 
 
 @pytest.mark.slow
