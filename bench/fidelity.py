@@ -122,7 +122,7 @@ def train(run: Run) -> dict[str, Any]:
     from nasnet.child import Child
     from nasnet.config import TrainingConfig
     from nasnet.network import NetworkSpec, name_seed
-    from nasnet.training import DivergedError
+    from nasnet.progress import DivergedError
 
     setting, data = _worker["setting"], _worker["data"]
     mean, std = _worker.setdefault("statistics", channel_statistics(data.train))

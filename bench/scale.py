@@ -50,9 +50,10 @@ from bench.ray_cluster import OBJECT_STORE, keep_to_loopback
 from cells.spaces import NASNetSpace
 from controller.config import PolicyGradientConfig
 from controller.strategy import Outcome
+from nasnet.children import Children
 from nasnet.cluster import RayEngine
 from nasnet.journal import Journal
-from nasnet.search import Children, Search, SearchProgress
+from nasnet.search import Search, SearchProgress
 from nasnet.worker import Ended, Job
 
 ROOT = Path(__file__).parent.parent

@@ -19,14 +19,15 @@ import tensorflow as tf
 from cells.count import Counts, Weight, count
 from cells.stack import walk
 from nasnet.assembly import Assembled, Assembly
-from nasnet.augment import augment
+from nasnet.augment import augment, resolve_augmentation
 from nasnet.config import TrainingConfig
 from nasnet.data import DataSet, Split
 from nasnet.feed import batches
 from nasnet.functions import Functions
 from nasnet.network import NetworkSpec, name_seed
 from nasnet.pieces import Value
-from nasnet.training import DivergedError, Score, resolve_augmentation
+from nasnet.progress import DivergedError
+from nasnet.scores import Score
 
 CHILD_MUST_HAVE = {
     "auxiliary_weight": 0.0,

@@ -97,7 +97,8 @@ class ProxyEstimator:
 
     def _keras(self, spec: NetworkSpec, seed: int) -> Estimate:
         from nasnet.network import named_weights
-        from nasnet.training import Training, evaluate
+        from nasnet.scores import evaluate
+        from nasnet.training import Training
 
         start = time.monotonic()
         training = Training(spec, self.data, self.training, seed=seed)

@@ -15,10 +15,10 @@ from nasnet.flags import RunConfig
 from nasnet.network import NetworkSpec
 from nasnet.pretrained import KERAS, load_pretrained
 from nasnet.replicas import open_replicas
+from nasnet.scores import evaluate
 from nasnet.screen import say, show_export
 from nasnet.search_mode import run_search
 from nasnet.steps import check_size, export_trained, open_data, open_matching, spec_of, train_to, transferred
-from nasnet.training import evaluate
 from nasnet.tune import tune
 from nasnet.workdir import claim_workdir, read_json
 

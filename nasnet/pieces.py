@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet.functions import Functions
-from nasnet.training import cross_entropy
+from nasnet.scores import cross_entropy
 
 Shape = tuple[int, ...]
 

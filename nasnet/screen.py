@@ -12,8 +12,8 @@ import tensorflow as tf
 from nasnet.workdir import read_json
 
 if TYPE_CHECKING:  # what these import speaks by `say`
+    from nasnet.progress import Progress
     from nasnet.search import SearchProgress
-    from nasnet.training import Progress
 
 _SAID_SECONDS, _WRITTEN_SECONDS = 30.0, 10.0
 

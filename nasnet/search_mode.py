@@ -18,6 +18,7 @@ from controller.random_search import RandomSearch
 from controller.strategy import Strategy, Trial
 from nasnet import machine
 from nasnet.child import CHILD_MUST_HAVE
+from nasnet.children import Children
 from nasnet.config import (
     ExecutionConfig,
     FinalConfig,
@@ -36,7 +37,7 @@ from nasnet.journal import Journal
 from nasnet.keep import KeptChildren
 from nasnet.limits import Limits
 from nasnet.screen import say, show_export, show_trial
-from nasnet.search import Children, Finalist, Search, rank_finalists
+from nasnet.search import Finalist, Search, rank_finalists
 from nasnet.slot import ChildLimits
 from nasnet.steps import check_size, export_trained, open_data, spec_of, train_to
 from nasnet.stopping import Stopping

@@ -20,9 +20,10 @@ from nasnet.flags import RunConfig
 from nasnet.network import NetworkSpec
 from nasnet.recipes import recipe_json
 from nasnet.replicas import Replicas
+from nasnet.scores import evaluate
 from nasnet.screen import TrainingScreen, say
 from nasnet.stopping import Stopping
-from nasnet.training import Training, evaluate
+from nasnet.training import Training
 from nasnet.workdir import write_json
 
 

@@ -3,73 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from nasnet.augment import augment
-from nasnet.config import ReplicaConfig, RunError, TrainingConfig, TransferConfig, UserError
+from nasnet.augment import augment, resolve_augmentation
+from nasnet.checkpoints import resume
+from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig, UserError
 from nasnet.data import DataSet, Split
 from nasnet.feed import feed, in_order, training_order
 from nasnet.layers import Dropping
 from nasnet.network import BatchNorm, NetworkSpec, copy_weights, name_seed
 from nasnet.optimizers import Schedule, freeze, groups, make_optimizer
+from nasnet.progress import Meter, Progress
 from nasnet.replicas import Replicas
+from nasnet.scores import Score, cross_entropy, sum_scores
 from nasnet.stopping import Checkpointed, Stopping
 
-SHOWN_SECONDS = 1.0
-"""How often a running epoch is reported."""
-
 _AGREE_STEPS = 10  # steps between looks at whether another machine's process was asked to stop
-
-
-class DivergedError(RunError):
-    """The loss of a training is no longer a finite number."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """Where a training stands; loss and accuracy are means over the training batches of the epoch so far.
-
-    `ended` tells whether the epoch has ended, and `valid` the scores on the valid split if they were taken then.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    accuracy: float
-    learning_rate: float
-    images_per_second: float
-    seconds_left: float
-    ended: bool
-    valid: Score | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """How a network does on a split: share of pictures classified right, mean cross-entropy in nats."""
-
-    accuracy: float
-    loss: float
-    pictures: int
-
-
-def resolve_augmentation(config: TrainingConfig, data: DataSet) -> TrainingConfig:
-    """Fills in padding and flipping where the data set decides: none for digits, which a mirror makes others of."""
-    digits = data.name == "digits"
-    pad = (0 if digits else data.image_shape[0] // 8) if config.pad is None else config.pad
-    flip = not digits if config.flip is None else config.flip
-    return dataclasses.replace(config, pad=pad, flip=flip)
 
 
 class Training:
@@ -182,8 +138,16 @@ class Training:
             Checkpointed: if it was asked to stop, or another process that trains with it was.
         """
         options, stopping = options or ReplicaConfig(), stopping or Stopping()
-        save = self._restore(checkpoints, options.keep_checkpoints)
-        meter = _Meter(self, report)
+        save = resume(
+            checkpoints,
+            options.keep_checkpoints,
+            self.replicas,
+            step=self.step,
+            model=self.model,
+            optimizers=[optimizer for optimizer, _ in self._optimizers],
+            averages=self._averages,
+        )
+        meter = Meter(self, report)
         epochs = math.ceil(self.total_steps / self.steps_per_epoch)
         order = training_order(
             len(self._data.train), self.batch_size, self._seed, range(int(self.step.numpy()), self.total_steps)
@@ -249,38 +213,6 @@ class Training:
         finally:
             for variable, value in zip(self.model.weights, live, strict=True):
                 variable.assign(value)
-
-    def _restore(self, folder: Path | None, keep: int) -> Callable[[int], None]:
-        """Goes to the newest checkpoint. Returns what writes one: the chief alone, for all hold the same."""
-        if folder is None:
-            return lambda _: None
-        checkpoint = tf.train.Checkpoint(
-            model=self.model,
-            optimizers=[optimizer for optimizer, _ in self._optimizers],
-            averages=self._averages,
-            step=self.step,
-        )
-        manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep)
-        if manager.latest_checkpoint:
-            try:
-                checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-            except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
-                line = (str(error).splitlines() or ["incomplete"])[0]
-                raise UserError(
-                    f"{manager.latest_checkpoint}: not a checkpoint of this run ({line}); delete it"
-                ) from error
-        self.replicas.must_agree("the step of their newest checkpoint", str(int(self.step.numpy())))
-
-        def save(step: int) -> None:
-            if self.replicas.chief:
-                try:
-                    manager.save(step)
-                except (tf.errors.OpError, OSError) as error:
-                    raise RunError(
-                        f"{folder}: a checkpoint cannot be written ({str(error).splitlines()[0]})"
-                    ) from error
-
-        return save
 
     def _step(self, images: Any, labels: Any, asked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:  # noqa: ANN401
         """One step of all replicas: its loss, pictures that were right, how many were asked to stop."""
@@ -377,101 +309,3 @@ class Training:
 
         sums = self._strategy.experimental_local_results(self._strategy.run(score, args=(images, labels)))[0]
         return sums[0], sums[1]
-
-
-class _Meter:
-    """Adds up what the steps of an epoch tell, and reports it. Asks a device for numbers only when they are shown."""
-
-    def __init__(self, training: Training, report: Callable[[Progress], None]) -> None:
-        self._training, self._report = training, report
-        self._step, self._timed = int(training.step.numpy()), 0
-        self._start = self._shown = time.monotonic()
-        self._clear()
-
-    @property
-    def epoch(self) -> int:
-        """Of the last step, counted from 1."""
-        return (self._step - 1) // self._training.steps_per_epoch + 1
-
-    def add(self, loss: tf.Tensor, hits: tf.Tensor) -> None:
-        """Notes a step."""
-        if not self._timed:
-            self._first_seconds, self._start = time.monotonic() - self._start, time.monotonic()
-        self._step, self._timed = self._step + 1, self._timed + 1
-        self._losses.append(loss)
-        self._hits.append(hits)
-
-    def check(self) -> None:
-        """Raises DivergedError if the mean loss is not finite: nothing of it may be saved."""
-        loss = float(np.mean(self._losses))
-        if not math.isfinite(loss):
-            raise DivergedError(f"the training loss was {loss} in epoch {self.epoch}; try a smaller learning rate")
-
-    def show(self) -> None:
-        """Reports a running epoch, now and then."""
-        if self._timed > 1 and time.monotonic() - self._shown >= SHOWN_SECONDS:
-            self._tell(ended=False, valid=None)
-
-    def end(self, valid: Score | None) -> None:
-        """Reports an epoch's end."""
-        self._tell(ended=True, valid=valid)
-        self._clear()
-
-    def _clear(self) -> None:
-        self._losses: list[tf.Tensor] = []
-        self._hits: list[tf.Tensor] = []
-
-    def _tell(self, *, ended: bool, valid: Score | None) -> None:
-        training = self._training
-        loss, hits = float(np.mean(self._losses)), float(np.sum(self._hits))
-        now = self._shown = time.monotonic()
-        # The first step is traced, which says nothing of the others.
-        rate = (self._timed - 1) / (now - self._start) if self._timed > 1 else 1 / self._first_seconds
-        self._report(
-            Progress(
-                epoch=self.epoch,
-                epochs=math.ceil(training.total_steps / training.steps_per_epoch),
-                step=self._step,
-                steps=training.total_steps,
-                loss=loss,
-                accuracy=hits / (len(self._hits) * training.batch_size),
-                learning_rate=float(training.schedule(tf.constant(self._step - 1))),
-                images_per_second=rate * training.batch_size,
-                seconds_left=(training.total_steps - self._step) / rate,
-                ended=ended,
-                valid=valid,
-            )
-        )
-
-
-def evaluate(model: keras.Model, split: Split, batch_size: int = 256) -> Score:
-    """Scores an inference model, from raw pixels to logits, on a whole split."""
-
-    def score(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return sum_scores(model(tf.cast(images, tf.float32), training=False), labels)
-
-    batch_size = min(batch_size, len(split))
-    traced = tf.function(score, autograph=False, jit_compile=False)
-    batches = feed(split, lambda: in_order(len(split), batch_size), batch_size, tf.distribute.get_strategy())
-    hits, loss = 0.0, 0.0
-    for _ in range(math.ceil(len(split) / batch_size)):
-        right, losses = traced(*next(batches))
-        hits, loss = hits + float(right), loss + float(losses)
-    return Score(hits / len(split), loss / len(split), len(split))
-
-
-def sum_scores(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many pictures are classified right, and the sum of their cross-entropies; a label below 0 does not count."""
-    there = labels >= 0
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
-    correct = tf.equal(tf.argmax(logits, 1, tf.int32), labels)
-    return tf.reduce_sum(tf.cast(correct, losses.dtype)), tf.reduce_sum(tf.where(there, losses, tf.zeros_like(losses)))
-
-
-def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """Mean cross-entropy, the labels mixed with the uniform distribution by `smoothing`."""
-    if not smoothing:
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-    classes = logits.shape[-1]
-    targets = tf.one_hot(labels, classes, 1.0 - smoothing + smoothing / classes, smoothing / classes)
-    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))

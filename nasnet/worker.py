@@ -88,7 +88,7 @@ def attempt(estimators: Mapping[str, Estimator], job: Job) -> Ended:
     """Trains and scores one child in this process. Whatever it raises becomes an outcome with a one-line cause."""
     import tensorflow as tf
 
-    from nasnet.training import DivergedError
+    from nasnet.progress import DivergedError
 
     start = time.monotonic()
     try:

@@ -49,7 +49,7 @@ def _raise() -> None:
 
 
 def _diverge() -> None:
-    from nasnet.training import DivergedError
+    from nasnet.progress import DivergedError
 
     raise DivergedError("the loss was nan at step 3")
 

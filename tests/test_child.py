@@ -14,7 +14,9 @@ from cells.zoo import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
 from nasnet.config import TrainingConfig
 from nasnet.network import NetworkSpec, Normalization, named_weights, network
-from nasnet.training import DivergedError, Training, cross_entropy, evaluate
+from nasnet.progress import DivergedError
+from nasnet.scores import cross_entropy, evaluate
+from nasnet.training import Training
 from tests.drawn import drawn_genotypes, drawn_pictures, every_operation
 from tests.slow import some_now
 

@@ -13,7 +13,7 @@ from nasnet.data import channel_statistics, open_dataset
 from nasnet.estimate import ProxyEstimator, TrainedChild
 from nasnet.export import load_trained
 from nasnet.keep import KeptChildren
-from nasnet.training import evaluate
+from nasnet.scores import evaluate
 from tests.drawn import drawn_genotypes
 from tests.slow import some_now
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 ON_RAY = """
 import json, os, subprocess, sys
 from pathlib import Path
-from bench.kill import actors, processes
+from bench.hunted import actors, processes
 from bench.ray_cluster import LocalCluster
 
 def listening(pids):

@@ -29,7 +29,8 @@ import dataclasses, json, sys
 import nasnet, tensorflow as tf
 from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.replicas import Replicas, open_replicas
-from nasnet.training import Training, evaluate
+from nasnet.scores import evaluate
+from nasnet.training import Training
 
 two = open_replicas(ReplicaConfig(distribute="mirrored", replicas=2))
 from tests.drawn import cheap_genotype, drawn_pictures  # these start TensorFlow

@@ -17,16 +17,17 @@ from controller.config import PolicyGradientConfig
 from controller.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
+from nasnet.children import Children
 from nasnet.config import LimitConfig, NetworkConfig, RunError, TrainingConfig, UserError
 from nasnet.data import channel_statistics, open_dataset
 from nasnet.estimate import Estimate, ProxyEstimator
 from nasnet.execution import InProcess
 from nasnet.journal import Journal
 from nasnet.limits import Limits
-from nasnet.search import Children, Search
+from nasnet.progress import DivergedError
+from nasnet.search import Search
 from nasnet.search import rank_finalists as rank
 from nasnet.stopping import Stopped, Stopping
-from nasnet.training import DivergedError
 from nasnet.worker import attempt
 from tests.slow import some_now
 

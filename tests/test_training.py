@@ -10,13 +10,15 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cells.zoo import NASNET_A
-from nasnet.augment import augment
+from nasnet.augment import augment, resolve_augmentation
 from nasnet.config import ReplicaConfig, TrainingConfig, UserError
 from nasnet.data import channel_statistics, open_dataset
 from nasnet.feed import batches
 from nasnet.network import NetworkSpec, named_weights
+from nasnet.progress import DivergedError
+from nasnet.scores import cross_entropy, evaluate
 from nasnet.screen import TrainingScreen
-from nasnet.training import DivergedError, Training, cross_entropy, evaluate, resolve_augmentation
+from nasnet.training import Training
 from tests.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
 from tests.slow import some_now
 

@@ -1,0 +1,52 @@
+"""Checkpoints of a training, written beside and renamed by TensorFlow; the chief's serve all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from nasnet.config import RunError, UserError
+from nasnet.replicas import Replicas
+
+Save = Callable[[int], None]
+
+
+def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Variable, **tracked: Any) -> Save:  # noqa: ANN401
+    """Goes to the newest checkpoint, if there is one.
+
+    Args:
+        folder: that they are in; None restores and saves nothing. The processes of several machines must all see it.
+        keep: how many stay there.
+        replicas: whose processes must all go on from the same step. The chief alone writes, for all hold the same.
+        step: the number of the last step.
+        tracked: what else is restored and saved, as in `tf.train.Checkpoint`.
+
+    Returns:
+        What writes a checkpoint; it is given the step, and raises RunError if it cannot.
+
+    Raises:
+        UserError: if the newest checkpoint cannot be read, or the processes see different ones.
+    """
+    if folder is None:
+        return lambda _: None
+    checkpoint = tf.train.Checkpoint(step=step, **tracked)
+    manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep)
+    if manager.latest_checkpoint:
+        try:
+            checkpoint.restore(manager.latest_checkpoint).assert_consumed()
+        except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
+            line = (str(error).splitlines() or ["incomplete"])[0]
+            raise UserError(f"{manager.latest_checkpoint}: not a checkpoint of this run ({line}); delete it") from error
+    replicas.must_agree("the step of their newest checkpoint", str(int(step.numpy())))
+
+    def save(number: int) -> None:
+        if replicas.chief:
+            try:
+                manager.save(number)
+            except (tf.errors.OpError, OSError) as error:
+                raise RunError(f"{folder}: a checkpoint cannot be written ({str(error).splitlines()[0]})") from error
+
+    return save
