@@ -14,6 +14,7 @@ from absl import flags
 from nasnet.config import PeerGone, RunError, UserError
 from nasnet.flags import MODES, resolve
 from nasnet.flags import flags as config_flags
+from nasnet.inputs import check_inputs
 from nasnet.stopping import Stopped
 from nasnet.workdir import check_workdir, resolved_before
 
@@ -65,6 +66,7 @@ def main(argv: list[str]) -> int:
         given = {name: value for name, value in values.items() if value is not None}
         config = resolve(flags.FLAGS.mode, flags.FLAGS.seed, given, resolved_before(workdir))
         check_workdir(workdir, config)
+        check_inputs(config)
         with quiet():
             import tensorflow as tf  # not before everything cheap has been checked
 

@@ -20,7 +20,7 @@ from cells.count import Counts, Weight, count
 from cells.stack import walk
 from nasnet.assembly import Assembled, Assembly
 from nasnet.augment import augment, resolve_augmentation
-from nasnet.config import TrainingConfig
+from nasnet.config import CHILD_MUST_HAVE, TrainingConfig
 from nasnet.data import DataSet, Split
 from nasnet.feed import batches
 from nasnet.functions import Functions
@@ -28,19 +28,6 @@ from nasnet.network import NetworkSpec, name_seed
 from nasnet.pieces import Value
 from nasnet.progress import DivergedError
 from nasnet.scores import Score
-
-CHILD_MUST_HAVE = {
-    "auxiliary_weight": 0.0,
-    "drop_path_keep": 1.0,
-    "dropout_keep": 1.0,
-    "optimizer": "momentum",
-    "schedule": "cosine",
-    "warmup_epochs": 0.0,
-    "ema_decay": 0.0,
-    "precision": "float32",
-    "jit": "auto",
-}
-"""Values of a `TrainingConfig` that a child can't depart from: it has none of these."""
 
 
 @dataclasses.dataclass(frozen=True)

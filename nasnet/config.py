@@ -93,6 +93,20 @@ class TrainingConfig:
     bn_momentum: float = setting(0.9, "of the moving statistics of batch norm (slim's CIFAR recipe: 0.9)")
 
 
+CHILD_MUST_HAVE = {
+    "auxiliary_weight": 0.0,
+    "drop_path_keep": 1.0,
+    "dropout_keep": 1.0,
+    "optimizer": "momentum",
+    "schedule": "cosine",
+    "warmup_epochs": 0.0,
+    "ema_decay": 0.0,
+    "precision": "float32",
+    "jit": "auto",
+}
+"""Values of a `TrainingConfig` that a child can't depart from: it has none of these."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RecipeConfig:
     """Where a training's values come from, before its own flags."""

@@ -95,6 +95,7 @@ def open_dataset(
         raise UserError(f"--image_size={image_size}: must be 1 or more")
     if not 0 < valid_fraction < 1 - TEST_FRACTION:
         raise UserError(f"valid_fraction={valid_fraction}: must be above 0 and below {1 - TEST_FRACTION}")
+    check_dataset(spec)
     source = _open_source(spec, image_size, download)
     train_rows, valid_rows, test_rows = _rows(spec, source, valid_fraction)
     read = functools.partial(_read, spec, source.classes)
@@ -109,20 +110,33 @@ def open_dataset(
     return DataSet(spec, source.classes, (height, width, channels), train, valid, read_test if allow_test else None)
 
 
+def check_dataset(spec: str) -> None:
+    """Raises UserError if a data set's name has another form than those that there are, or its path is not there."""
+    kind, _, name = spec.partition(":")
+    if spec != "digits" and not (kind in ("tfds", "folder", "npz") and name):
+        raise UserError(f"--dataset={spec}: {SPECS} would do")
+    if kind not in ("folder", "npz"):
+        return
+    try:
+        path = Path(name).expanduser()
+        wanted, there = ("folder", path.is_dir()) if kind == "folder" else ("file", path.is_file())
+        if not there:
+            raise UserError(f"--dataset={kind}:{path}: {'not a' if path.exists() else 'no such'} {wanted}")
+    except (OSError, RuntimeError) as error:  # RuntimeError: the home of someone who is not there
+        raise UserError(f"--dataset={spec} can't be read ({getattr(error, 'strerror', error)})") from error
+
+
 def _open_source(spec: str, image_size: int | None, download: bool) -> sources.Source:
     kind, _, name = spec.partition(":")
     if spec == "digits":
         return sources.digits(image_size)
-    if kind == "tfds" and name:
+    if kind == "tfds":
         return tfds(name, image_size, download)
     try:
-        if kind == "folder" and name:
-            return sources.folder(Path(name).expanduser(), image_size)
-        if kind == "npz" and name:
-            return npz(Path(name).expanduser(), image_size)
+        path = Path(name).expanduser()
+        return sources.folder(path, image_size) if kind == "folder" else npz(path, image_size)
     except OSError as error:
         raise UserError(f"--dataset={spec} can't be read ({error.strerror})") from error
-    raise UserError(f"--dataset={spec}: {SPECS} would do")
 
 
 def _rows(

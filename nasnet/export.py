@@ -18,6 +18,7 @@ import numpy as np
 
 from cells.draw import draw
 from nasnet.config import RunError, UserError
+from nasnet.inputs import check_trained
 from nasnet.network import NetworkSpec, named_weights
 from nasnet.workdir import read_json, write_json, write_text
 
@@ -56,12 +57,7 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, keras.Model]:
         UserError: naming the file that is missing or damaged.
     """
     weights = folder / "weights.npz"
-    for name in ("genotype.json", *(() if weights.is_file() else ("model.keras",))):
-        if not (folder / name).is_file():
-            raise UserError(
-                f"--from={folder}: holds no {name}; give a finished run of --mode=train, an export, or a folder of a "
-                "search's children/"
-            )
+    check_trained(folder)
     path = folder / "genotype.json"
     try:
         spec = NetworkSpec.from_json(read_json(path))

@@ -7,27 +7,34 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from cells.genotype import CellGenotype
-from cells.zoo import ZOO
 from nasnet.config import FromConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig, UserError
 from nasnet.export import load_trained
 from nasnet.flags import RunConfig
+from nasnet.inputs import KERAS, genotype_of
 from nasnet.network import NetworkSpec
-from nasnet.pretrained import KERAS, load_pretrained
 from nasnet.replicas import open_replicas
 from nasnet.scores import evaluate
 from nasnet.screen import say, show_export
 from nasnet.search_mode import run_search
-from nasnet.steps import check_size, export_trained, open_data, open_matching, spec_of, train_to, transferred
+from nasnet.steps import (
+    check_size,
+    export_trained,
+    load_source,
+    open_data,
+    open_matching,
+    spec_of,
+    train_to,
+    transferred,
+)
 from nasnet.tune import tune
-from nasnet.workdir import claim_workdir, read_json
+from nasnet.workdir import claim_workdir
 
 
 def run_train(config: RunConfig, workdir: Path) -> None:
     """Trains a published or a found cell; leaves `genotype.json` and `model.keras` in the workdir."""
     options: ReplicaConfig = config.group(ReplicaConfig)
     replicas = open_replicas(options)
-    genotype = _genotype(config.values["model"])
+    genotype = genotype_of(config.values["model"])
     data = open_data(config)
     training: TrainingConfig = config.group(TrainingConfig)
     network: NetworkConfig = config.group(NetworkConfig)
@@ -95,36 +102,15 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
         show_export(workdir / "best")
 
 
+def _load(config: RunConfig) -> tuple[NetworkSpec, keras.Model]:
+    options: FromConfig = config.group(FromConfig)
+    return load_source(_source(config), options.weights)
+
+
 def _source(config: RunConfig) -> str:
     source = config.group(FromConfig).source
-    if source is None:
-        raise UserError("--from is missing; give the folder of a trained network, such as runs/search/best")
+    assert source is not None  # check_inputs comes first
     return source
-
-
-def _load(config: RunConfig) -> tuple[NetworkSpec, keras.Model]:
-    return load_source(_source(config), config.group(FromConfig).weights)
-
-
-def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, keras.Model]:
-    """What `--from` and `--weights` name: the network and its weights. Raises UserError for what is not there."""
-    if source.startswith(KERAS):
-        return load_pretrained(source, weights)
-    if weights is not None:
-        raise UserError(f"--weights={weights}: goes with --from={KERAS}NASNetMobile; a folder holds its own")
-    return load_trained(Path(source))
-
-
-def _genotype(model: str) -> CellGenotype:
-    if model in ZOO:
-        return ZOO[model]
-    path = Path(model)
-    if not path.is_file():
-        raise UserError(f"--model={model}: neither a file nor a known name; known: {', '.join(ZOO)}")
-    try:
-        return CellGenotype.from_json(read_json(path))
-    except ValueError as error:
-        raise UserError(f"--model={model}: {error}") from error
 
 
 def run_tune(config: RunConfig, workdir: Path) -> None:

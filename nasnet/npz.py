@@ -45,8 +45,6 @@ def npz(path: Path, image_size: int | None) -> Source:
 
 
 def _keys(path: Path) -> list[str]:
-    if not path.is_file():
-        raise UserError(f"--dataset=npz:{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             keys = list(arrays.files)

@@ -11,9 +11,8 @@ import numpy as np
 
 from cells.zoo import NASNET_A
 from nasnet.config import UserError
+from nasnet.inputs import KERAS
 from nasnet.network import NetworkSpec, named_weights
-
-KERAS = "keras:"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,6 @@ from controller.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Strategy, Trial
 from nasnet import machine
-from nasnet.child import CHILD_MUST_HAVE
 from nasnet.children import Children
 from nasnet.config import (
     ExecutionConfig,
@@ -27,7 +26,6 @@ from nasnet.config import (
     ReplicaConfig,
     SearchConfig,
     TrainingConfig,
-    UserError,
 )
 from nasnet.data import DataSet, channel_statistics
 from nasnet.estimate import Estimator, ProxyEstimator
@@ -94,22 +92,12 @@ def run_search(config: RunConfig, workdir: Path) -> None:
 
 def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     """Finds what is wrong with the flags before anything is written. Returns the children's limits."""
-    options: SearchConfig = config.group(SearchConfig)
     training: TrainingConfig = config.group(TrainingConfig)
     child: NetworkConfig = config.group(NetworkConfig)
     final: FinalConfig = config.group(FinalConfig)
     any_cell = space.decode((0,) * len(space.decisions))
     check_size(any_cell, data, child, training)
     check_size(any_cell, data, NetworkConfig(final.final_repeats, final.final_filters, child.stem), training)
-    if options.child == "functions":
-        for name, value in CHILD_MUST_HAVE.items():
-            if getattr(training, name) != value:
-                raise UserError(
-                    f"--{name}={getattr(training, name)}: a child of --child=functions has {name} {value}; "
-                    "leave the flag out, or build children with --child=keras"
-                )
-    elif options.reward != "last":
-        raise UserError(f"--reward={options.reward} is for --child=functions; with --child=keras leave it out")
     stack = spec_of(any_cell, data, child, training).stack
     return Limits(config.group(LimitConfig), stack, data.image_shape, min(training.batch_size, len(data.train)))
 

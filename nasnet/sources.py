@@ -77,8 +77,6 @@ def folder(path: Path, image_size: int | None) -> Source:
     Raises:
         UserError: for anything else in there, or a picture that can't be read, at the time when it is read.
     """
-    if not path.is_dir():
-        raise UserError(f"--dataset=folder:{path}: {'not a folder' if path.exists() else 'no such folder'}")
     parts = {child.name: child for child in _folders(path)}
     if not ("train" in parts and _folders(parts["train"])):
         if parts and set(parts) <= {"train", "valid", "test"}:

@@ -17,7 +17,9 @@ from nasnet.config import DataConfig, NetworkConfig, ReplicaConfig, TrainingConf
 from nasnet.data import DataSet, channel_statistics, open_dataset
 from nasnet.export import export, load_trained, save_trained
 from nasnet.flags import RunConfig
+from nasnet.inputs import KERAS
 from nasnet.network import NetworkSpec
+from nasnet.pretrained import load_pretrained
 from nasnet.recipes import recipe_json
 from nasnet.replicas import Replicas
 from nasnet.scores import evaluate
@@ -42,6 +44,11 @@ def open_matching(spec: NetworkSpec, config: RunConfig) -> DataSet:
             f"the network takes {spec.image_shape} in {len(spec.classes)}; give its own data set and size, or fine-tune"
         )
     return data
+
+
+def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, keras.Model]:
+    """What `--from` and `--weights` name: the network and its weights. Raises UserError for what is damaged."""
+    return load_pretrained(source, weights) if source.startswith(KERAS) else load_trained(Path(source))
 
 
 def spec_of(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> NetworkSpec:

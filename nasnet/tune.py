@@ -57,8 +57,7 @@ class FineTuning:
         """See `nasnet.estimate.Estimator.estimate`; all that it needs to know, it holds."""
         del genotype, name
         from nasnet.data import open_dataset
-        from nasnet.modes import load_source
-        from nasnet.steps import transferred
+        from nasnet.steps import load_source, transferred
         from nasnet.training import Training
 
         spec, source = load_source(self.source, self.weights)

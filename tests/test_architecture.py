@@ -17,7 +17,20 @@ HEAVY = {"tensorflow", "keras", "keras_tuner", "tensorflow_datasets", "sklearn"}
 WITHOUT_TENSORFLOW = {
     "controller": {"__init__", "config", "strategy", "random_search"},
     "nasnet": {
-        *("__init__", "config", "flags", "workdir", "journal", "data", "sources", "npz", "pictures"),
+        *(
+            "__init__",
+            "config",
+            "flags",
+            "inputs",
+            "recipes",
+            "workdir",
+            "journal",
+            "children",
+            "data",
+            "sources",
+            "npz",
+            "pictures",
+        ),
         *("estimate", "worker", "slot", "execution", "cluster", "search", "limits", "keep", "stopping", "machine"),
     },
 }
@@ -50,7 +63,10 @@ def test_imports_stay_in_their_rooms(path):
         assert all(name.startswith("cells.spaces") for name in ours | {"cells.spaces"})
     if module in WITHOUT_TENSORFLOW.get(room, ()):
         assert not {name.split(".")[0] for name in imports(path, top_level_only=True)} & HEAVY
-    if module in ("training", "network", "data", "augment", "sources", "npz", "pictures"):
+    if module in (
+        *("training", "checkpoints", "progress", "scores", "augment", "network"),
+        *("data", "sources", "npz", "pictures"),
+    ):
         assert not imports(path) & {
             "nasnet.search",
             "nasnet.estimate",

@@ -1,0 +1,72 @@
+"""What the flags name, looked at before TensorFlow is loaded: a wrong name costs no wait. No TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cells.genotype import CellGenotype
+from cells.zoo import ZOO
+from nasnet.config import CHILD_MUST_HAVE, DataConfig, FromConfig, SearchConfig, SourceConfig, TrainingConfig, UserError
+from nasnet.data import check_dataset
+from nasnet.flags import GROUPS, RunConfig
+from nasnet.workdir import read_json
+
+KERAS = "keras:"
+"""What `--from` begins with for a network of keras.applications."""
+
+
+def check_inputs(config: RunConfig) -> None:
+    """Raises UserError for what is not there, and for children that cannot be as the flags say."""
+    groups = GROUPS[config.mode]
+    data: DataConfig = config.group(DataConfig)
+    check_dataset(data.dataset)
+    if SourceConfig in groups:
+        genotype_of(config.group(SourceConfig).model)
+    if FromConfig in groups:
+        _check_source(config.group(FromConfig))
+    if SearchConfig in groups:
+        _check_child(config.group(SearchConfig), config.group(TrainingConfig))
+
+
+def genotype_of(model: str) -> CellGenotype:
+    """The cells that `--model` names: a known name, or a file. Raises UserError for anything else."""
+    if model in ZOO:
+        return ZOO[model]
+    path = Path(model)
+    if not path.is_file():
+        raise UserError(f"--model={model}: neither a file nor a known name; known: {', '.join(ZOO)}")
+    try:
+        return CellGenotype.from_json(read_json(path))
+    except ValueError as error:
+        raise UserError(f"--model={model}: {error}") from error
+
+
+def check_trained(folder: Path) -> None:
+    """Raises UserError for a folder without the files of a trained network, naming the one that is missing."""
+    for name in ("genotype.json", *(() if (folder / "weights.npz").is_file() else ("model.keras",))):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"--from={folder}: holds no {name}; give a finished run of --mode=train, an export, or a folder of a "
+                "search's children/"
+            )
+
+
+def _check_source(config: FromConfig) -> None:
+    if config.source is None:
+        raise UserError("--from is missing; give the folder of a trained network, such as runs/search/best")
+    if not config.source.startswith(KERAS):
+        check_trained(Path(config.source))
+        if config.weights is not None:
+            raise UserError(f"--weights={config.weights}: goes with --from={KERAS}NASNetMobile; a folder holds its own")
+
+
+def _check_child(options: SearchConfig, training: TrainingConfig) -> None:
+    if options.child == "functions":
+        for name, value in CHILD_MUST_HAVE.items():
+            if getattr(training, name) != value:
+                raise UserError(
+                    f"--{name}={getattr(training, name)}: a child of --child=functions has {name} {value}; "
+                    "leave the flag out, or build children with --child=keras"
+                )
+    elif options.reward != "last":
+        raise UserError(f"--reward={options.reward} is for --child=functions; with --child=keras leave it out")
