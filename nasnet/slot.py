@@ -108,11 +108,11 @@ class Slot:
         assert self._job is None
         try:
             future = self._schedule(job)
-        except RuntimeError:  # the idle worker died, and took its pool along
+        except (RuntimeError, OSError):  # the idle worker died, and took its pool along
             self._replace()
             try:
                 future = self._schedule(job)
-            except RuntimeError as error:  # and the next one died as soon as it was there
+            except (RuntimeError, OSError) as error:  # so did the next one, or it could not be started
                 future = Future()
                 future.set_exception(error)
         self._job, self._future, self._submitted, self._vanished = job, future, time.monotonic(), 0.0
