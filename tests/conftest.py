@@ -1,0 +1,12 @@
+"""The order of the tests: files that take minutes first, so that all workers of pytest-xdist end at about one time."""
+
+from __future__ import annotations
+
+import pytest
+
+LONGEST = ("train", "kill", "execution", "tune", "replicas", "training", "pretrained", "export", "checkpoints")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
