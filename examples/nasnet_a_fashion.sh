@@ -13,4 +13,5 @@ mkdir -p runs
 "$PYTHON" train.py --mode=train --model=nasnet_a --dataset=npz:runs/fashion.npz --workdir="$RUN" --seed="$SEED" \
     --repeats=1 --filters=8 --epochs="${EPOCHS:-9}" --batch_size=64 --pad=1 \
     --learning_rate=0.15 --warmup_epochs=0.3 --weight_decay=0.0001
-"$PYTHON" train.py --mode=finetune --from="$RUN" --dataset=digits --workdir="${RUN}_digits" --seed="$SEED"
+"$PYTHON" train.py --mode=finetune --from="$RUN" --dataset=digits --workdir="${RUN}_digits" --seed="$SEED" \
+    --image_size=28 --epochs=20 --learning_rate=0.003

@@ -74,7 +74,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "proxy": {"steps": 50, "batch_size": 64, "optimizer": "momentum", "learning_rate": 0.05, "schedule": "cosine"},
     # Ours: no publication says how to fine-tune a found cell. Adam forgives a rate that is ten times off.
     "finetune": {
-        "epochs": 5,
+        "epochs": 20,
         "optimizer": "adam",
         "learning_rate": 1e-3,
         "batch_size": 64,
