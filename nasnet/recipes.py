@@ -72,7 +72,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # The child of a search. Differs from the paper: its proxy (A.1) has N=2 and 20 epochs of CIFAR-10 and no
     # stated rate or batch. These were chosen by measurement (docs/search.md), for minutes on two cores.
     "proxy": {"steps": 50, "batch_size": 64, "optimizer": "momentum", "learning_rate": 0.05, "schedule": "cosine"},
-    # Ours: no publication says how to fine-tune a found cell. Adam forgives a rate that is ten times off.
+    # Ours: no publication says how to fine-tune a found cell; docs/results.md has what was tried, rates and epochs too.
     "finetune": {
         "epochs": 20,
         "optimizer": "adam",
