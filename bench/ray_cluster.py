@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import sys
 import tempfile
 import uuid
 from typing import Any, Self
+
+from bench.ports import free_ports
 
 OBJECT_STORE = 10**8
 MARK = "NASNET_BENCH"
@@ -46,9 +47,7 @@ class LocalCluster:
         self.mark = os.environ[MARK] = uuid.uuid4().hex
         from ray.cluster_utils import Cluster
 
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        [port] = free_ports(1)
         head = {"gcs_server_port": port, "include_dashboard": False, "temp_dir": f"{self._folder}/ray"}
         self._cluster = Cluster()
         self._nodes: list[Any] = []

@@ -12,12 +12,14 @@ from nasnet.config import UserError
 from nasnet.flags import FREE, RunConfig
 
 _LOCK = ".lock"
+_CONFIG = "config.json"
+_BEFORE_CONFIG = (_LOCK, f".{_CONFIG}.")  # all that a run has written when its config is not there yet
 
 
 def resolved_before(workdir: Path) -> dict[str, Any]:
     """The config of an earlier run in this workdir; empty where there is none, or nothing that can be read."""
     try:
-        found = read_json(workdir / "config.json")
+        found = read_json(workdir / _CONFIG)
     except UserError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -25,7 +27,12 @@ def resolved_before(workdir: Path) -> dict[str, Any]:
 
 def check_workdir(workdir: Path, config: RunConfig) -> None:
     """Writes nothing. Raises UserError if the workdir was used with another config (the difference is shown)."""
-    path = workdir / "config.json"
+    path = workdir / _CONFIG
+    # Looked at before the config: another process of the same training may be writing that.
+    try:
+        used = workdir.is_dir() and any(not entry.name.startswith(_BEFORE_CONFIG) for entry in workdir.iterdir())
+    except OSError as error:
+        raise UserError(f"--workdir={workdir}: cannot be read ({error.strerror})") from error
     if path.exists():
         found, wanted = read_json(path), json.loads(json.dumps(config.to_json()))
         if not isinstance(found, dict):
@@ -37,7 +44,7 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
             raise UserError(f"--workdir={workdir} was used with another config ({shown}); use another workdir")
     elif workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is not a folder; name a new one")
-    elif workdir.exists() and any(not entry.name.startswith(_LOCK) for entry in workdir.iterdir()):
+    elif used:
         raise UserError(f"--workdir={workdir} holds files but no config.json; use a new or an empty folder")
 
 
@@ -66,8 +73,8 @@ def claim_workdir(workdir: Path, config: RunConfig, worker: int = 0) -> IO[str]:
     except OSError as error:
         raise UserError(f"--workdir={workdir} is in use by another process; wait for it or use another") from error
     check_workdir(workdir, config)
-    if worker == 0 and not (workdir / "config.json").exists():
-        write_json(workdir / "config.json", config.to_json())
+    if worker == 0 and not (workdir / _CONFIG).exists():
+        write_json(workdir / _CONFIG, config.to_json())
     return lock
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import keras
 import numpy as np
 import pytest
 
+from bench.ports import free_ports
 from nasnet.config import ReplicaConfig, UserError
 from nasnet.replicas import open_replicas
 from tests.drawn import cheap_genotype
@@ -119,10 +119,10 @@ class TestOpenReplicas:
 
 
 class Pair:
-    """The two processes of one training."""
+    """The two processes of one training; none of them outlives a test that fails."""
 
     def __init__(self, workdir: Path, genotype: Path, *flags: str) -> None:
-        ports = free_ports(2)
+        ports = [f"127.0.0.1:{port}" for port in free_ports(2)]
         command = [
             sys.executable,
             str(ROOT / "train.py"),
@@ -141,26 +141,26 @@ class Pair:
                 subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
             )
 
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
     def wait_for(self, start: str) -> None:
         out = self.processes[0].stdout
         assert out is not None
         for line in out:
             if line.startswith(start):
                 return
-        raise AssertionError(self.processes[0].communicate()[1])
+        raise AssertionError(self.end())
 
     def end(self) -> list[tuple[int, str, str]]:
         """Exit code, output and errors of both."""
         ended = [(process, process.communicate(timeout=300)) for process in self.processes]
         return [(process.returncode, *output) for process, output in ended]
-
-
-def free_ports(number: int) -> list[str]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    found = [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
-    for server in sockets:
-        server.close()
-    return found
 
 
 def weights(workdir: Path) -> list[np.ndarray]:
@@ -171,21 +171,23 @@ def test_two_processes_one_of_them_killed(tmp_path):
     """SIGKILL in mid-epoch: the other ends within a minute, in one line; the same commands come to the same weights."""
     genotype = tmp_path / "genotype.json"
     genotype.write_text(json.dumps(cheap_genotype().to_json()))
-    whole = Pair(tmp_path / "whole", genotype).end()
+    with Pair(tmp_path / "whole", genotype) as pair:
+        whole = pair.end()
     assert [code for code, _, _ in whole] == [0, 0], whole
     assert "on 2 replicas in 2 processes" in whole[0][1]
     assert "training on 2 replicas in 2 processes, this one is worker 1" in whole[1][1]
 
-    shot = Pair(tmp_path / "shot", genotype)
-    shot.wait_for("epoch   1/3  step 10/30")
-    shot.processes[1].kill()
-    killed = time.monotonic()
-    code, _, err = shot.end()[0]
+    with Pair(tmp_path / "shot", genotype) as pair:
+        pair.wait_for("epoch   1/3  step 10/30")
+        pair.processes[1].kill()
+        killed = time.monotonic()
+        code, _, err = pair.end()[0]
     assert time.monotonic() - killed < 60
     assert code == 1
     assert re.fullmatch(r"train\.py: worker 0: another process of this training is gone .* go on from .*\n", err), err
 
-    done = Pair(tmp_path / "shot", genotype).end()
+    with Pair(tmp_path / "shot", genotype) as pair:
+        done = pair.end()
     assert [code for code, _, _ in done] == [0, 0], done
     assert "epoch   3/3  step 30/30" in done[0][1]
     for ours, theirs in zip(weights(tmp_path / "shot"), weights(tmp_path / "whole"), strict=True):
@@ -197,10 +199,10 @@ def test_asked_to_stop_both_processes_end_after_the_same_step(tmp_path):
     """SIGTERM to one of them."""
     genotype = tmp_path / "genotype.json"
     genotype.write_text(json.dumps(cheap_genotype().to_json()))
-    termed = Pair(tmp_path / "run", genotype, "--epochs=1000")
-    termed.wait_for("epoch   2/1000")
-    termed.processes[1].send_signal(signal.SIGTERM)
-    ended = termed.end()
+    with Pair(tmp_path / "run", genotype, "--epochs=1000") as pair:
+        pair.wait_for("epoch   2/1000")
+        pair.processes[1].send_signal(signal.SIGTERM)
+        ended = pair.end()
     assert [code for code, _, _ in ended] == [0, 0], ended
     said = [re.search(r"stopped by SIGTERM after step (\d+), which is in its checkpoint", err) for *_, err in ended]
     assert said[0]
