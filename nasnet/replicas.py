@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -95,7 +97,14 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
             )
         index, number = cluster
         say(f"worker {index}: waiting until all {number} processes of {_ENVIRONMENT} have started")
-        return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), index, number)
+        try:
+            return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), index, number)
+        except tf.errors.OpError as error:
+            line = str(error).splitlines()[0]
+            raise UserError(
+                f"{_ENVIRONMENT}={os.environ[_ENVIRONMENT]}: worker {index} cannot start ({line}); "
+                "its own HOST:PORT must be free on this machine, and all others be started too"
+            ) from error
     if kind == "mirrored":
         return Replicas(tf.distribute.MirroredStrategy(_local_devices(config.replicas, gpus)))
     return Replicas(tf.distribute.get_strategy())
@@ -129,9 +138,11 @@ def _cluster() -> tuple[int, int] | None:
         return None
     try:
         found = json.loads(text)
-        nodes = [
-            (kind, index) for kind in ("chief", "worker") for index, _ in enumerate(found["cluster"].get(kind, []))
-        ]
+        addresses = {kind: found["cluster"].get(kind, []) for kind in ("chief", "worker")}
+        for address in itertools.chain(*addresses.values()):
+            if not re.fullmatch(r".+:\d+", address):
+                raise ValueError(f"{address} is not HOST:PORT")
+        nodes = [(kind, index) for kind in addresses for index in range(len(addresses[kind]))]
         here = nodes.index((found["task"]["type"], int(found["task"]["index"])))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -97,6 +98,16 @@ class TestOpenReplicas:
                 "not of the form",
             ),
             (ReplicaConfig(), '{"cluster": ["a:1"], "task": {}}', "not of the form"),
+            (
+                ReplicaConfig(),
+                '{"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 1}}',
+                "b is not HOST:PORT",
+            ),
+            (
+                ReplicaConfig(),
+                '{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}',
+                "not of the form",
+            ),
             (ReplicaConfig(distribute="mirrored"), None, "shows no GPU; --replicas=N"),
             (ReplicaConfig(distribute="none", replicas=2), None, "--replicas=2 goes with --distribute=mirrored"),
         ],
@@ -192,6 +203,27 @@ def test_two_processes_one_of_them_killed(tmp_path):
     assert "epoch   3/3  step 30/30" in done[0][1]
     for ours, theirs in zip(weights(tmp_path / "shot"), weights(tmp_path / "whole"), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path):
+    [port] = free_ports(1)
+    cluster = {"worker": [f"127.0.0.1:{port}", "127.0.0.1:1"]}
+    environment = {**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})}
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        "--mode=train",
+        "--model=nasnet_a",
+        f"--workdir={tmp_path / 'run'}",
+    ]
+    with socket.create_server(("127.0.0.1", port)):
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done
+    assert re.search(
+        rf"\ntrain\.py: TF_CONFIG=.*{port}.*: worker 0 cannot start .* must be free .*\n$", "\n" + done.stderr
+    ), done
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
