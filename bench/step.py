@@ -39,14 +39,12 @@ Loss = float
 
 def our_step(setting: Setting) -> tuple[Callable[[int], Loss], dict[str, np.ndarray]]:
     """A traced step, and the weights that it starts from."""
-    import tensorflow as tf
 
     from nasnet.child import Child
     from nasnet.config import TrainingConfig
     from nasnet.network import NetworkSpec
 
     genotype, size, filters, batch_size = setting
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     data = drawn_pictures(size, train=4 * batch_size, valid=batch_size)
     config = TrainingConfig(
         epochs=100, batch_size=batch_size, learning_rate=RATE, weight_decay=DECAY, clip_norm=CLIP, pad=0, flip=False
@@ -54,9 +52,10 @@ def our_step(setting: Setting) -> tuple[Callable[[int], Loss], dict[str, np.ndar
     spec = NetworkSpec(genotype, data.classes, data.image_shape, (MEAN,), (STD,), 1, filters, bn_momentum=MOMENTUM)
     child = Child(spec, data, config, seed=0)
     weights = child.named_weights()
-    step = child.step_function()
-    rows = np.arange(4 * batch_size).reshape(4, batch_size)
-    return lambda index: step(rows[index % 4], index), weights
+    session = child.session()
+    images = data.train.images.reshape(4, batch_size, *data.image_shape)
+    labels = data.train.labels.reshape(4, batch_size)
+    return lambda index: session(images[index % 4], labels[index % 4], index), weights
 
 
 def torch_step(setting: Setting, weights: dict[str, np.ndarray]) -> Callable[[int], Loss]:

@@ -1,10 +1,10 @@
-"""The reading that assembles a child's training graph from pieces that TensorFlow traced before (`nasnet/pieces.py`).
+"""The reading that assembles a child's training step from pieces that TensorFlow traced before (`nasnet/pieces.py`).
 
 TensorFlow's Python needs 0.3 ms for every node that it traces, and a child's step has 2,000. But children are made of
 the same few primitives at the same few shapes. So a primitive and its gradient, as `tf.GradientTape` gives it, are
-traced when they are first met and kept as nodes; a child's graph is their copies with the ends tied together, imported
-in one call. The chain rule between pieces is all that is written here: what flows back into a value is the sum of what
-its readers send.
+traced when they are first met and kept as nodes; a child is their copies with the ends tied together, a function that
+TensorFlow takes in one call. The chain rule between pieces is all that is written here: what flows back into a value is
+the sum of what its readers send.
 """
 
 # ruff: noqa: D102 - the protocol says what each primitive does
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,27 +24,31 @@ from nasnet.pieces import Piece, Value, traced_loss, traced_primitive
 
 AttrValue = tf.compat.v1.AttrValue
 INPUTS = ("images", "labels", "weights")
-"""The names of what an assembled graph takes."""
+"""The names of what an assembled function takes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Assembled:
-    """A graph from `INPUTS` to `outputs`: the loss, the gradient of the weights, and the batch's statistics.
+    """A function of `INPUTS`: the loss, the gradient of the weights, and the batch's statistics.
 
     `biased` is what to multiply the statistics by: see `Functions.noted`.
     """
 
-    graph: tf.compat.v1.GraphDef
-    outputs: tuple[str, str, str]
+    function: Any
     biased: np.ndarray
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
-        """Puts the graph into the one that is being traced; returns the `outputs`."""
+        """Calls it in the graph that is being built: a session's, for a `tf.function` would not find it."""
+        graph, signature = tf.compat.v1.GraphDef(), self.function.signature
+        graph.library.function.append(self.function)
+        node = graph.node.add(op="PartitionedCall", name=signature.name, input=INPUTS)
+        node.attr["f"].func.name = signature.name
+        node.attr["Tin"].list.type.extend(argument.type for argument in signature.input_arg)
+        node.attr["Tout"].list.type.extend(argument.type for argument in signature.output_arg)
         inputs = dict(zip(INPUTS, (images, labels, weights), strict=True))
-        *scalars, statistics = tf.graph_util.import_graph_def(
-            self.graph, input_map=inputs, return_elements=list(self.outputs), name=""
-        )
-        return [*scalars, statistics * tf.constant(self.biased, statistics.dtype)]
+        outputs = [f"{signature.name}:{index}" for index in range(len(signature.output_arg))]
+        loss, gradient, statistics = tf.graph_util.import_graph_def(graph, inputs, outputs, name="")
+        return [loss, gradient, statistics * tf.constant(self.biased, statistics.dtype)]
 
 
 class Assembly:
@@ -65,24 +70,23 @@ class Assembly:
         """
         labels = Value("labels", logits.shape[:1], trained=False)
         loss = self._place(traced_loss(logits.shape, self._dtype, smoothing), (logits, labels))
-        graph = _Graph(self._dtype)
+        function = _Function(self._dtype)
         gradients: dict[str, list[str]] = {}
         for piece, inputs, output in reversed(self._placed):
             bound = {name: value.name for name, value in zip(piece.inputs, inputs, strict=True)}
             if piece.upstream:
-                bound[piece.upstream] = graph.sum(gradients[output.name])
+                bound[piece.upstream] = function.sum(gradients[output.name])
             prefix = output.name.split("/")[0]
-            graph.add(piece, prefix, bound)
+            function.add(piece, prefix, bound)
             trained = [value for value in inputs if value.trained]
             for value, gradient in zip(trained, piece.gradients, strict=True):
                 gradients.setdefault(value.name, []).append(_renamed(gradient, prefix, bound))
-        graph.split("weights", self._sizes, "parts")
-        gradient = graph.concat([gradients[_part(index)][0] for index in range(len(self._sizes))])
+        function.split("weights", self._sizes, "parts")
+        gradient = function.concat([gradients[_part(index)][0] for index in range(len(self._sizes))])
         noted = [(piece, output.name.split("/")[0]) for piece, _, output in self._placed if piece.statistics]
-        statistics = graph.concat([f"{prefix}/{name}" for piece, prefix in noted for name in piece.statistics])
+        statistics = function.concat([f"{prefix}/{name}" for piece, prefix in noted for name in piece.statistics])
         biased = np.concatenate([factors for piece, _ in noted for factors in piece.biased])
-        outputs = (_with_index(loss.name), _with_index(gradient), _with_index(statistics))
-        return Assembled(graph.graph, outputs, biased)
+        return Assembled(function.finished({"loss": loss.name, "gradient": gradient, "statistics": statistics}), biased)
 
     def _place(self, piece: Piece, inputs: tuple[Value, ...]) -> Value:
         prefix = f"p{len(self._placed)}"
@@ -166,20 +170,31 @@ class Assembly:
         return self._read("dense", [x], name, units)
 
 
-class _Graph:
-    """A GraphDef in the making."""
+class _Function:
+    """A function in the making."""
 
     def __init__(self, dtype: str) -> None:
-        self.graph = tf.compat.v1.GraphDef()
+        self._function = tf.compat.v1.GraphDef().library.function.add()
         self._type = AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
-        self._constants: dict[bytes, str] = {}
+        self._constants: dict[bytes, str] = {}  # a function has each value but once
+
+    def finished(self, outputs: dict[str, str]) -> Any:  # noqa: ANN401 - a FunctionDef, which has no public name
+        """What was put together, with these outputs."""
+        signature = self._function.signature
+        signature.name = "child"
+        for name, kind in zip(INPUTS, (self._type.type, tf.int32.as_datatype_enum, self._type.type), strict=True):
+            signature.input_arg.add(name=name, type=kind)
+        for name, tensor in outputs.items():
+            signature.output_arg.add(name=name, type=self._type.type)
+            self._function.ret[name] = tensor
+        return self._function
 
     def add(self, piece: Piece, prefix: str, bound: dict[str, str]) -> None:
         """A copy of the piece. `bound` says what its placeholders are; its constants join them there."""
         for name, value in piece.constants.items():
             bound[name] = self._constant(value)
         for node in piece.nodes:
-            copy = self.graph.node.add()
+            copy = self._function.node_def.add()
             copy.CopyFrom(node)
             copy.name = f"{prefix}/{node.name}"
             copy.input[:] = [_renamed(name, prefix, bound) for name in node.input]
@@ -188,17 +203,17 @@ class _Graph:
         """Of tensors of one shape."""
         if len(names) == 1:
             return names[0]
-        return self._node("AddN", f"sum{len(self.graph.node)}", names, N=AttrValue(i=len(names)), T=self._type)
+        name = f"sum{len(self._function.node_def)}"
+        return self._node("AddN", name, names, N=AttrValue(i=len(names)), T=self._type) + ":sum:0"
 
     def concat(self, names: list[str]) -> str:
         """Of vectors."""
         axis, size = self._numbers(0), AttrValue(i=len(names))
-        return self._node(
-            "ConcatV2", f"joined{len(self.graph.node)}", [*names, axis], N=size, T=self._type, Tidx=_INT32
-        )
+        name = f"joined{len(self._function.node_def)}"
+        return self._node("ConcatV2", name, [*names, axis], N=size, T=self._type, Tidx=_INT32) + ":output:0"
 
     def split(self, vector: str, sizes: list[int], name: str) -> None:
-        """Cuts a vector into `name`, `name:1` and so on."""
+        """Cuts a vector into `name:output:0`, `name:output:1` and so on."""
         inputs, number = [vector, self._numbers(sizes), self._numbers(0)], AttrValue(i=len(sizes))
         self._node("SplitV", name, inputs, num_split=number, T=self._type, Tlen=_INT32)
 
@@ -208,13 +223,13 @@ class _Graph:
     def _constant(self, value: bytes) -> str:
         if value not in self._constants:
             tensor = tf.compat.v1.AttrValue().tensor.FromString(value)
-            self._constants[value] = f"constant{len(self._constants)}"
-            kind = AttrValue(type=tensor.dtype)
-            self._node("Const", self._constants[value], [], value=AttrValue(tensor=tensor), dtype=kind)
+            name, kind = f"constant{len(self._constants)}", AttrValue(type=tensor.dtype)
+            self._constants[value] = self._node("Const", name, [], value=AttrValue(tensor=tensor), dtype=kind)
+            self._constants[value] += ":output:0"
         return self._constants[value]
 
     def _node(self, op: str, name: str, inputs: list[str], **attributes: tf.compat.v1.AttrValue) -> str:
-        node = self.graph.node.add(op=op, name=name, input=inputs)
+        node = self._function.node_def.add(op=op, name=name, input=inputs)
         for key, value in attributes.items():
             node.attr[key].CopyFrom(value)
         return name
@@ -224,11 +239,7 @@ _INT32 = AttrValue(type=tf.int32.as_datatype_enum)
 
 
 def _part(index: int) -> str:
-    return f"parts:{index}" if index else "parts"
-
-
-def _with_index(name: str) -> str:
-    return name if ":" in name else f"{name}:0"
+    return f"parts:output:{index}"
 
 
 def _renamed(name: str, prefix: str, bound: dict[str, str]) -> str:

@@ -55,7 +55,7 @@ def augment(
         images = tf.gather(tf.gather(padded, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
         images = tf.ensure_shape(images, [None, height, width, channels])
     if flip:
-        mirrored = tf.reshape(draw(1, 1, 2), [-1, 1, 1, 1]) == 1
+        mirrored = tf.equal(tf.reshape(draw(1, 1, 2), [-1, 1, 1, 1]), 1)  # not `==`: in a session that compares objects
         images = tf.where(mirrored, tf.reverse(images, [2]), images)
     if cutout:
         # A square of an even side has no pixel in its middle: it starts half a side before the drawn one.

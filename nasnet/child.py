@@ -6,12 +6,11 @@ takes ten times as long before its first step (docs/results.md).
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +19,7 @@ from cells.count import Counts, Weight, count
 from cells.stack import walk
 from nasnet.assembly import Assembled, Assembly
 from nasnet.augment import augment, resolve_augmentation
+from nasnet.child_session import ChildSession, State
 from nasnet.config import CHILD_MUST_HAVE, TrainingConfig
 from nasnet.data import DataSet, Split
 from nasnet.feed import batches
@@ -122,21 +122,19 @@ class Child:
         self.layout = Layout(count(spec.genotype, spec.stack, spec.image_shape))
         weights, statistics = self.layout.fresh(seed, dtype)
         self.weights, self.statistics = tf.Variable(weights), tf.Variable(statistics)
-        self._velocity = tf.Variable(np.zeros_like(weights))
 
     def run(self, scored_epochs: int = 1) -> ChildResult:
         """Trains to the end; scores at the end of the last epochs. Raises DivergedError at the first bad loss."""
         losses: list[float] = []
         seconds: list[float] = []
         scores: list[Score] = []
-        scoring = 0.0
+        scoring, train = 0.0, self._data.train
         start = time.monotonic()
-        with _grappler_off():
-            step = self.step_function()
+        with self.session() as session:
             traced = time.monotonic()
             for index, batch in enumerate(self.batches()):
                 before = time.monotonic()
-                loss = step(batch, index)
+                loss = session(train.images[batch], train.labels[batch], index)
                 seconds.append(time.monotonic() - before)
                 if not math.isfinite(loss):
                     raise DivergedError(f"the training loss was {loss} at step {index + 1}")
@@ -144,25 +142,21 @@ class Child:
                 epochs_left = (self.total_steps - index - 1) / self._steps_per_epoch
                 if epochs_left == 0 or (epochs_left <= scored_epochs - 1 and (index + 1) % self._steps_per_epoch == 0):
                     before = time.monotonic()
+                    for variable, vector in zip((self.weights, self.statistics), session.vectors(), strict=True):
+                        variable.assign(vector)
                     scores.append(self.score(self._data.valid))
                     scoring += time.monotonic() - before
         return ChildResult(np.array(losses), tuple(scores), traced - start, np.array(seconds), scoring)
 
-    def step_function(self) -> Callable[[np.ndarray, int], float]:
-        """Traces a step: from the pictures it takes and its number, from 0, to its loss. It changes the weights."""
-        whole = functools.partial(self._step, self.assembled())
-        traced = tf.function(whole, autograph=False, jit_compile=False).get_concrete_function(
-            tf.TensorSpec([self.batch_size, *self.spec.image_shape], tf.uint8),
-            tf.TensorSpec([self.batch_size], tf.int32),
-            tf.TensorSpec([], tf.int64),
+    def session(self) -> ChildSession:
+        """What trains it, with its weights as they are now; to be entered, or closed."""
+        return ChildSession(
+            functools.partial(self._step, self.assembled()),
+            self.batch_size,
+            self.spec.image_shape,
+            self.weights.numpy(),
+            self.statistics.numpy(),
         )
-        train = self._data.train
-
-        def step(batch: np.ndarray, index: int) -> float:
-            images, labels = tf.constant(train.images[batch]), tf.constant(train.labels[batch])
-            return float(traced(images, labels, tf.constant(index, tf.int64)))
-
-        return step
 
     def score(self, split: Split, batch_size: int = 500) -> Score:
         """Accuracy and loss with the moving statistics. Run op by op: that is sooner done than tracing it once more."""
@@ -231,14 +225,15 @@ class Child:
     def _constant(self, values: tuple[float, ...]) -> tf.Tensor:
         return tf.constant(values, self._dtype)
 
-    @functools.cached_property
     def _decayed(self) -> tf.Tensor:
         """The root of `weight_decay` for the numbers that lie in kernels, 0 for the others."""
         root = math.sqrt(self.config.weight_decay)
         decay = [root if weight.role == "kernel" else 0.0 for weight in self.layout.trainable]
         return tf.constant(np.repeat(decay, [weight.size for weight in self.layout.trainable]), self._dtype)
 
-    def _step(self, assembled: Assembled, images: tf.Tensor, labels: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    def _step(
+        self, assembled: Assembled, images: tf.Tensor, labels: tf.Tensor, index: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, list[tf.Operation]]:
         config = self.config
         seed = tf.stack([tf.constant(name_seed(self._seed, "augment"), tf.int64), index])
         if config.pad or config.flip or config.cutout:
@@ -250,34 +245,23 @@ class Child:
                 fill=self.spec.mean,
                 cutout=config.cutout,
             )
-        weights = tf.convert_to_tensor(self.weights)
+        weights = tf.convert_to_tensor(state.weights)
         loss, gradient, batch_statistics = assembled(self._whitened(images), labels, weights)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            decay = tf.nn.l2_loss(self._decayed * weights)
+            decay = tf.nn.l2_loss(self._decayed() * weights)
         gradient += tape.gradient(decay, weights)
         if config.clip_norm:
             gradient = tf.clip_by_norm(gradient, config.clip_norm)
         done = tf.cast(index, self._dtype) / self.total_steps
         rate = 0.5 * config.learning_rate * (1 + tf.cos(math.pi * done))
         # The form of Keras' SGD: the velocity holds the rate of its own step.
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=self.weights.handle, accum=self._velocity.handle, lr=rate, grad=gradient, momentum=self._cast(0.9)
+        moved = tf.raw_ops.ResourceApplyKerasMomentum(
+            var=state.weights.handle, accum=state.velocity.handle, lr=rate, grad=gradient, momentum=self._cast(0.9)
         )
         momentum = 0.9 if self.spec.bn_momentum is None else self.spec.bn_momentum
-        self.statistics.assign(momentum * self.statistics + (1 - momentum) * batch_statistics)
-        return loss + decay
+        noted = state.statistics.assign(momentum * state.statistics + (1 - momentum) * batch_statistics)
+        return loss + decay, [moved, noted.op]
 
     def _cast(self, value: float) -> tf.Tensor:
         return tf.constant(value, self._dtype)
-
-
-@contextlib.contextmanager
-def _grappler_off() -> Iterator[None]:
-    """Grappler doubles the time to the first step and makes the steps no faster. Off while a child is built and run."""
-    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})

@@ -32,7 +32,10 @@ class Value:
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """Nodes of a function and of its gradient. Names of tensors are as nodes write them: `node` or `node:1`.
+    """Nodes of a function and of its gradient.
+
+    Names of tensors are as the nodes of a FunctionDef write them: `node:output:0`, by the outputs of its operation, or
+    the name of a placeholder.
 
     Attributes:
         nodes: all but placeholders and constants.
@@ -109,20 +112,42 @@ def _traced(
             output, functions = read(*inputs)
         back = tf.compat.v1.placeholder(output.dtype, output.shape, name="upstream") if upstream else None
         gradients = tape.gradient(output, trained, output_gradients=back)
+        written = {
+            f"{operation.name}:{index}": name
+            for operation in graph.get_operations()
+            for index, name in enumerate(_written(operation))
+        }
         nodes = graph.as_graph_def().node
+    for node in nodes:
+        node.input[:] = [name if name[0] == "^" else written[_with_index(name)] for name in node.input]
     statistics, biased = functions.noted() if functions else ((), ())
     return Piece(
         tuple(node for node in nodes if node.op not in ("Const", "Placeholder")),
-        {n.name: n.attr["value"].tensor.SerializeToString(deterministic=True) for n in nodes if n.op == "Const"},
-        tuple(_written(tensor) for tensor in inputs),
-        _written(output),
+        {
+            written[f"{n.name}:0"]: n.attr["value"].tensor.SerializeToString(deterministic=True)
+            for n in nodes
+            if n.op == "Const"
+        },
+        tuple(written[tensor.name] for tensor in inputs),
+        written[output.name],
         tuple(output.shape),
-        _written(back) if upstream else "",
-        tuple(_written(gradient) for gradient in gradients),
-        tuple(_written(tensor) for tensor in statistics),
+        "" if back is None else written[back.name],
+        tuple(written[gradient.name] for gradient in gradients),
+        tuple(written[tensor.name] for tensor in statistics),
         tuple(biased),
     )
 
 
-def _written(tensor: tf.Tensor) -> str:
-    return tensor.name.removesuffix(":0")
+def _written(operation: tf.Operation) -> list[str]:
+    """The names of its outputs, in their order."""
+    if operation.type == "Placeholder":
+        return [operation.name]
+    names: list[str] = []
+    for output in operation.op_def.output_arg:
+        number = operation.get_attr(output.number_attr) if output.number_attr else 1
+        names += [f"{operation.name}:{output.name}:{index}" for index in range(number)]
+    return names
+
+
+def _with_index(name: str) -> str:
+    return name if ":" in name else f"{name}:0"

@@ -333,6 +333,14 @@ class TestAugment:
         np.testing.assert_array_equal(run([1, 2]), run([1, 2]))
         assert (run([1, 2]).numpy() != run([1, 3]).numpy()).any()
 
+    def test_a_session_draws_and_does_the_same(self):
+        """Where a child trains: there `==` between tensors compares objects."""
+        run = lambda images, seed: augment(images, seed, pad=2, flip=True, fill=(0.0, 0.0), cutout=3)  # noqa: E731
+        pixels = self.images.numpy()
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            found = session.run(run(tf.constant(pixels), tf.constant([1, 2], tf.int64)))
+        np.testing.assert_array_equal(found, run(self.images, tf.constant([1, 2], tf.int64)))
+
     def test_cutout_blanks_a_square_around_any_pixel(self):
         """The middle is uniform over the picture; what lies over the border is lost, so the area is known exactly."""
         images = self.images + 1.0  # nothing is as the blank is
