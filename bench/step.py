@@ -38,8 +38,7 @@ Loss = float
 
 
 def our_step(setting: Setting) -> tuple[Callable[[int], Loss], dict[str, np.ndarray]]:
-    """A traced step, and the weights that it starts from."""
-
+    """A child's step, and the weights that it starts from."""
     from nasnet.child import Child
     from nasnet.config import TrainingConfig
     from nasnet.network import NetworkSpec

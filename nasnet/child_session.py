@@ -47,13 +47,13 @@ class ChildSession:
             # Fed: constants would be copied into the graph, and from there into the session.
             vectors = (weights, np.zeros_like(weights), statistics)
             initial = [v1.placeholder(vector.dtype, vector.shape) for vector in vectors]
-            self._state = State(*(tf.Variable(value, trainable=False) for value in initial))
+            variables = [tf.Variable(value, trainable=False) for value in initial]
+            self._state = State(*variables)
             images = v1.placeholder(tf.uint8, [batch, *image_shape])
             labels, index = v1.placeholder(tf.int32, [batch]), v1.placeholder(tf.int64, [])
             loss, changes = step(images, labels, index, self._state)
         self._session = v1.Session(graph=graph, config=_config())
-        variables = [getattr(self._state, field.name) for field in dataclasses.fields(State)]
-        self._session.run([v.initializer for v in variables], dict(zip(initial, vectors, strict=True)))
+        self._session.run([variable.initializer for variable in variables], dict(zip(initial, vectors, strict=True)))
         self._step = self._session.make_callable([loss, *changes], feed_list=[images, labels, index])
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, index: int) -> float:

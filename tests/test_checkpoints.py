@@ -71,7 +71,7 @@ def test_killed_and_stopped_it_comes_to_the_same_weights(command, whole, tmp_pat
     )
     assert said, err
     assert (workdir / "checkpoints" / f"ckpt-{said[1]}.index").exists()
-    assert len(list((workdir / "checkpoints").glob("ckpt-*.index"))) <= 4  # two, and one that each kill may have left
+    assert len(list((workdir / "checkpoints").glob("ckpt-*.index"))) <= 3  # two, and one that a kill left half done
     done = subprocess.run([*command, f"--workdir={workdir}"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for ours, theirs in zip(weights(workdir), whole, strict=True):

@@ -163,6 +163,15 @@ def test_nothing_of_the_child_before_survives():
         assert one.scores == other.scores
 
 
+def test_grappler_is_as_it_was_afterwards():
+    before = tf.config.optimizer.get_experimental_options()
+    data = drawn_pictures(8, train=16)
+    Child(spec_of(NASNET_A, data), data, CONFIG, seed=0).run()
+    assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False) == before.get(
+        "disable_meta_optimizer", False
+    )
+
+
 def test_fresh_weights_have_the_variance_of_the_keras_reading():
     data = drawn_pictures(8, 3)
     spec = spec_of(NASNET_A, data, filters=32)

@@ -28,14 +28,14 @@ ROOT = Path(__file__).parent.parent
 LOSSES = """
 import dataclasses, json, sys
 import nasnet, tensorflow as tf
+from cells.zoo import NASNET_A
 from nasnet.config import ReplicaConfig, TrainingConfig
-from nasnet.replicas import Replicas, open_replicas
 from nasnet.data import open_dataset
+from nasnet.replicas import Replicas, open_replicas
 from nasnet.scores import evaluate
 from nasnet.training import Training
 
 two = open_replicas(ReplicaConfig(distribute="mirrored", replicas=2))
-from cells.zoo import NASNET_A
 from tests.drawn import cheap_genotype, drawn_pictures  # these start TensorFlow
 from tests.test_training import spec_of
 
@@ -138,6 +138,14 @@ class TestOpenReplicas:
         assert replicas.chief
 
 
+def environment_of(addresses: list[str], index: int) -> dict[str, str]:
+    """Of one of the processes of a training."""
+    task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
+    del environment["TF_CPP_MIN_LOG_LEVEL"]  # as set by the import of nasnet here, without TF_CONFIG
+    return environment
+
+
 class Pair:
     """The two processes of one training; none of them outlives a test that fails."""
 
@@ -153,10 +161,7 @@ class Pair:
         command += ["--repeats=1", "--filters=2", "--batch_size=100", "--epochs=3", "--learning_rate=0.01", *flags]
         self.processes = []
         for index in range(2):
-            task = {"cluster": {"worker": ports}, "task": {"type": "worker", "index": index}}
-            environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
-            del environment["TF_CPP_MIN_LOG_LEVEL"]  # as set by the import of nasnet here, without TF_CONFIG
-            pipe = subprocess.PIPE
+            environment, pipe = environment_of(ports, index), subprocess.PIPE
             self.processes.append(
                 subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
             )
@@ -216,8 +221,7 @@ def test_two_processes_one_of_them_killed(tmp_path):
 
 def test_a_port_that_is_taken_is_one_line(tmp_path):
     [port] = free_ports(1)
-    cluster = {"worker": [f"127.0.0.1:{port}", "127.0.0.1:1"]}
-    environment = {**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})}
+    environment = environment_of([f"127.0.0.1:{port}", "127.0.0.1:1"], 0)
     command = [
         sys.executable,
         str(ROOT / "train.py"),
