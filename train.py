@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
-from nasnet.config import PeerGone, RunError, UserError
+from nasnet.errors import PeerGone, RunError, UserError
 from nasnet.flags import MODES, resolve
 from nasnet.flags import flags as config_flags
 from nasnet.inputs import check_inputs

@@ -43,7 +43,7 @@ def ours(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dict[str, 
 
     from nasnet.child import Child
     from nasnet.config import TrainingConfig
-    from nasnet.network import NetworkSpec
+    from nasnet.spec import NetworkSpec
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     config = TrainingConfig(steps=steps, batch_size=BATCH_SIZE, learning_rate=RATE, pad=0, flip=False)

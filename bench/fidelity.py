@@ -29,8 +29,8 @@ from cells.count import count
 from cells.genotype import CellGenotype
 from cells.stack import Stack
 from cells.zoo import NASNET_A
-from nasnet.config import UserError
 from nasnet.data import DataSet, channel_statistics, open_dataset
+from nasnet.errors import UserError
 from tests.drawn import drawn_genotypes
 
 VERSION = 1
@@ -121,8 +121,9 @@ def train(run: Run) -> dict[str, Any]:
     """The record of one run: its accuracy and loss on the valid split, and the seconds that went where."""
     from nasnet.child import Child
     from nasnet.config import TrainingConfig
-    from nasnet.network import NetworkSpec, name_seed
-    from nasnet.progress import DivergedError
+    from nasnet.errors import DivergedError
+    from nasnet.seeds import name_seed
+    from nasnet.spec import NetworkSpec
 
     setting, data = _worker["setting"], _worker["data"]
     mean, std = _worker.setdefault("statistics", channel_statistics(data.train))

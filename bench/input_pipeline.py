@@ -28,8 +28,8 @@ from bench.machine import machine, spread
 from cells.zoo import NASNET_A
 from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.feed import feed, training_order
-from nasnet.network import NetworkSpec
 from nasnet.replicas import open_replicas
+from nasnet.spec import NetworkSpec
 from nasnet.training import Training
 from tests.drawn import drawn_pictures
 

@@ -52,9 +52,9 @@ from controller.config import PolicyGradientConfig
 from controller.strategy import Outcome
 from nasnet.children import Children
 from nasnet.cluster import RayEngine
+from nasnet.job import Job, Result
 from nasnet.journal import Journal
 from nasnet.search import Search, SearchProgress
-from nasnet.worker import Ended, Job
 
 ROOT = Path(__file__).parent.parent
 ACTORS = 4
@@ -69,7 +69,7 @@ def lengths(rng: np.random.Generator, mean: float, number: int) -> np.ndarray:
 
 
 class Sleepers:
-    """What `RayEngine` takes for an actor: `ready()` and `run(job) -> Ended`, many jobs at a time."""
+    """What `RayEngine` takes for an actor: `ready()` and `run(job) -> Result`, many jobs at a time."""
 
     def __init__(self, mean_seconds: float) -> None:
         self._mean_seconds = mean_seconds
@@ -78,7 +78,7 @@ class Sleepers:
     async def ready(self) -> None:
         """Returns once the actor is there."""
 
-    async def run(self, job: Job) -> Ended:
+    async def run(self, job: Job) -> Result:
         """A child: a sleep, and a reward that the genotype decides."""
         begun = time.monotonic()
         rng = np.random.default_rng(zlib.crc32(job.name.encode()))
@@ -88,7 +88,7 @@ class Sleepers:
         share = sum("separable" in operation for operation in operations) / len(operations)
         ended = time.monotonic()
         self._spans.append((begun, ended))
-        return Ended(job, Outcome.OK, share + NOISE * rng.normal(), ended - begun)
+        return Result(job, Outcome.OK, share + NOISE * rng.normal(), ended - begun)
 
     async def spans(self) -> list[tuple[float, float]]:
         """Beginning and end of every child, by a clock that all processes of this machine share."""
@@ -161,7 +161,7 @@ class Nowhere:
     def submit(self, job: Job) -> None:
         raise AssertionError(f"{job.name} was run again")
 
-    def collect(self, seconds: float) -> list[Ended]:
+    def collect(self, seconds: float) -> list[Result]:
         raise AssertionError(f"waited {seconds} s for nothing")
 
     def cancel(self) -> None:

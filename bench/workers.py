@@ -25,9 +25,8 @@ from nasnet.config import NetworkConfig, TrainingConfig
 from nasnet.data import DataSet
 from nasnet.estimate import ProxyEstimator
 from nasnet.execution import Workers
+from nasnet.job import Job, Resources
 from nasnet.machine import cores
-from nasnet.slot import ChildLimits
-from nasnet.worker import Job
 from tests.drawn import drawn_genotypes, drawn_pictures
 
 
@@ -39,7 +38,7 @@ def pace(genotypes: list[CellGenotype], data: DataSet, steps: int, workers: int,
     begun, ended = 0.0, 0
     with (
         tempfile.TemporaryDirectory() as logs,
-        Workers({"proxy": estimator}, ChildLimits(cpus=threads), Path(logs), workers) as engine,
+        Workers({"proxy": estimator}, Resources(cpus=threads), Path(logs), workers) as engine,
     ):
         while ended < len(genotypes):
             while waiting and engine.free:

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nasnet.config import RunError, UserError
+from nasnet.errors import RunError, UserError
 from nasnet.replicas import Replicas
 
 Save = Callable[[int], None]

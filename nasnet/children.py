@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from controller.strategy import Outcome
 from nasnet.execution import Engine
+from nasnet.job import Job, Result
 from nasnet.journal import Journal
 from nasnet.stopping import Stopping
-from nasnet.worker import Ended, Job
 
 _POLL_SECONDS = 0.5
 
@@ -44,7 +44,7 @@ class Children:
         self._engine.submit(job)
         self._running += 1
 
-    def collect(self, seconds: float = _POLL_SECONDS) -> list[Ended]:
+    def collect(self, seconds: float = _POLL_SECONDS) -> list[Result]:
         """The children that ended for good. Waits `seconds` for one; where there is none, the answer is empty.
 
         Raises:
@@ -59,7 +59,7 @@ class Children:
         self._running -= len(ended)
         return [end for end in ended if not self._is_run_again(end)]
 
-    def _is_run_again(self, ended: Ended) -> bool:
+    def _is_run_again(self, ended: Result) -> bool:
         name = ended.job.name
         if ended.outcome is not Outcome.LOST or self._journal.lost_attempts[name] >= self._retries:
             return False

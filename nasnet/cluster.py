@@ -24,11 +24,12 @@ import cells
 import controller
 import nasnet
 from controller.strategy import Outcome
-from nasnet.config import RunError, UserError
-from nasnet.estimate import Estimator
-from nasnet.slot import ChildLimits, Estimators, Slot, alive
-from nasnet.workdir import create_folder
-from nasnet.worker import Ended, Job
+from nasnet.errors import RunError, UserError
+from nasnet.estimator import Estimator
+from nasnet.files import create_folder
+from nasnet.job import Job, Resources, Result
+from nasnet.machine import alive
+from nasnet.slot import Estimators, Slot
 
 _LOG_BYTES = 2**16
 _SCRATCH = "nasnet-actor-"
@@ -82,7 +83,7 @@ def _probe(address: str) -> None:
 class SlotActor:
     """What runs on a node: a worker process with one child at a time. Made an actor by `RayWorkers`."""
 
-    def __init__(self, estimators: Mapping[str, Estimator], limits: ChildLimits, gpus: int) -> None:
+    def __init__(self, estimators: Mapping[str, Estimator], limits: Resources, gpus: int) -> None:
         self._logs = _scratch_folder()
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpus else ""
         self._slot = Slot(Estimators(estimators), limits, self._logs, visible)
@@ -90,7 +91,7 @@ class SlotActor:
     def ready(self) -> None:
         """Returns once the actor is there."""
 
-    def run(self, job: Job) -> Ended:
+    def run(self, job: Job) -> Result:
         """Runs a child to its end; its log comes back with it."""
         ended = self._slot.run(job)
         log = self._logs / f"{job.name}.log"
@@ -116,7 +117,7 @@ class _Actor:
 
 
 class RayEngine:
-    """`nasnet.execution.Engine` over actors that have `ready()` and `run(job) -> Ended`.
+    """`nasnet.execution.Engine` over actors that have `ready()` and `run(job) -> Result`.
 
     One that dies is replaced by a fresh one, which may have to wait until a machine has room for it.
     """
@@ -142,9 +143,9 @@ class RayEngine:
         self._free -= 1
         self._listen(actor, job, actor.handle.run.remote(job))
 
-    def collect(self, seconds: float) -> list[Ended]:
+    def collect(self, seconds: float) -> list[Result]:
         """See `Engine.collect`. Raises RunError if actors die before they come up, again and again."""
-        ended: list[Ended] = []
+        ended: list[Result] = []
         deadline = time.monotonic() + seconds
         while not ended:
             try:
@@ -174,7 +175,7 @@ class RayEngine:
     def _listen(self, actor: _Actor, job: Job | None, reference: Any) -> None:  # noqa: ANN401 - Ray's reference
         reference.future().add_done_callback(lambda future: self._events.put((actor, job, future)))
 
-    def _handle(self, actor: _Actor, job: Job | None, future: Any) -> list[Ended]:  # noqa: ANN401
+    def _handle(self, actor: _Actor, job: Job | None, future: Any) -> list[Result]:  # noqa: ANN401
         """What an answer of an actor means: that it came up, that a child ended, or that it is gone."""
         from ray.exceptions import RayActorError
 
@@ -186,19 +187,19 @@ class RayEngine:
         started = actor.jobs.pop(job.name)[1] if job is not None else 0.0
         if actor.ready and job is not None:
             self._free += 1
-        ended: list[Ended] = []
+        ended: list[Result] = []
         if job is not None and error is None:
             ended.append(self._with_log(future.result()))
         elif job is not None:
             gone = isinstance(error, RayActorError)
             cause = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['?'])[0]}"
             outcome = Outcome.LOST if gone else Outcome.CRASHED
-            ended.append(Ended(job, outcome, None, time.monotonic() - started, cause))
+            ended.append(Result(job, outcome, None, time.monotonic() - started, cause))
         if error is not None:
             self._replace(actor, error)
         return ended
 
-    def _with_log(self, ended: Ended) -> Ended:
+    def _with_log(self, ended: Result) -> Result:
         if ended.log:
             with open(self._logs / f"{ended.job.name}.log", "ab") as file:
                 file.write(ended.log)
@@ -228,7 +229,7 @@ class RayWorkers(RayEngine):
         self,
         address: str,
         estimators: Mapping[str, Estimator],
-        limits: ChildLimits,
+        limits: Resources,
         logs: Path,
         workers: int | None,
         gpus: int,

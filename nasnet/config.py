@@ -9,18 +9,6 @@ import dataclasses
 from typing import Any, Literal
 
 
-class UserError(Exception):
-    """Bad input. The message is one line: the flag or file, the value received, what would do. Exit code 2."""
-
-
-class RunError(Exception):
-    """A run that failed for a reason that is no fault of its input. The message is one line. Exit code 1."""
-
-
-class PeerGone(RunError):
-    """Another process that trains the same network is gone. TensorFlow's own exit would wait for it."""
-
-
 def setting(default: Any, text: str) -> Any:  # noqa: ANN401 - as dataclasses.field
     """A field with its help text."""
     return dataclasses.field(default=default, metadata={"help": text})

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nasnet import sources
-from nasnet.config import UserError
+from nasnet.errors import UserError
 from nasnet.npz import npz
 from nasnet.pictures import check_alike
 from nasnet.tfds import tfds

@@ -8,46 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-import numpy as np
+from typing import Literal
 
 from cells.genotype import CellGenotype
 from nasnet.config import NetworkConfig, TrainingConfig
 from nasnet.data import DataSet
-
-if TYPE_CHECKING:
-    from nasnet.network import NetworkSpec
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainedChild:
-    """A child after its training: `NetworkSpec.to_json()`, and its weights by name (`network.named_weights`)."""
-
-    spec: Mapping[str, Any]
-    weights: Mapping[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """A reward, higher is better; what its seconds went to; and the child, where there is one to keep."""
-
-    reward: float
-    seconds: Mapping[str, float]
-    child: TrainedChild | None = None
-
-
-class Estimator(Protocol):
-    """Scores genotypes."""
-
-    def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
-        """Scores a genotype; `name` tells its random numbers apart. The same arguments give the same reward.
-
-        Raises:
-            DivergedError: if the training's loss is no longer finite.
-        """
-        ...
+from nasnet.estimator import Estimate, TrainedChild
+from nasnet.spec import NetworkSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +37,7 @@ class ProxyEstimator:
     def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
         """See `Estimator.estimate`."""
         from nasnet.child import Child
-        from nasnet.network import NetworkSpec, name_seed
+        from nasnet.seeds import name_seed
 
         spec = NetworkSpec(
             genotype,

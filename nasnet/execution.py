@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from nasnet import worker
-from nasnet.config import RunError
-from nasnet.estimate import Estimator
-from nasnet.slot import TICK_SECONDS, ChildLimits, Estimators, Slot
-from nasnet.workdir import create_folder
-from nasnet.worker import Ended, Job
+from nasnet.errors import RunError
+from nasnet.estimator import Estimator
+from nasnet.files import create_folder
+from nasnet.job import Job, Resources, Result
+from nasnet.slot import TICK_SECONDS, Estimators, Slot
 
 _FAILED_STARTS = 3
 
@@ -38,7 +38,7 @@ class Engine(Protocol):
         """Starts a child. Only while `free` is above 0."""
         ...
 
-    def collect(self, seconds: float) -> list[Ended]:
+    def collect(self, seconds: float) -> list[Result]:
         """The children that have ended; waits up to `seconds` for the first of them."""
         ...
 
@@ -66,7 +66,7 @@ class InProcess:
         assert self._job is None
         self._job = job
 
-    def collect(self, seconds: float) -> list[Ended]:  # noqa: ARG002 - the child is run, however long it takes
+    def collect(self, seconds: float) -> list[Result]:  # noqa: ARG002 - the child is run, however long it takes
         """See `Engine.collect`."""
         if self._job is None:
             return []
@@ -84,7 +84,7 @@ class Workers:
     def __init__(
         self,
         estimators: Mapping[str, Estimator],
-        limits: ChildLimits,
+        limits: Resources,
         logs: Path,
         workers: int,
         gpus: list[str] | None = None,
@@ -118,7 +118,7 @@ class Workers:
         """See `Engine.submit`."""
         next(slot for slot in self._slots if not slot.busy).submit(job, self._wake)
 
-    def collect(self, seconds: float) -> list[Ended]:
+    def collect(self, seconds: float) -> list[Result]:
         """See `Engine.collect`. Raises RunError if worker processes fail to start."""
         deadline = time.monotonic() + seconds
         while True:

@@ -17,10 +17,11 @@ import keras
 import numpy as np
 
 from cells.draw import draw
-from nasnet.config import RunError, UserError
+from nasnet.errors import RunError, UserError
+from nasnet.files import read_json, write_json, write_text
 from nasnet.inputs import check_trained
-from nasnet.network import NetworkSpec, named_weights
-from nasnet.workdir import read_json, write_json, write_text
+from nasnet.network import build, named_weights
+from nasnet.spec import NetworkSpec
 
 TOLERANCE = 1e-5
 """Largest difference allowed between the logits of the model and those of what was written."""
@@ -74,7 +75,7 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, keras.Model]:
 
 
 def _with_weights(spec: NetworkSpec, path: Path) -> keras.Model:
-    model = spec.build()
+    model = build(spec)
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as values:
             for name, variable in named_weights(model).items():

@@ -22,8 +22,8 @@ from nasnet.config import (
     TrainingConfig,
     TransferConfig,
     TuneConfig,
-    UserError,
 )
+from nasnet.errors import UserError
 from nasnet.recipes import RECIPES, read_recipe
 
 VERSION = 1

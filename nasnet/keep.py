@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from controller.strategy import Trial
-from nasnet.config import RunError, UserError
-from nasnet.estimate import TrainedChild
-from nasnet.workdir import write_json
+from nasnet.errors import RunError, UserError
+from nasnet.estimator import TrainedChild
+from nasnet.files import write_json
 
 
 @dataclasses.dataclass

@@ -7,15 +7,17 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from nasnet.config import FromConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig, UserError
+from nasnet.config import FromConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig
+from nasnet.console import say
+from nasnet.errors import UserError
 from nasnet.export import load_trained
 from nasnet.flags import RunConfig
 from nasnet.inputs import KERAS, genotype_of
-from nasnet.network import NetworkSpec
 from nasnet.replicas import open_replicas
 from nasnet.scores import evaluate
-from nasnet.screen import say, show_export
+from nasnet.screen import show_export
 from nasnet.search_mode import run_search
+from nasnet.spec import NetworkSpec
 from nasnet.steps import (
     check_size,
     export_trained,

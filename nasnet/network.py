@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from typing import Any, Literal
 
 import keras
@@ -12,9 +11,9 @@ from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
 from cells.stack import Stack, Stem, walk
 from nasnet.layers import Dropping, FusedBatchNorm, Shift, StatelessDropout
+from nasnet.seeds import name_seed
+from nasnet.spec import Border, NetworkSpec, Shape
 
-Shape = tuple[int, int, int]
-Border = Literal["same", "zero"]
 BatchNorm = Literal["stock", "fused", "synchronized"]
 Tensor = Any  # Keras' symbolic tensors; Keras ships no types
 
@@ -27,96 +26,35 @@ class Normalization:
     std: tuple[float, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class NetworkSpec:
-    """All that a network needs to be built again, as a value. `genotype.json` of a run or an export holds one.
-
-    Attributes:
-        genotype: the cells.
-        classes: names of the classes, in the order of the logits.
-        image_shape: `(height, width, channels)`.
-        mean, std: what the model takes from raw pixels (0 to 255) and divides by, one number a channel.
-        repeats, filters, stem, stem_multiplier, skip_reduction_input: see `cells.stack.Stack`.
-        border, bn_momentum, bn_epsilon: see `network`.
-    """
-
-    genotype: CellGenotype
-    classes: tuple[str, ...]
-    image_shape: Shape
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    repeats: int
-    filters: int
-    stem: Stem = "cifar"
-    stem_multiplier: float | None = None
-    skip_reduction_input: bool = False
-    border: Border = "same"
-    bn_momentum: float | None = None
-    bn_epsilon: float | None = None
-
-    def __post_init__(self) -> None:
-        height, width, channels = self.image_shape
-        if min(height, width, channels) < 1:
-            raise ValueError(f"image_shape must be three sizes of 1 or more, got {self.image_shape}")
-        if not len(self.mean) == len(self.std) == channels or min(self.std) <= 0:
-            raise ValueError(f"mean and std (above 0) are one number for each of {channels} channels, got {self.std}")
-        if self.border not in ("same", "zero"):
-            raise ValueError(f'border must be "same" or "zero", got {self.border!r}')
-        _ = self.stack  # checks the rest
-
-    @property
-    def stack(self) -> Stack:
-        """How its cells are stacked."""
-        return Stack(
-            self.repeats, self.filters, len(self.classes), self.stem, self.stem_multiplier, self.skip_reduction_input
-        )
-
-    def build(
-        self,
-        *,
-        dropping: Dropping | None = None,
-        auxiliary: bool = False,
-        batch_norm: BatchNorm = "stock",
-        seed: int = 0,
-        dtype: str = "float32",
-    ) -> keras.Model:
-        """The network with fresh weights, from raw pixels to logits; see `network` for what training adds."""
-        return network(
-            self.genotype,
-            image_shape=self.image_shape,
-            classes=len(self.classes),
-            repeats=self.repeats,
-            filters=self.filters,
-            stem=self.stem,
-            stem_multiplier=self.stem_multiplier,
-            skip_reduction_input=self.skip_reduction_input,
-            auxiliary=auxiliary,
-            normalization=Normalization(self.mean, self.std),
-            dropping=dropping,
-            border=self.border,
-            batch_norm=batch_norm,
-            bn_momentum=self.bn_momentum,
-            bn_epsilon=self.bn_epsilon,
-            seed=seed,
-            dtype=dtype,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """A genotype's JSON with the rest under "network"."""
-        rest = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "genotype"}
-        return {**self.genotype.to_json(), "network": rest}
-
-    @classmethod
-    def from_json(cls, value: Any) -> NetworkSpec:  # noqa: ANN401 - whatever a JSON file held
-        """Reads what `to_json` wrote. Raises ValueError for anything else."""
-        genotype = CellGenotype.from_json(value)
-        try:
-            rest: dict[str, Any] = {
-                key: tuple(item) if isinstance(item, list) else item for key, item in value["network"].items()
-            }
-            return cls(genotype, **rest)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f'its "network" is missing or malformed ({error})') from error
+def build(
+    spec: NetworkSpec,
+    *,
+    dropping: Dropping | None = None,
+    auxiliary: bool = False,
+    batch_norm: BatchNorm = "stock",
+    seed: int = 0,
+    dtype: str = "float32",
+) -> keras.Model:
+    """The network with fresh weights, from raw pixels to logits; see `network` for what training adds."""
+    return network(
+        spec.genotype,
+        image_shape=spec.image_shape,
+        classes=len(spec.classes),
+        repeats=spec.repeats,
+        filters=spec.filters,
+        stem=spec.stem,
+        stem_multiplier=spec.stem_multiplier,
+        skip_reduction_input=spec.skip_reduction_input,
+        auxiliary=auxiliary,
+        normalization=Normalization(spec.mean, spec.std),
+        dropping=dropping,
+        border=spec.border,
+        batch_norm=batch_norm,
+        bn_momentum=spec.bn_momentum,
+        bn_epsilon=spec.bn_epsilon,
+        seed=seed,
+        dtype=dtype,
+    )
 
 
 def network(
@@ -214,11 +152,6 @@ def copy_weights(source: keras.Model, target: keras.Model, fresh: str | None = N
         else:
             kept.append(name)
     return tuple(kept)
-
-
-def name_seed(seed: int, name: str) -> int:
-    """A seed for the tensor called `name`: the same in every process, and no other tensor's."""
-    return zlib.crc32(f"{seed}:{name}".encode()) & 0x7FFFFFFF
 
 
 class _Layers:

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 
 from cells.zoo import NASNET_A
-from nasnet.config import UserError
+from nasnet.errors import UserError
 from nasnet.inputs import KERAS
-from nasnet.network import NetworkSpec, named_weights
+from nasnet.network import build, named_weights
+from nasnet.spec import NetworkSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,7 @@ def load_pretrained(source: str, weights: str | None) -> tuple[NetworkSpec, kera
         skip_reduction_input=published.skip_reduction_input,
         border="zero",  # what those weights were trained with
     )
-    ours = spec.build()
+    ours = build(spec)
     for weight, variable in named_weights(ours).items():
         if with_head or not weight.startswith("head."):
             variable.assign(their_weight(theirs, published.repeats, weight))
@@ -77,10 +78,10 @@ def load_pretrained(source: str, weights: str | None) -> tuple[NetworkSpec, kera
 
 
 def _open(name: str, weights: str | None) -> tuple[keras.Model, bool]:
-    build = PUBLISHED[name].build
+    make = PUBLISHED[name].build
     if weights is None:
         try:
-            return build(weights="imagenet"), True
+            return make(weights="imagenet"), True
         except Exception as error:  # of the download: a dozen types, depending on what fails
             raise UserError(
                 f"--from={KERAS}{name}: its weights could not be downloaded ({str(error).splitlines()[0][:150]}); "
@@ -90,7 +91,7 @@ def _open(name: str, weights: str | None) -> tuple[keras.Model, bool]:
         raise UserError(f"--weights={weights}: no such file")
     failures: list[str] = []
     for with_head in (True, False):
-        model = build(weights=None, include_top=with_head)
+        model = make(weights=None, include_top=with_head)
         try:
             model.load_weights(weights)
         except Exception as error:  # h5py's and Keras', for anything that does not fit

@@ -6,23 +6,15 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
-from nasnet.config import RunError
+from nasnet.errors import DivergedError
 from nasnet.scores import Score
-
-if TYPE_CHECKING:
-    from nasnet.training import Training
 
 SHOWN_SECONDS = 1.0
 """How often a running epoch is reported."""
-
-
-class DivergedError(RunError):
-    """The loss of a training is no longer a finite number."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,16 +40,27 @@ class Progress:
 class Meter:
     """Adds up what the steps of an epoch tell, and reports it. Asks a device for numbers only when they are shown."""
 
-    def __init__(self, training: Training, report: Callable[[Progress], None]) -> None:
-        self._training, self._report = training, report
-        self._step, self._timed = int(training.step.numpy()), 0
+    def __init__(
+        self,
+        report: Callable[[Progress], None],
+        *,
+        step: int,
+        steps: int,
+        steps_per_epoch: int,
+        batch_size: int,
+        learning_rate: Callable[[int], float],
+    ) -> None:
+        """Begins after `step` of `steps`; `learning_rate` is that of a step, counted from 0."""
+        self._report, self._learning_rate = report, learning_rate
+        self._steps, self._steps_per_epoch, self._batch_size = steps, steps_per_epoch, batch_size
+        self._step, self._timed = step, 0
         self._start = self._shown = time.monotonic()
         self._clear()
 
     @property
     def epoch(self) -> int:
         """Of the last step, counted from 1."""
-        return (self._step - 1) // self._training.steps_per_epoch + 1
+        return (self._step - 1) // self._steps_per_epoch + 1
 
     def add(self, loss: tf.Tensor, hits: tf.Tensor) -> None:
         """Notes a step."""
@@ -88,7 +91,6 @@ class Meter:
         self._hits: list[tf.Tensor] = []
 
     def _tell(self, *, ended: bool, valid: Score | None) -> None:
-        training = self._training
         loss, hits = float(np.mean(self._losses)), float(np.sum(self._hits))
         now = self._shown = time.monotonic()
         # The first step is traced, which says nothing of the others.
@@ -96,14 +98,14 @@ class Meter:
         self._report(
             Progress(
                 epoch=self.epoch,
-                epochs=math.ceil(training.total_steps / training.steps_per_epoch),
+                epochs=math.ceil(self._steps / self._steps_per_epoch),
                 step=self._step,
-                steps=training.total_steps,
+                steps=self._steps,
                 loss=loss,
-                accuracy=hits / (len(self._hits) * training.batch_size),
-                learning_rate=float(training.schedule(tf.constant(self._step - 1))),
-                images_per_second=rate * training.batch_size,
-                seconds_left=(training.total_steps - self._step) / rate,
+                accuracy=hits / (len(self._hits) * self._batch_size),
+                learning_rate=self._learning_rate(self._step - 1),
+                images_per_second=rate * self._batch_size,
+                seconds_left=(self._steps - self._step) / rate,
                 ended=ended,
                 valid=valid,
             )

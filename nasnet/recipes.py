@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nasnet.config import TrainingConfig, TransferConfig, UserError
+from nasnet.config import TrainingConfig, TransferConfig
+from nasnet.errors import UserError
 
 VERSION = 1
 

@@ -15,8 +15,9 @@ from typing import Any
 import tensorflow as tf
 
 from nasnet import machine
-from nasnet.config import PeerGone, ReplicaConfig, UserError
-from nasnet.screen import say
+from nasnet.config import ReplicaConfig
+from nasnet.console import say
+from nasnet.errors import PeerGone, UserError
 
 _ENVIRONMENT = "TF_CONFIG"
 _FEW_CORES = 4

@@ -5,22 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from nasnet.workdir import read_json
-
-if TYPE_CHECKING:  # what these import speaks by `say`
-    from nasnet.progress import Progress
-    from nasnet.search import SearchProgress
+from nasnet.console import say
+from nasnet.files import read_json
+from nasnet.progress import Progress
+from nasnet.search import SearchProgress
 
 _SAID_SECONDS, _WRITTEN_SECONDS = 30.0, 10.0
-
-
-def say(line: str) -> None:
-    """One line, at once."""
-    print(line, flush=True)
 
 
 def show_export(folder: Path) -> None:

@@ -16,10 +16,10 @@ from cells.genotype import CellGenotype
 from cells.spaces import Space, check_tokens
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.children import Children
-from nasnet.config import RunError, UserError
+from nasnet.errors import RunError, UserError
+from nasnet.job import Job, Result
 from nasnet.journal import FinalistRun, Journal
 from nasnet.keep import KeptChildren
-from nasnet.worker import Ended, Job
 
 _POLL_SECONDS = 0.5
 _TRIAL = "trial_"
@@ -56,7 +56,7 @@ class Spent:
     children: dict[str, float] = dataclasses.field(default_factory=dict)
     controller: float = 0.0
 
-    def add(self, ended: Ended) -> None:
+    def add(self, ended: Result) -> None:
         """Adds a child's seconds."""
         for name, seconds in {**ended.spent, "other": ended.seconds - sum(ended.spent.values())}.items():
             self.children[name] = self.children.get(name, 0.0) + seconds
@@ -152,7 +152,7 @@ class Search:
         above = None if self.kept is None else self.kept.above
         self.children.submit(Job(f"{_TRIAL}{proposal.trial_id}", genotype, keep_above=above))
 
-    def _trial(self, ended: Ended) -> Trial:
+    def _trial(self, ended: Result) -> Trial:
         """The trial that a child was. What is worth keeping of it is kept before the journal says that it ended."""
         self.spent.add(ended)
         if self.kept is not None and ended.child is not None and ended.reward is not None:

@@ -27,16 +27,18 @@ from nasnet.config import (
     SearchConfig,
     TrainingConfig,
 )
+from nasnet.console import say
 from nasnet.data import DataSet, channel_statistics
-from nasnet.estimate import Estimator, ProxyEstimator
+from nasnet.estimate import ProxyEstimator
+from nasnet.estimator import Estimator
 from nasnet.execution import Engine, InProcess, Workers
 from nasnet.flags import RunConfig
+from nasnet.job import Resources
 from nasnet.journal import Journal
 from nasnet.keep import KeptChildren
 from nasnet.limits import Limits
-from nasnet.screen import say, show_export, show_trial
+from nasnet.screen import show_export, show_trial
 from nasnet.search import Finalist, Search, rank_finalists
-from nasnet.slot import ChildLimits
 from nasnet.steps import check_size, export_trained, open_data, spec_of, train_to
 from nasnet.stopping import Stopping
 from nasnet.workdir import claim_workdir
@@ -114,7 +116,7 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
 
 @contextlib.contextmanager
 def _engine(estimators: dict[str, Estimator], execution: ExecutionConfig, logs: Path) -> Iterator[Engine]:
-    limits = ChildLimits(
+    limits = Resources(
         execution.cpus_per_child,
         execution.memory_per_child,
         execution.seconds_per_child,

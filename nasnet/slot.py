@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import multiprocessing
 import os
@@ -24,22 +23,14 @@ from pebble import ProcessExpired, ProcessPool
 
 from controller.strategy import Outcome
 from nasnet import worker
-from nasnet.estimate import Estimator
-from nasnet.worker import Ended, Job, WorkerSettings
+from nasnet.estimator import Estimator
+from nasnet.job import Job, Resources, Result
+from nasnet.machine import alive
+from nasnet.worker import WorkerSettings
 
 TICK_SECONDS = 0.25
 _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _VANISHED_SECONDS = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class ChildLimits:
-    """What a child may have: threads, MiB, seconds (None: no limit), and how many share a process one after another."""
-
-    cpus: int = 1
-    memory: int | None = None
-    seconds: float | None = None
-    children_per_worker: int = 200
 
 
 class Estimators:
@@ -85,7 +76,7 @@ class Slot:
     def __init__(
         self,
         estimators: Estimators,
-        limits: ChildLimits,
+        limits: Resources,
         logs: Path,
         gpus: str | None = None,
         index: int = 0,
@@ -94,7 +85,7 @@ class Slot:
         self._status_path = logs / f".worker_{index}.json"
         self.failed_starts = 0  # one after the other, each for a reason of its own and not killed from outside
         self._job: Job | None = None
-        self._future: Future[Ended] | None = None
+        self._future: Future[Result] | None = None
         self._submitted = self._vanished = 0.0
         self._pool = self._fresh_pool()
 
@@ -118,7 +109,7 @@ class Slot:
         self._job, self._future, self._submitted, self._vanished = job, future, time.monotonic(), 0.0
         future.add_done_callback(lambda _: wake.put(self))
 
-    def collect(self) -> Ended | None:
+    def collect(self) -> Result | None:
         """How the child ended, None while it runs."""
         if self._job is None or self._future is None:
             return None
@@ -133,7 +124,7 @@ class Slot:
             self._replace()
         return ended
 
-    def run(self, job: Job) -> Ended:
+    def run(self, job: Job) -> Result:
         """Runs a child to its end."""
         wake: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.submit(job, wake)
@@ -149,7 +140,7 @@ class Slot:
         self._stop_pool()
         self._status_path.unlink(missing_ok=True)
 
-    def _schedule(self, job: Job) -> Future[Ended]:
+    def _schedule(self, job: Job) -> Future[Result]:
         return self._pool.schedule(worker.run, (job,), timeout=self._limits.seconds)
 
     def _status(self) -> dict[str, Any]:
@@ -182,7 +173,7 @@ class Slot:
         self._pool.stop()
         self._pool.join()
 
-    def _silent_end(self, job: Job) -> Ended | None:
+    def _silent_end(self, job: Job) -> Result | None:
         """How the child ended if Pebble does not report it, which it has been given time for; None if it may yet."""
         status = self._status()
         if not self._pool.active:
@@ -197,7 +188,7 @@ class Slot:
         self._vanished = self._vanished or time.monotonic()
         return silent if time.monotonic() - self._vanished > _VANISHED_SECONDS else None
 
-    def _end(self, job: Job, future: Future[Ended]) -> tuple[Ended, bool]:
+    def _end(self, job: Job, future: Future[Result]) -> tuple[Result, bool]:
         try:
             ended = future.result()
             self.failed_starts = 0
@@ -227,16 +218,5 @@ class Slot:
             return Outcome.CRASHED, f"its process died of {name}"
         return Outcome.CRASHED, f"its process ended with exit code {code}"
 
-    def _failed(self, job: Job, outcome: Outcome, cause: str) -> Ended:
-        return Ended(job, outcome, None, time.monotonic() - self._submitted, cause)
-
-
-def alive(pid: int) -> bool:
-    """Whether there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    def _failed(self, job: Job, outcome: Outcome, cause: str) -> Result:
+        return Result(job, outcome, None, time.monotonic() - self._submitted, cause)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nasnet.config import UserError
+from nasnet.errors import UserError
 from nasnet.pictures import SUFFIXES, decode, resize, stack
 
 _NOT_PICTURES = ("Thumbs.db", "desktop.ini")  # what Windows leaves in folders of pictures

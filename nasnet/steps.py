@@ -13,20 +13,22 @@ import tensorflow as tf
 
 from cells.count import count
 from cells.genotype import CellGenotype
-from nasnet.config import DataConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig, UserError
+from nasnet.config import DataConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig
+from nasnet.console import say
 from nasnet.data import DataSet, channel_statistics, open_dataset
+from nasnet.errors import UserError
 from nasnet.export import export, load_trained, save_trained
+from nasnet.files import write_json
 from nasnet.flags import RunConfig
 from nasnet.inputs import KERAS
-from nasnet.network import NetworkSpec
 from nasnet.pretrained import load_pretrained
 from nasnet.recipes import recipe_json
 from nasnet.replicas import Replicas
 from nasnet.scores import evaluate
-from nasnet.screen import TrainingScreen, say
+from nasnet.screen import TrainingScreen
+from nasnet.spec import NetworkSpec
 from nasnet.stopping import Stopping
 from nasnet.training import Training
-from nasnet.workdir import write_json
 
 
 def open_data(config: RunConfig, *, allow_test: bool = False) -> DataSet:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nasnet.config import UserError
+from nasnet.errors import UserError
 from nasnet.pictures import resize, stack
 from nasnet.sources import Pool, Source, array_pool
 

@@ -14,15 +14,18 @@ import tensorflow as tf
 
 from nasnet.augment import augment, resolve_augmentation
 from nasnet.checkpoints import resume
-from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig, UserError
+from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.data import DataSet, Split
+from nasnet.errors import UserError
 from nasnet.feed import feed, in_order, training_order
 from nasnet.layers import Dropping
-from nasnet.network import BatchNorm, NetworkSpec, copy_weights, name_seed
+from nasnet.network import BatchNorm, build, copy_weights
 from nasnet.optimizers import Schedule, freeze, groups, make_optimizer
 from nasnet.progress import Meter, Progress
 from nasnet.replicas import Replicas
 from nasnet.scores import Score, cross_entropy, sum_scores
+from nasnet.seeds import name_seed
+from nasnet.spec import NetworkSpec
 from nasnet.stopping import Checkpointed, Stopping
 
 _AGREE_STEPS = 10  # steps between looks at whether another machine's process was asked to stop
@@ -84,7 +87,8 @@ class Training:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         dropping = Dropping(self.step, self.total_steps, config.drop_path_keep, config.dropout_keep, self._seed)
         policy = self._dtype if config.precision == "float32" else config.precision
-        self.model = spec.build(
+        self.model = build(
+            spec,
             dropping=dropping,
             auxiliary=config.auxiliary_weight > 0,
             batch_norm=self._batch_norm(),
@@ -147,7 +151,14 @@ class Training:
             optimizers=[optimizer for optimizer, _ in self._optimizers],
             averages=self._averages,
         )
-        meter = Meter(self, report)
+        meter = Meter(
+            report,
+            step=int(self.step.numpy()),
+            steps=self.total_steps,
+            steps_per_epoch=self.steps_per_epoch,
+            batch_size=self.batch_size,
+            learning_rate=lambda step: float(self.schedule(tf.constant(step))),
+        )
         epochs = math.ceil(self.total_steps / self.steps_per_epoch)
         order = training_order(
             len(self._data.train), self.batch_size, self._seed, range(int(self.step.numpy()), self.total_steps)
@@ -193,7 +204,7 @@ class Training:
 
     def inference_model(self) -> keras.Model:
         """The trained network without what only training has: stock Keras layers from raw pixels to logits."""
-        model = self._spec.build()
+        model = build(self._spec)
         with self._averaged():
             kept = copy_weights(self.model, model)
         assert not kept, kept

@@ -19,16 +19,18 @@ from cells.genotype import CellGenotype
 from cells.stack import positions
 from controller.strategy import Outcome
 from nasnet import machine
-from nasnet.config import DataConfig, RunError, TrainingConfig, TransferConfig, TuneConfig, UserError
-from nasnet.estimate import Estimate
+from nasnet.config import DataConfig, TrainingConfig, TransferConfig, TuneConfig
+from nasnet.console import say
+from nasnet.errors import RunError, UserError
+from nasnet.estimator import Estimate
+from nasnet.files import read_json, write_json
 from nasnet.flags import RunConfig
-from nasnet.network import NetworkSpec
+from nasnet.job import Job, Resources, Result
 from nasnet.recipes import recipe_json
-from nasnet.screen import say
-from nasnet.slot import TICK_SECONDS, ChildLimits, Estimators, Slot
+from nasnet.slot import TICK_SECONDS, Estimators, Slot
+from nasnet.spec import NetworkSpec
 from nasnet.stopping import Stopping
-from nasnet.workdir import claim_workdir, read_json, write_json
-from nasnet.worker import Ended, Job
+from nasnet.workdir import claim_workdir
 
 _OBJECTIVE = "accuracy"
 
@@ -189,12 +191,12 @@ class _Trials:
             "recipe": dataclasses.asdict(training) | dataclasses.asdict(transfer),
         }
 
-    def _in_worker(self, job: Job, estimator: FineTuning) -> Ended:
+    def _in_worker(self, job: Job, estimator: FineTuning) -> Result:
         # A process for each trial: Keras does not give back the memory of a model (docs/results.md).
         logs = self._workdir / "logs"
         logs.mkdir(exist_ok=True)
         estimators = Estimators({job.estimator: estimator})
-        slot, wake = Slot(estimators, ChildLimits(cpus=machine.cores()), logs), queue.SimpleQueue()
+        slot, wake = Slot(estimators, Resources(cpus=machine.cores()), logs), queue.SimpleQueue()
         try:
             slot.submit(job, wake)
             while (ended := slot.collect()) is None:

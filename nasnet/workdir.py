@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from pathlib import Path
 from typing import IO, Any
 
-from nasnet.config import UserError
+from nasnet.errors import UserError
+from nasnet.files import read_json, write_json
 from nasnet.flags import FREE, RunConfig
 
 _LOCK = ".lock"
@@ -76,37 +76,3 @@ def claim_workdir(workdir: Path, config: RunConfig, worker: int = 0) -> IO[str]:
     if worker == 0 and not (workdir / _CONFIG).exists():
         write_json(workdir / _CONFIG, config.to_json())
     return lock
-
-
-def create_folder(path: Path) -> None:
-    """Creates a folder inside the workdir, or finds it. Raises UserError where it cannot be written to."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written to ({error.strerror})") from error
-
-
-def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Raises UserError with the file's name unless it holds JSON."""
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from error
-
-
-def write_json(path: Path, value: object) -> None:
-    """Written beside and renamed into place, so that no reader ever sees half of it."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """As `write_json`, for any text. Raises UserError where the folder cannot be written to."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text)
-        os.replace(beside, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

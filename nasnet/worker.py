@@ -21,44 +21,13 @@ from collections.abc import Mapping
 from multiprocessing.connection import Client
 from pathlib import Path
 
-from cells.genotype import CellGenotype
 from controller.strategy import Outcome
-from nasnet.estimate import Estimator, TrainedChild
+from nasnet.estimator import Estimator
+from nasnet.job import Job, Result
 
 WATCH_SECONDS = 0.02
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux' prctl(2)
 _CAUSE_LENGTH = 300
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """One child to train. `name` is that of its log file and tells its random numbers apart.
-
-    `estimator` names one of the estimators that the workers were started with. The weights of a child come back if its
-    reward is above `keep_above`; None is never.
-    """
-
-    name: str
-    genotype: CellGenotype
-    estimator: str = "proxy"
-    keep_above: float | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Ended:
-    """How a child ended. `reward` is None unless the outcome is ok; `spent` says what its `seconds` went to.
-
-    `log` is what it wrote, where its log file is on another machine.
-    """
-
-    job: Job
-    outcome: Outcome
-    reward: float | None
-    seconds: float
-    cause: str = ""
-    spent: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    child: TrainedChild | None = None
-    log: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,18 +54,18 @@ class WorkerSettings:
     key: bytes
 
 
-def attempt(estimators: Mapping[str, Estimator], job: Job) -> Ended:
+def attempt(estimators: Mapping[str, Estimator], job: Job) -> Result:
     """Trains and scores one child in this process. Whatever it raises becomes an outcome with a one-line cause."""
     import tensorflow as tf
 
-    from nasnet.progress import DivergedError
+    from nasnet.errors import DivergedError
 
     start = time.monotonic()
     try:
         estimate = estimators[job.estimator].estimate(job.genotype, job.name)
         wanted = job.keep_above is not None and estimate.reward > job.keep_above
         child = estimate.child if wanted else None
-        return Ended(job, Outcome.OK, estimate.reward, time.monotonic() - start, "", estimate.seconds, child)
+        return Result(job, Outcome.OK, estimate.reward, time.monotonic() - start, "", estimate.seconds, child)
     except DivergedError as error:
         outcome, cause = Outcome.NAN, _line(error)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
@@ -108,7 +77,7 @@ def attempt(estimators: Mapping[str, Estimator], job: Job) -> Ended:
         traceback.print_exc()
     finally:
         gc.collect()  # a graph refers to itself: some forty would be there before Python looks
-    return Ended(job, outcome, None, time.monotonic() - start, cause)
+    return Result(job, outcome, None, time.monotonic() - start, cause)
 
 
 def _line(error: BaseException) -> str:
@@ -160,7 +129,7 @@ def _start(settings: WorkerSettings) -> None:
     _say(settings, {"pid": os.getpid()})
 
 
-def run(job: Job) -> Ended:
+def run(job: Job) -> Result:
     """Runs a child in this worker, its output in a log file of its own."""
     assert _worker is not None, "start() comes first"
     settings = _worker.settings

@@ -13,7 +13,7 @@ import numpy as np
 
 from cells.genotype import CellGenotype
 from cells.spaces import NASNetSpace
-from nasnet.estimate import Estimate, TrainedChild
+from nasnet.estimator import Estimate, TrainedChild
 
 SPACE = NASNetSpace(1)
 
@@ -49,7 +49,7 @@ def _raise() -> None:
 
 
 def _diverge() -> None:
-    from nasnet.progress import DivergedError
+    from nasnet.errors import DivergedError
 
     raise DivergedError("the loss was nan at step 3")
 

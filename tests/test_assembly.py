@@ -9,8 +9,8 @@ import tensorflow as tf
 from cells.zoo import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
 from nasnet.config import TrainingConfig
-from nasnet.network import NetworkSpec
 from nasnet.scores import cross_entropy
+from nasnet.spec import NetworkSpec
 from tests.drawn import drawn_genotypes, drawn_pictures, every_operation
 from tests.slow import some_now
 

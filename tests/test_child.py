@@ -13,9 +13,10 @@ from cells.count import count
 from cells.zoo import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
 from nasnet.config import TrainingConfig
-from nasnet.network import NetworkSpec, Normalization, named_weights, network
-from nasnet.progress import DivergedError
+from nasnet.errors import DivergedError
+from nasnet.network import Normalization, build, named_weights, network
 from nasnet.scores import cross_entropy, evaluate
+from nasnet.spec import NetworkSpec
 from nasnet.training import Training
 from tests.drawn import drawn_genotypes, drawn_pictures, every_operation
 from tests.slow import some_now
@@ -176,7 +177,7 @@ def test_fresh_weights_have_the_variance_of_the_keras_reading():
     data = drawn_pictures(8, 3)
     spec = spec_of(NASNET_A, data, filters=32)
     ours = Child(spec, data, CONFIG, seed=0).named_weights()
-    theirs = named_weights(spec.build(seed=1))
+    theirs = named_weights(build(spec, seed=1))
     for name, value in ours.items():
         if name.endswith("/kernel") and value.size > 2000:
             assert np.std(value) == pytest.approx(np.std(theirs[name]), rel=0.1), name

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 from sklearn.datasets import load_digits
 
 from nasnet import data
-from nasnet.config import UserError
 from nasnet.data import Split, channel_statistics, open_dataset, stratified_split
+from nasnet.errors import UserError
 
 COUNTS = st.lists(st.integers(2, 40), min_size=1, max_size=8)
 

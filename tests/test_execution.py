@@ -18,12 +18,11 @@ from cells.genotype import CellGenotype
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.children import Children
-from nasnet.config import RunError
+from nasnet.errors import RunError
 from nasnet.execution import InProcess, Workers
+from nasnet.job import Job, Resources, Result
 from nasnet.journal import Journal
 from nasnet.search import Search
-from nasnet.slot import ChildLimits
-from nasnet.worker import Ended, Job
 from tests.estimators import SPACE, Misbehaving, share
 from tests.processes import read, wait_for, wait_until_gone, workers_of
 
@@ -32,13 +31,13 @@ DRIVER = """
 import sys
 from pathlib import Path
 from nasnet.execution import Workers
-from nasnet.slot import ChildLimits
+from nasnet.slot import Resources
 from nasnet.worker import Job
 from tests.estimators import SPACE, Misbehaving
 
 if __name__ == "__main__":
     estimators = {"proxy": Misbehaving({"a": "hang_deaf", "b": "hang_deaf"})}
-    engine = Workers(estimators, ChildLimits(), Path(sys.argv[1]), 2)
+    engine = Workers(estimators, Resources(), Path(sys.argv[1]), 2)
     engine.submit(Job("a", SPACE.decode((0,) * 10)))
     engine.submit(Job("b", SPACE.decode((0,) * 10)))
     engine.collect(600)
@@ -46,8 +45,8 @@ if __name__ == "__main__":
 CELL: CellGenotype = SPACE.decode((0,) * 10)
 
 
-def collect(engine: Workers, number: int, seconds: float = 120) -> dict[str, Ended]:
-    ended: dict[str, Ended] = {}
+def collect(engine: Workers, number: int, seconds: float = 120) -> dict[str, Result]:
+    ended: dict[str, Result] = {}
     deadline = time.monotonic() + seconds
     while len(ended) < number:
         assert time.monotonic() < deadline, f"only {sorted(ended)} ended"
@@ -61,9 +60,9 @@ def outcomes(tmp_path_factory):
     logs = tmp_path_factory.mktemp("logs")
     faults = ["raise", "diverge", "run_out", "exit_0", "exit_3", "sys_exit", "segfault", "abort", "killed"]
     faults += ["terminated", "allocate"]
-    ended: dict[str, Ended] = {}
+    ended: dict[str, Result] = {}
     # Apart, for a busy machine may take seconds to allocate what is over the limit.
-    for limits, group in ((ChildLimits(memory=1500), faults), (ChildLimits(seconds=4), ["hang", "hang_deaf"])):
+    for limits, group in ((Resources(memory=1500), faults), (Resources(seconds=4), ["hang", "hang_deaf"])):
         waiting = [name for fault in group for name in (fault, f"after_{fault}")]
         wanted = len(ended) + len(waiting)
         with Workers({"proxy": Misbehaving({f: f for f in group})}, limits, logs, 2) as engine:
@@ -117,13 +116,13 @@ def test_traceback_goes_to_the_log_not_to_the_cause(outcomes):
 
 def test_idle_workers_that_are_killed_are_replaced(tmp_path):
     journal = Journal(tmp_path / "j")
-    with Workers({"proxy": Misbehaving({})}, ChildLimits(), tmp_path, 2) as engine:
+    with Workers({"proxy": Misbehaving({})}, Resources(), tmp_path, 2) as engine:
         children = Children(engine, journal, retries=1)
         for round_ in range(2):
             names = {f"child_{round_}_{slot}" for slot in range(2)}
             for name in names:
                 children.submit(Job(name, CELL))
-            ended: list[Ended] = []
+            ended: list[Result] = []
             while len(ended) < 2:
                 ended += children.collect()
             assert {end.job.name: end.outcome for end in ended} == dict.fromkeys(names, Outcome.OK)
@@ -142,7 +141,7 @@ def test_a_worker_killed_in_a_child_costs_that_child_alone_and_it_is_run_again(t
         ("always", {"trial_2": "killed"}, None),
     ):
         journal = Journal(tmp_path / name)
-        with Workers({"proxy": Misbehaving(faults, marks)}, ChildLimits(), tmp_path / f"logs_{name}", 2) as engine:
+        with Workers({"proxy": Misbehaving(faults, marks)}, Resources(), tmp_path / f"logs_{name}", 2) as engine:
             children = Children(engine, journal, retries=2)
             Search(SPACE, RandomSearch(SPACE.decisions, 0), journal, children, 8, wave=4).run()
         runs[name] = journal
@@ -168,7 +167,7 @@ def test_workers_that_never_come_up_end_the_search_with_a_reason(tmp_path):
             raise AssertionError
 
     journal = Journal(tmp_path / "j")
-    with Workers({"proxy": Unreadable()}, ChildLimits(), tmp_path / "logs", 1) as engine:
+    with Workers({"proxy": Unreadable()}, Resources(), tmp_path / "logs", 1) as engine:
         search = Search(SPACE, RandomSearch(SPACE.decisions, 0), journal, Children(engine, journal), 5)
         with pytest.raises(RunError, match="no worker process comes up"):
             search.run()
@@ -199,7 +198,7 @@ def test_a_worker_killed_before_it_has_its_data_stops_nothing(tmp_path):
     large.ballast = np.zeros(2**20)  # type: ignore[attr-defined]
     journal = Journal(tmp_path / "j")
     rng = np.random.default_rng(0)
-    with Workers({"proxy": large}, ChildLimits(), tmp_path, 1) as engine:
+    with Workers({"proxy": large}, Resources(), tmp_path, 1) as engine:
         children = Children(engine, journal, retries=100)
         children.submit(Job("child", CELL))
 
@@ -214,7 +213,7 @@ def test_a_worker_killed_before_it_has_its_data_stops_nothing(tmp_path):
                 assert children.collect(0.01) == []
             os.kill(pid, signal.SIGKILL)
             wait_until_gone(pid)
-        ended: list[Ended] = []
+        ended: list[Result] = []
         while not ended:
             ended = children.collect()
     assert ended[0].outcome is Outcome.OK
@@ -234,7 +233,7 @@ def test_a_worker_killed_while_it_is_given_its_child_stops_nothing(tmp_path):
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     shooter = threading.Thread(target=shoot)
-    with Workers({"proxy": Misbehaving({})}, ChildLimits(), tmp_path, 1) as engine:
+    with Workers({"proxy": Misbehaving({})}, Resources(), tmp_path, 1) as engine:
         shooter.start()
         try:
             for number in range(25):
@@ -250,7 +249,7 @@ def test_a_worker_killed_while_it_is_given_its_child_stops_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_recycled_workers_go_on(tmp_path):
-    with Workers({"proxy": Misbehaving({})}, ChildLimits(children_per_worker=2), tmp_path, 1) as engine:
+    with Workers({"proxy": Misbehaving({})}, Resources(children_per_worker=2), tmp_path, 1) as engine:
         for number in range(5):
             engine.submit(Job(f"child_{number}", CELL))
             assert collect(engine, 1)[f"child_{number}"].outcome is Outcome.OK

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from nasnet import export as export_module
-from nasnet.config import RunError, UserError
+from nasnet.errors import RunError, UserError
 from nasnet.export import export, load_trained, save_trained
-from nasnet.network import NetworkSpec
+from nasnet.network import build
+from nasnet.spec import NetworkSpec
 from tests.drawn import drawn_genotypes
 
 
@@ -25,7 +26,7 @@ def spec():
 @pytest.fixture(scope="module")
 def exported(spec, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "best"
-    model = spec.build(seed=1)
+    model = build(spec, seed=1)
     export(folder, spec, model, {"version": 1})
     return folder, model
 
@@ -93,7 +94,7 @@ class Foreign(keras.layers.Layer):
 
 
 def test_a_model_that_does_not_open_elsewhere_is_not_exported(spec, tmp_path):
-    inner = spec.build(seed=1)
+    inner = build(spec, seed=1)
     model = keras.Model(inner.input, Foreign()(inner.output))
     with pytest.raises(RunError, match="does not open in a fresh process"):
         export(tmp_path / "best", spec, model, {})
@@ -104,7 +105,7 @@ def test_a_difference_is_not_exported(spec, tmp_path, monkeypatch):
     """A check that cannot fail is none: with a tolerance below zero everything differs."""
     monkeypatch.setattr(export_module, "TOLERANCE", -1.0)
     with pytest.raises(RunError, match="differs from the trained model"):
-        export(tmp_path / "best", spec, spec.build(seed=1), {})
+        export(tmp_path / "best", spec, build(spec, seed=1), {})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -119,7 +120,7 @@ def test_a_difference_is_not_exported(spec, tmp_path, monkeypatch):
     ],
 )
 def test_damaged_folders_are_named(spec, tmp_path, name, content, words):
-    save_trained(tmp_path, spec, spec.build())
+    save_trained(tmp_path, spec, build(spec))
     (tmp_path / name).unlink()
     if content is not None:
         (tmp_path / name).write_bytes(content)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from controller.strategy import Outcome, Proposal, Trial
-from nasnet.config import NetworkConfig, RunError, TrainingConfig, UserError
+from nasnet.config import NetworkConfig, TrainingConfig
 from nasnet.data import channel_statistics, open_dataset
-from nasnet.estimate import ProxyEstimator, TrainedChild
+from nasnet.errors import RunError, UserError
+from nasnet.estimate import ProxyEstimator
+from nasnet.estimator import TrainedChild
 from nasnet.export import load_trained
 from nasnet.keep import KeptChildren
 from nasnet.scores import evaluate

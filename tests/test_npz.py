@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasnet.config import UserError
 from nasnet.data import open_dataset
+from nasnet.errors import UserError
 
 
 def pictures(seed: int, *shape: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from nasnet.config import UserError
+from nasnet.errors import UserError
 from nasnet.pictures import decode, resize, stack
 
 GREY = arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)))

@@ -12,9 +12,10 @@ import keras
 import numpy as np
 import pytest
 
-from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig, UserError
+from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.data import open_dataset
-from nasnet.network import copy_weights, named_weights
+from nasnet.errors import UserError
+from nasnet.network import build, copy_weights, named_weights
 from nasnet.pretrained import load_pretrained
 from nasnet.steps import transferred
 from nasnet.training import Training
@@ -57,7 +58,7 @@ def test_it_gives_their_logits_at_224_with_their_borders(theirs, ours):
     assert np.std(expected) > 1e-2
     np.testing.assert_allclose(model(pixels, training=False), expected, atol=1e-4)
     # With what slim and we see beyond the border by default, they are others.
-    same = dataclasses.replace(spec, border="same").build()
+    same = build(dataclasses.replace(spec, border="same"))
     assert copy_weights(model, same) == ()
     assert np.abs(same(pixels, training=False) - expected).max() > 1e-3
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from bench.ports import free_ports
-from nasnet.config import ReplicaConfig, UserError
+from nasnet.config import ReplicaConfig
+from nasnet.errors import UserError
 from nasnet.replicas import open_replicas
 from tests.drawn import cheap_genotype
 from tests.slow import some_now

@@ -18,13 +18,14 @@ from controller.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.children import Children
-from nasnet.config import LimitConfig, NetworkConfig, RunError, TrainingConfig, UserError
+from nasnet.config import LimitConfig, NetworkConfig, TrainingConfig
 from nasnet.data import channel_statistics, open_dataset
-from nasnet.estimate import Estimate, ProxyEstimator
+from nasnet.errors import DivergedError, RunError, UserError
+from nasnet.estimate import ProxyEstimator
+from nasnet.estimator import Estimate
 from nasnet.execution import InProcess
 from nasnet.journal import Journal
 from nasnet.limits import Limits
-from nasnet.progress import DivergedError
 from nasnet.search import Search
 from nasnet.search import rank_finalists as rank
 from nasnet.stopping import Stopped, Stopping

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nasnet.config import UserError
 from nasnet.data import open_dataset
+from nasnet.errors import UserError
 
 NAMES = ("cat", "dog", "eel")
 

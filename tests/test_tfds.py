@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets
 
-from nasnet.config import UserError
 from nasnet.data import open_dataset
+from nasnet.errors import UserError
 
 
 def pictures(seed: int, *shape: int) -> np.ndarray:

@@ -11,13 +11,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cells.zoo import NASNET_A
 from nasnet.augment import augment, resolve_augmentation
-from nasnet.config import ReplicaConfig, TrainingConfig, UserError
+from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.data import channel_statistics, open_dataset
+from nasnet.errors import DivergedError, UserError
 from nasnet.feed import batches
-from nasnet.network import NetworkSpec, named_weights
-from nasnet.progress import DivergedError
+from nasnet.network import named_weights
 from nasnet.scores import cross_entropy, evaluate
 from nasnet.screen import TrainingScreen
+from nasnet.spec import NetworkSpec
 from nasnet.training import Training
 from tests.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
 from tests.slow import some_now

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nasnet.config import UserError
+from nasnet.errors import UserError
 from nasnet.flags import resolve
 from nasnet.workdir import check_workdir, claim_workdir
 
