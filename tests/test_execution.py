@@ -31,8 +31,8 @@ DRIVER = """
 import sys
 from pathlib import Path
 from nasnet.execution import Workers
-from nasnet.slot import Resources
-from nasnet.worker import Job
+from nasnet.job import Resources
+from nasnet.job import Job
 from tests.estimators import SPACE, Misbehaving
 
 if __name__ == "__main__":

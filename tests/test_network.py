@@ -9,7 +9,8 @@ import tensorflow as tf
 from cells.count import count
 from cells.stack import Stack
 from cells.zoo import AMOEBANET_A, NASNET_A
-from nasnet.network import Dropping, Normalization, StatelessDropout, build, copy_weights, named_weights, network
+from nasnet.layers import Dropping, StatelessDropout
+from nasnet.network import Normalization, build, copy_weights, named_weights, network
 from nasnet.spec import NetworkSpec
 from tests.drawn import drawn_genotypes, every_operation
 from tests.slow import some_now
