@@ -29,10 +29,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from bench.drawn import drawn_genotypes
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
 from nasnet.data import DataSet, open_dataset
-from tests.drawn import drawn_genotypes
 
 FILTERS, BATCH_SIZE, RATE = 8, 64, 0.02
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from bench.drawn import drawn_genotypes
 from bench.fidelity_statistics import Tau, chosen, sampling_error, spread, tau
 from cells.count import count
 from cells.genotype import CellGenotype
@@ -31,7 +32,6 @@ from cells.stack import Stack
 from cells.zoo import NASNET_A
 from nasnet.data import DataSet, channel_statistics, open_dataset
 from nasnet.errors import UserError
-from tests.drawn import drawn_genotypes
 
 VERSION = 1
 VALID_FRACTION = 1 / 6  # 10,000 of Fashion-MNIST's 60,000; digits has a split of its own

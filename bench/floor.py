@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from bench.drawn import drawn_genotypes
 from bench.machine import machine, spread
 from cells.count import Shape
 from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
 from cells.stack import Stack, walk
 from cells.zoo import NASNET_A
-from tests.drawn import drawn_genotypes
 
 
 class Floor:

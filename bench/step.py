@@ -26,11 +26,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from bench.drawn import drawn_genotypes, drawn_pictures
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
 from cells.stack import Stack
 from cells.zoo import NASNET_A
-from tests.drawn import drawn_genotypes, drawn_pictures
 
 MEAN, STD, MOMENTUM, DECAY, CLIP, RATE = 128.0, 74.0, 0.9, 1e-4, 5.0, 0.02
 Setting = tuple[CellGenotype, int, int, int]  # genotype, pixels a side, filters, batch size

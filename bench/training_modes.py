@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from bench.drawn import drawn_pictures
 from bench.machine import machine, spread
 from cells.zoo import NASNET_A
 from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.replicas import open_replicas
 from nasnet.spec import NetworkSpec
 from nasnet.training import Training
-from tests.drawn import drawn_pictures
 
 VARIANTS = {
     "float32": {},

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from bench.drawn import drawn_genotypes, drawn_pictures
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
 from nasnet.config import NetworkConfig, TrainingConfig
@@ -27,7 +28,6 @@ from nasnet.estimate import ProxyEstimator
 from nasnet.execution import Workers
 from nasnet.job import Job, Resources
 from nasnet.machine import cores
-from tests.drawn import drawn_genotypes, drawn_pictures
 
 
 def pace(genotypes: list[CellGenotype], data: DataSet, steps: int, workers: int, threads: int) -> float:

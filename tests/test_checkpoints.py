@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.drawn import cheap_genotype
-from tests.processes import wait_for
+from bench.drawn import cheap_genotype
+from tests.support.processes import wait_for
 
 ROOT = Path(__file__).parent.parent
 # Everything that has a state or draws: what a resumed run could get wrong.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
 from cells.count import count
 from cells.zoo import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
@@ -18,8 +19,7 @@ from nasnet.network import Normalization, build, named_weights, network
 from nasnet.scores import cross_entropy, evaluate
 from nasnet.spec import NetworkSpec
 from nasnet.training import Training
-from tests.drawn import drawn_genotypes, drawn_pictures, every_operation
-from tests.slow import some_now
+from tests.support.slow import some_now
 
 CONFIG = TrainingConfig(epochs=1, batch_size=8, learning_rate=0.02, pad=0, flip=False)
 GENOTYPES = [*drawn_genotypes(30, seed=11), *every_operation(), NASNET_A, AMOEBANET_A]

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cells import zoo
 from cells.draw import FAMILIES, draw, family, label
 from cells.genotype import Block, Cell, CellGenotype
 from cells.operations import COMBINERS, NASNET_OPERATIONS
+from cells.zoo import AMOEBANET_A, NASNET_A
 
 SVG = "{http://www.w3.org/2000/svg}"
 SEP5 = "5x5 depthwise-separable conv"
@@ -51,8 +51,8 @@ def fan(blocks: int) -> Cell:
 
 
 EXTREMES = [
-    zoo.NASNET_A,
-    zoo.AMOEBANET_A,
+    NASNET_A,
+    AMOEBANET_A,
     CellGenotype(chain(12), fan(12)),
     CellGenotype(fan(1), chain(1)),
     CellGenotype(Cell((Block(0, 0, SEP5, SEP5),), (1,)), Cell((Block(1, 1, SEP5, SEP5),) * 12, (0, 1))),
@@ -231,14 +231,14 @@ def test_extreme_cells_are_laid_out_as_well(genotype):
 @settings(SEEDED, max_examples=100)
 @given(st.text())
 def test_any_title_survives(title):
-    root = parse(draw(zoo.NASNET_A, title=title))
+    root = parse(draw(NASNET_A, title=title))
     control = r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"  # what XML 1.0 cannot hold (hypothesis draws no surrogates)
     shown = [text.text or "" for text in root.findall(f"{SVG}text")]
     assert "".join("".join(shown).split()) == "".join(re.sub(control, "\ufffd", title).split())
 
 
 def test_a_title_is_escaped():
-    text = draw(zoo.NASNET_A, title="<script>alert('&amp;')</script>")
+    text = draw(NASNET_A, title="<script>alert('&amp;')</script>")
     assert "<script" not in text
     assert parse(text).findtext(f"{SVG}title") == "<script>alert('&amp;')</script>"
 
@@ -250,6 +250,6 @@ def test_the_same_genotype_gives_the_same_text(genotype):
 
 
 def test_nothing_is_loaded_from_elsewhere():
-    text = draw(zoo.NASNET_A, title="a")
+    text = draw(NASNET_A, title="a")
     assert re.findall(r"https?://[^\"]+", text) == ["http://www.w3.org/2000/svg"]
     assert not re.search(r"<(script|style|image|use|foreignObject)|href|url\(|@import", text)

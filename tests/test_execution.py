@@ -23,8 +23,8 @@ from nasnet.execution import InProcess, Workers
 from nasnet.job import Job, Resources, Result
 from nasnet.journal import Journal
 from nasnet.search import Search
-from tests.estimators import SPACE, Misbehaving, share
-from tests.processes import read, wait_for, wait_until_gone, workers_of
+from tests.support.estimators import SPACE, Misbehaving, share
+from tests.support.processes import read, wait_for, wait_until_gone, workers_of
 
 ROOT = Path(__file__).parent.parent
 DRIVER = """
@@ -33,7 +33,7 @@ from pathlib import Path
 from nasnet.execution import Workers
 from nasnet.job import Resources
 from nasnet.job import Job
-from tests.estimators import SPACE, Misbehaving
+from tests.support.estimators import SPACE, Misbehaving
 
 if __name__ == "__main__":
     estimators = {"proxy": Misbehaving({"a": "hang_deaf", "b": "hang_deaf"})}

@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pytest
 
+from bench.drawn import drawn_genotypes
 from nasnet import export as export_module
 from nasnet.errors import RunError, UserError
 from nasnet.export import export, load_trained, save_trained
 from nasnet.network import build
 from nasnet.spec import NetworkSpec
-from tests.drawn import drawn_genotypes
 
 
 @pytest.fixture(scope="module")

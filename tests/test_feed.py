@@ -10,8 +10,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.drawn import drawn_pictures
 from nasnet.feed import ABSENT, batches, feed, in_order, training_order
-from tests.drawn import drawn_pictures
 
 ONE = tf.distribute.get_strategy()
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.drawn import drawn_genotypes
 from cells.genotype import Block, Cell, CellGenotype, loose_ends
 from cells.operations import COMBINERS, NASNET_OPERATIONS
 from cells.zoo import ZOO
-from tests.drawn import drawn_genotypes
 
 
 @st.composite

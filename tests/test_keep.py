@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from bench.drawn import drawn_genotypes
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.config import NetworkConfig, TrainingConfig
 from nasnet.data import channel_statistics, open_dataset
@@ -16,8 +17,7 @@ from nasnet.estimator import TrainedChild
 from nasnet.export import load_trained
 from nasnet.keep import KeptChildren
 from nasnet.scores import evaluate
-from tests.drawn import drawn_genotypes
-from tests.slow import some_now
+from tests.support.slow import some_now
 
 
 def trial(trial_id, reward):

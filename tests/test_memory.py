@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import workers_of
+from tests.support.processes import workers_of
 
 ROOT = Path(__file__).parent.parent
 EARLY, LATE = 20, 200

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from bench.drawn import drawn_genotypes, every_operation
 from cells.count import count
 from cells.stack import Stack
 from cells.zoo import AMOEBANET_A, NASNET_A
 from nasnet.layers import Dropping, StatelessDropout
 from nasnet.network import Normalization, build, copy_weights, named_weights, network
 from nasnet.spec import NetworkSpec
-from tests.drawn import drawn_genotypes, every_operation
-from tests.slow import some_now
+from tests.support.slow import some_now
 
 
 def shapes(model):

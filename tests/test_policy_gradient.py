@@ -18,7 +18,7 @@ from controller.policy import Policy
 from controller.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Strategy, Trial
-from tests.slow import some_now
+from tests.support.slow import some_now
 
 NASNET = NASNetSpace(5).decisions
 OPERATIONS = [i for i, decision in enumerate(NASNET) if decision.name.endswith("_op")]

@@ -19,7 +19,7 @@ from nasnet.network import build, copy_weights, named_weights
 from nasnet.pretrained import load_pretrained
 from nasnet.steps import transferred
 from nasnet.training import Training
-from tests.slow import some_now
+from tests.support.slow import some_now
 
 ROOT = Path(__file__).parent.parent
 MOBILE = "keras:NASNetMobile"

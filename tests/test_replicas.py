@@ -16,12 +16,12 @@ import keras
 import numpy as np
 import pytest
 
+from bench.drawn import cheap_genotype
 from bench.ports import free_ports
 from nasnet.config import ReplicaConfig
 from nasnet.errors import UserError
 from nasnet.replicas import open_replicas
-from tests.drawn import cheap_genotype
-from tests.slow import some_now
+from tests.support.slow import some_now
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,7 +37,7 @@ from nasnet.scores import evaluate
 from nasnet.training import Training
 
 two = open_replicas(ReplicaConfig(distribute="mirrored", replicas=2))
-from tests.drawn import cheap_genotype, drawn_pictures  # these start TensorFlow
+from bench.drawn import cheap_genotype, drawn_pictures  # these start TensorFlow
 from tests.test_training import spec_of
 
 plain = {"batch_size": 16, "steps": 20, "learning_rate": 0.002, "pad": 0, "flip": False}

@@ -30,7 +30,7 @@ from nasnet.search import Search
 from nasnet.search import rank_finalists as rank
 from nasnet.stopping import Stopped, Stopping
 from nasnet.worker import attempt
-from tests.slow import some_now
+from tests.support.slow import some_now
 
 SPACE = NASNetSpace(1)
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from nasnet.flags import flags
-from tests.processes import wait_until_gone, workers_of
+from tests.support.processes import wait_until_gone, workers_of
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--blocks=1", "--filters=2", "--steps=2", "--batch_size=16", "--update_trials=4", "--finalist_steps=2"]

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from bench.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
 from cells.zoo import NASNET_A
 from nasnet.augment import augment, resolve_augmentation
 from nasnet.config import ReplicaConfig, TrainingConfig
@@ -20,8 +21,7 @@ from nasnet.scores import cross_entropy, evaluate
 from nasnet.screen import TrainingScreen
 from nasnet.spec import NetworkSpec
 from nasnet.training import Training
-from tests.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
-from tests.slow import some_now
+from tests.support.slow import some_now
 
 FULL = TrainingConfig(
     epochs=3,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.drawn import drawn_genotypes
 from nasnet.recipes import read_recipe
-from tests.drawn import drawn_genotypes
-from tests.processes import wait_until_gone, workers_of
+from tests.support.processes import wait_until_gone, workers_of
 
 ROOT = Path(__file__).parent.parent
 

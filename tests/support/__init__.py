@@ -1,0 +1,1 @@
+"""What tests share: estimators that misbehave, processes looked at, which cases wait."""
