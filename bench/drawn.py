@@ -6,7 +6,7 @@ import numpy as np
 
 from cells.genotype import Block, Cell, CellGenotype
 from cells.operations import NASNET_OPERATIONS
-from cells.spaces import NASNetSpace
+from cells.spaces.nasnet import NASNetSpace
 from nasnet.data import DataSet, Split
 
 

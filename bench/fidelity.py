@@ -28,8 +28,8 @@ from bench.drawn import drawn_genotypes
 from bench.fidelity_statistics import Tau, chosen, sampling_error, spread, tau
 from cells.count import count
 from cells.genotype import CellGenotype
-from cells.stack import Stack
-from cells.zoo import NASNET_A
+from cells.walks.stack import Stack
+from cells.zoo.cells import NASNET_A
 from nasnet.data import DataSet, channel_statistics, open_dataset
 from nasnet.errors import UserError
 

@@ -28,8 +28,8 @@ from bench.machine import machine, spread
 from cells.count import Shape
 from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
-from cells.stack import Stack, walk
-from cells.zoo import NASNET_A
+from cells.walks.stack import Stack, walk
+from cells.zoo.cells import NASNET_A
 
 
 class Floor:

@@ -47,7 +47,7 @@ import numpy as np
 
 from bench.machine import machine
 from bench.ray_cluster import OBJECT_STORE, keep_to_loopback
-from cells.spaces import NASNetSpace
+from cells.spaces.nasnet import NASNetSpace
 from controller.config import PolicyGradientConfig
 from controller.strategy import Outcome
 from nasnet.children import Children

@@ -29,8 +29,8 @@ import numpy as np
 from bench.drawn import drawn_genotypes, drawn_pictures
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
-from cells.stack import Stack
-from cells.zoo import NASNET_A
+from cells.walks.stack import Stack
+from cells.zoo.cells import NASNET_A
 
 MEAN, STD, MOMENTUM, DECAY, CLIP, RATE = 128.0, 74.0, 0.9, 1e-4, 5.0, 0.02
 Setting = tuple[CellGenotype, int, int, int]  # genotype, pixels a side, filters, batch size

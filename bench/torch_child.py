@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from cells.count import Weight, count
 from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
-from cells.stack import Stack, walk
+from cells.walks.stack import Stack, walk
 
 EPSILON = 1e-5
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.drawn import drawn_pictures
 from bench.machine import machine, spread
-from cells.zoo import NASNET_A
+from cells.zoo.cells import NASNET_A
 from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.replicas import open_replicas
 from nasnet.spec import NetworkSpec

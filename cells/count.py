@@ -8,7 +8,7 @@ from typing import Literal
 
 from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
-from cells.stack import Outputs, Stack, walk
+from cells.walks.stack import Outputs, Stack, walk
 
 Shape = tuple[int, ...]
 Role = Literal["kernel", "gamma", "beta", "moving_mean", "moving_variance", "bias"]

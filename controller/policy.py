@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cells.spaces import Decision, Tokens
+from cells.spaces.space import Decision, Tokens
 from controller.strategy import trial_rng
 
 INITIAL_SCALE = 0.1  # all weights start uniform in +-0.1 (A.3)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cells.spaces import Decision, check_tokens
+from cells.spaces.space import Decision, check_tokens
 from controller import losses
 from controller.config import FailureConfig, PolicyGradientConfig
 from controller.policy import Policy

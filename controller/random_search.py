@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from cells.spaces import Decision
+from cells.spaces.space import Decision
 from controller.strategy import Proposal, Trial, trial_rng
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cells.spaces import Tokens
+from cells.spaces.space import Tokens
 from controller.config import FailureConfig
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from cells.count import Counts, Weight, count
-from cells.stack import walk
+from cells.walks.stack import walk
 from nasnet.assembly import Assembled, Assembly
 from nasnet.augment import augment, resolve_augmentation
 from nasnet.child_session import ChildSession, State

@@ -232,7 +232,7 @@ class FinalConfig:
 class SourceConfig:
     """Where a genotype or a trained network comes from."""
 
-    model: str = setting("nasnet_a", "cells to train: a name of cells/zoo.py, or the path of a genotype.json")
+    model: str = setting("nasnet_a", "cells to train: a name of cells/zoo/cells.py, or the path of a genotype.json")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cells.draw import draw
+from cells.drawing.cell import draw
 from nasnet.errors import RunError, UserError
 from nasnet.files import read_json, write_json, write_text
 from nasnet.inputs import check_trained

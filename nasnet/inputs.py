@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cells.genotype import CellGenotype
-from cells.zoo import ZOO
+from cells.zoo.cells import ZOO
 from nasnet.config import CHILD_MUST_HAVE, DataConfig, FromConfig, SearchConfig, SourceConfig, TrainingConfig
 from nasnet.data import check_dataset
 from nasnet.errors import UserError

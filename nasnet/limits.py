@@ -6,7 +6,7 @@ import dataclasses
 
 from cells.count import count
 from cells.genotype import CellGenotype
-from cells.stack import Stack
+from cells.walks.stack import Stack
 from nasnet.config import LimitConfig
 
 

@@ -9,7 +9,7 @@ import keras
 
 from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
-from cells.stack import Stack, Stem, walk
+from cells.walks.stack import Stack, Stem, walk
 from nasnet.layers import Dropping, FusedBatchNorm, Shift, StatelessDropout
 from nasnet.seeds import name_seed
 from nasnet.spec import Border, NetworkSpec, Shape
@@ -83,7 +83,7 @@ def network(
         genotype: its cells.
         image_shape: `(height, width, channels)`. It decides the stem's input channels and the auxiliary head's size and
             no other weight.
-        classes, repeats, filters, stem, stem_multiplier, skip_reduction_input, auxiliary: see `cells.stack.Stack`.
+        classes, repeats, filters, stem, stem_multiplier, skip_reduction_input, auxiliary: see `cells.walks.stack.Stack`.
         normalization: applied inside the model, so that it takes raw pixels. None: the pictures come normalised.
         dropping: what training drops. A network that has it is for training, and may have layers of ours; one that is
             built with None is of stock layers and drops nothing.

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from cells.stack import Stack, positions
+from cells.walks.stack import Stack, positions
 from nasnet.config import TrainingConfig, TransferConfig
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cells.zoo import NASNET_A
+from cells.zoo.cells import NASNET_A
 from nasnet.errors import UserError
 from nasnet.inputs import KERAS
 from nasnet.network import build, named_weights

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cells.genotype import CellGenotype
-from cells.spaces import Space, check_tokens
+from cells.spaces.space import Space, check_tokens
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.children import Children
 from nasnet.errors import RunError, UserError

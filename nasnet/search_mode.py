@@ -11,7 +11,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from cells.genotype import CellGenotype
-from cells.spaces import NASNetSpace, Space
+from cells.spaces.nasnet import NASNetSpace
+from cells.spaces.space import Space
 from controller.config import FailureConfig, PolicyGradientConfig
 from controller.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch

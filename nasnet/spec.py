@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Literal
 
 from cells.genotype import CellGenotype
-from cells.stack import Stack, Stem
+from cells.walks.stack import Stack, Stem
 
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]
@@ -21,7 +21,7 @@ class NetworkSpec:
         classes: names of the classes, in the order of the logits.
         image_shape: `(height, width, channels)`.
         mean, std: what the model takes from raw pixels (0 to 255) and divides by, one number a channel.
-        repeats, filters, stem, stem_multiplier, skip_reduction_input: see `cells.stack.Stack`.
+        repeats, filters, stem, stem_multiplier, skip_reduction_input: see `cells.walks.stack.Stack`.
         border, bn_momentum, bn_epsilon: see `network`.
     """
 

@@ -16,7 +16,7 @@ from typing import Any
 import keras_tuner
 
 from cells.genotype import CellGenotype
-from cells.stack import positions
+from cells.walks.stack import positions
 from controller.strategy import Outcome
 from nasnet import machine
 from nasnet.config import DataConfig, TrainingConfig, TransferConfig, TuneConfig

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
-from cells.zoo import AMOEBANET_A, NASNET_A
+from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
 from nasnet.config import TrainingConfig
 from nasnet.scores import cross_entropy

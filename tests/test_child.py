@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
 from cells.count import count
-from cells.zoo import AMOEBANET_A, NASNET_A
+from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
 from nasnet.config import TrainingConfig
 from nasnet.errors import DivergedError

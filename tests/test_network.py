@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from bench.drawn import drawn_genotypes, every_operation
 from cells.count import count
-from cells.stack import Stack
-from cells.zoo import AMOEBANET_A, NASNET_A
+from cells.walks.stack import Stack
+from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.layers import Dropping, StatelessDropout
 from nasnet.network import Normalization, build, copy_weights, named_weights, network
 from nasnet.spec import NetworkSpec

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cells.spaces import Decision, NASNetSpace, check_tokens
+from cells.spaces.nasnet import NASNetSpace
+from cells.spaces.space import Decision, check_tokens
 from controller.policy import Policy
 
 NASNET = NASNetSpace(5).decisions

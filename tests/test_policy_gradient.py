@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cells.spaces import Decision, NASNetSpace, Tokens
+from cells.spaces.nasnet import NASNetSpace
+from cells.spaces.space import Decision, Tokens
 from controller.config import FailureConfig, PolicyGradientConfig
 from controller.losses import MAX_WEIGHT
 from controller.policy import Policy

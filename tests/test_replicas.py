@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 LOSSES = """
 import dataclasses, json, sys
 import nasnet, tensorflow as tf
-from cells.zoo import NASNET_A
+from cells.zoo.cells import NASNET_A
 from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.data import open_dataset
 from nasnet.replicas import Replicas, open_replicas

@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from cells.count import count
-from cells.spaces import NASNetSpace
-from cells.stack import Stack
+from cells.spaces.nasnet import NASNetSpace
+from cells.walks.stack import Stack
 from controller.config import PolicyGradientConfig
 from controller.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cells.spaces import Decision, NASNetSpace, check_tokens
+from cells.spaces.nasnet import NASNetSpace
+from cells.spaces.space import Decision, check_tokens
 from controller.config import FailureConfig
 from controller.random_search import RandomSearch
 from controller.strategy import HeardRewards, Outcome, Proposal, Trial, trial_rng

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bench.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
-from cells.zoo import NASNET_A
+from cells.zoo.cells import NASNET_A
 from nasnet.augment import augment, resolve_augmentation
 from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.data import channel_statistics, open_dataset

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cells.genotype import CellGenotype
-from cells.spaces import NASNetSpace
+from cells.spaces.nasnet import NASNetSpace
 from nasnet.estimator import Estimate, TrainedChild
 
 SPACE = NASNetSpace(1)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cells.spaces import NASNetSpace
-from cells.zoo import NASNET_A
+from cells.spaces.nasnet import NASNetSpace
+from cells.zoo.cells import NASNET_A
 
 
 def test_fifty_decisions_in_the_papers_order():

@@ -1,53 +1,13 @@
-"""Search spaces as tuples of decisions: all that a strategy sees."""
+"""The space of NASNet (2018): five decisions a block."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Protocol
 
 from cells.genotype import Block, Cell, CellGenotype, loose_ends
 from cells.operations import COMBINERS, NASNET_OPERATIONS
-
-Tokens = tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Decision:
-    """One choice among `size` options, numbered 0 to `size - 1`."""
-
-    name: str
-    size: int
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"decision {self.name!r} needs at least one option, got size {self.size}")
-
-
-class Space(Protocol):
-    """A set of genotypes, each named by one token for each decision."""
-
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        """The choices, in the order in which a strategy takes them."""
-        ...
-
-    def decode(self, tokens: Tokens) -> CellGenotype:
-        """The genotype that these tokens name. Raises ValueError for tokens outside the space."""
-        ...
-
-    def encode(self, genotype: CellGenotype) -> Tokens:
-        """The tokens that name this genotype. Raises ValueError for a genotype outside the space."""
-        ...
-
-
-def check_tokens(decisions: tuple[Decision, ...], tokens: Tokens) -> None:
-    """Raises ValueError unless there is one token for each decision, inside its size."""
-    if len(tokens) != len(decisions):
-        raise ValueError(f"the space has {len(decisions)} decisions, got {len(tokens)} tokens")
-    for decision, token in zip(decisions, tokens, strict=True):
-        if not 0 <= token < decision.size:
-            raise ValueError(f"decision {decision.name!r} takes 0 to {decision.size - 1}, got {token}")
+from cells.spaces.space import Decision, Tokens, check_tokens
 
 
 @functools.cache

@@ -9,8 +9,8 @@ import pytest
 from bench.drawn import drawn_genotypes, every_operation
 from cells.count import count
 from cells.genotype import Block, Cell, CellGenotype
-from cells.stack import Stack, positions
-from cells.zoo import AMOEBANET_A, NASNET_A
+from cells.walks.stack import Stack, positions
+from cells.zoo.cells import AMOEBANET_A, NASNET_A
 
 MOBILE = Stack(4, 44, 1000, stem="imagenet")
 LARGE = Stack(6, 168, 1000, stem="imagenet", stem_multiplier=3.0, skip_reduction_input=True)

@@ -6,21 +6,32 @@ import re
 import textwrap
 import xml.etree.ElementTree as ET
 
+from cells.drawing.layout import lay_out
+from cells.drawing.svg import (
+    DEAD,
+    DEAD_INK,
+    EDGE,
+    FONT,
+    FRAME,
+    FRAME_FILL,
+    INK,
+    PAPER,
+    add,
+    rectangle,
+    text_width,
+    write,
+)
 from cells.genotype import Cell, CellGenotype
-from cells.layout import lay_out
 
 # Pixels. A block is a frame with two operations side by side and the combiner above them.
 MARGIN, PAD, BETWEEN = 24, 8, 48
 OP_HEIGHT, COMBINER_WIDTH, COMBINER_HEIGHT = 30, 56, 22
 INPUT_WIDTH, INPUT_HEIGHT, OUTPUT_HEIGHT = 184, 30, 30
 BLOCK_HEIGHT = 3 * PAD + OP_HEIGHT + COMBINER_HEIGHT + 14
-FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 TITLE_SIZE = 17
 
 INPUT_LABELS = ("h[i] (previous cell)", "h[i-1] (the one before)")
 INPUT_COLOURS = ("#0b6e75", "#a1286a")
-INK, EDGE, FRAME, FRAME_FILL, PAPER = "#1f2328", "#59636e", "#c6ccd3", "#f7f8fa", "#ffffff"
-DEAD, DEAD_INK = "#b4bac1", "#6e7781"
 BLOCK, COMBINER, OUTPUT = (FRAME_FILL, FRAME), (PAPER, EDGE), ("#e6e9ed", EDGE)  # fill, stroke
 FAMILIES = {
     "separable": ("#cfe3fb", "#3d7cc9"),
@@ -61,7 +72,7 @@ def draw(genotype: CellGenotype, *, title: str = "") -> str:
         An SVG document without scripts, style sheets or outside references: to be saved, or put into an HTML page.
     """
     ops = [op for cell in (genotype.normal, genotype.reduction) for b in cell.blocks for op in (b.left_op, b.right_op)]
-    op_width = 2 * round(max(72.0, *(_text_width(label(op)) + 12 for op in ops)) / 2)
+    op_width = 2 * round(max(72.0, *(text_width(label(op)) + 12 for op in ops)) / 2)
     panels = [
         _Panel(genotype.normal, "Normal Cell", 1, op_width),
         _Panel(genotype.reduction, "Reduction Cell", 2, op_width),
@@ -82,10 +93,10 @@ def draw(genotype: CellGenotype, *, title: str = "") -> str:
             "font-family": FONT,
         },
     )
-    _add(svg, "title", title or "Normal Cell and Reduction Cell")
-    _add(svg, "rect", class_="paper", width=width, height=height, fill=PAPER)  # or a dark page would show through
+    add(svg, "title", title or "Normal Cell and Reduction Cell")
+    add(svg, "rect", class_="paper", width=width, height=height, fill=PAPER)  # or a dark page would show through
     for index, line in enumerate(lines):
-        _text(svg, line, MARGIN, MARGIN + 10 + 28 * index, size=TITLE_SIZE, anchor="start", font_weight="bold")
+        write(svg, line, MARGIN, MARGIN + 10 + 28 * index, size=TITLE_SIZE, anchor="start", font_weight="bold")
     left = MARGIN
     for panel in panels:
         panel.draw(svg, left, floor)
@@ -110,7 +121,7 @@ class _Panel:
             self.bases.append(self.bases[row] + self._height(row) + gap)
         self.output_label = "h[i+1] = " + ("concat of states " if len(cell.outputs) > 1 else "state ")
         self.output_label += ", ".join(map(str, cell.outputs))
-        self.output_width = round(_text_width(self.output_label)) + 24
+        self.output_width = round(text_width(self.output_label)) + 24
         self.width = max(self.layout.width, self.output_width)
         self.height = self.bases[-1] + OUTPUT_HEIGHT
         self.left = self.floor = 0
@@ -118,7 +129,7 @@ class _Panel:
     def draw(self, svg: ET.Element, left: int, floor: int) -> None:
         """Draws with the panel's left side at `left` and the lower side of its inputs at `floor`."""
         self.left, self.floor = left + (self.width - self.layout.width) // 2, floor
-        group = _add(svg, "g", class_="cell")
+        group = add(svg, "g", class_="cell")
         for live in (False, True):  # the grey ones lie below
             self._edges(group, live)
         for state, name in enumerate(INPUT_LABELS):
@@ -126,7 +137,7 @@ class _Panel:
         for state in range(2, len(self.layout.row_of)):
             self._block(group, state)
         self._output(group, left)
-        _text(group, self.name, left + self.width // 2, floor + 26, size=16, font_weight="bold")
+        write(group, self.name, left + self.width // 2, floor + 26, size=16, font_weight="bold")
 
     @staticmethod
     def _height(row: int) -> int:
@@ -169,36 +180,38 @@ class _Panel:
         target = "output" if reader is None else reader
         line = {"data_from": state, "data_to": target, "d": "".join(route) + f"V{y}", "fill": "none"}
         if reader is None or reader in self.cell.live:
-            _add(group, "path", class_="edge", **line, stroke=stroke, stroke_width=1.6)
+            add(group, "path", class_="edge", **line, stroke=stroke, stroke_width=1.6)
         else:
-            _add(group, "path", class_="edge dead", **line, stroke=DEAD, stroke_width=1.4, stroke_dasharray="5 4")
+            add(group, "path", class_="edge dead", **line, stroke=DEAD, stroke_width=1.4, stroke_dasharray="5 4")
 
     def _input(self, group: ET.Element, state: int, name: str) -> None:
         live, colour = state in self.cell.live, INPUT_COLOURS[state]
         middle, top = self._x(state, 0), self._top(0)
-        _box(group, "input", (middle - INPUT_WIDTH // 2, top, INPUT_WIDTH, INPUT_HEIGHT), (PAPER, colour), live)
-        _text(group, name, middle, top + INPUT_HEIGHT // 2, fill=colour if live else DEAD_INK)
+        rectangle(group, "input", (middle - INPUT_WIDTH // 2, top, INPUT_WIDTH, INPUT_HEIGHT), (PAPER, colour), live)
+        write(group, name, middle, top + INPUT_HEIGHT // 2, fill=colour if live else DEAD_INK)
 
     def _block(self, cell: ET.Element, state: int) -> None:
         block, live, row = self.cell.blocks[state - 2], state in self.cell.live, self.layout.row_of[state]
         middle, top, ink = self._x(state, row), self._top(row), INK if live else DEAD_INK
         left, roof = middle - self.block_width // 2, top + PAD
-        group = _add(cell, "g", class_="block" if live else "block dead", data_state=state)
-        _box(group, "frame", (left, top, self.block_width, BLOCK_HEIGHT), BLOCK, live)
-        _text(group, f"state {state}", left + PAD - 2, roof + 11, size=10, fill=DEAD_INK, anchor="start")
+        group = add(cell, "g", class_="block" if live else "block dead", data_state=state)
+        rectangle(group, "frame", (left, top, self.block_width, BLOCK_HEIGHT), BLOCK, live)
+        write(group, f"state {state}", left + PAD - 2, roof + 11, size=10, fill=DEAD_INK, anchor="start")
         for side, (read, op) in enumerate(((block.left, block.left_op), (block.right, block.right_op))):
             x, y = self._op_x(state, side), top + BLOCK_HEIGHT - PAD - OP_HEIGHT
             to = middle + (16 if x > middle else -16)
             wire = f"M{x} {y}C{x} {y - 12} {to} {y - 10} {to} {roof + COMBINER_HEIGHT}"
-            _add(group, "path", class_="wire", d=wire, fill="none", stroke=EDGE if live else DEAD, stroke_width=1.6)
-            box = _box(group, "op", (x - self.op_width // 2, y, self.op_width, OP_HEIGHT), FAMILIES[family(op)], live)
-            _add(box, "title", f"{op} of state {read}")
-            _text(group, label(op), x, y + OP_HEIGHT // 2, fill=ink, class_="op")
+            add(group, "path", class_="wire", d=wire, fill="none", stroke=EDGE if live else DEAD, stroke_width=1.6)
+            box = rectangle(
+                group, "op", (x - self.op_width // 2, y, self.op_width, OP_HEIGHT), FAMILIES[family(op)], live
+            )
+            add(box, "title", f"{op} of state {read}")
+            write(group, label(op), x, y + OP_HEIGHT // 2, fill=ink, class_="op")
             if self.stride == 2 and read < 2:
                 _stride_mark(group, x + self.op_width // 2 - 6, y + OP_HEIGHT, ink)
         pill = (middle - COMBINER_WIDTH // 2, roof, COMBINER_WIDTH, COMBINER_HEIGHT)
-        _box(group, "combiner", pill, COMBINER, live, rx=COMBINER_HEIGHT // 2)
-        _text(group, block.combine, middle, roof + COMBINER_HEIGHT // 2, fill=ink, class_="combiner")
+        rectangle(group, "combiner", pill, COMBINER, live, rx=COMBINER_HEIGHT // 2)
+        write(group, block.combine, middle, roof + COMBINER_HEIGHT // 2, fill=ink, class_="combiner")
 
     def _output(self, group: ET.Element, left: int) -> None:
         """A bar over all the states that are concatenated, so that each edge to it is a straight one."""
@@ -206,72 +219,28 @@ class _Panel:
         width = min(max(self.output_width, max(ends) - min(ends) + 40), self.width)
         x = min(max((min(ends) + max(ends) - width) // 2, left), left + self.width - width)
         top = self._bottom(len(self.layout.rows)) - OUTPUT_HEIGHT
-        _box(group, "output", (x, top, width, OUTPUT_HEIGHT), OUTPUT)
-        _text(group, self.output_label, x + width // 2, top + OUTPUT_HEIGHT // 2)
+        rectangle(group, "output", (x, top, width, OUTPUT_HEIGHT), OUTPUT)
+        write(group, self.output_label, x + width // 2, top + OUTPUT_HEIGHT // 2)
 
 
 def _legend(svg: ET.Element, y: int, dead: bool) -> None:
-    group = _add(svg, "g", class_="legend")
+    group = add(svg, "g", class_="legend")
     x = MARGIN
     for name, colours in FAMILIES.items():
-        _box(group, "swatch", (x, y - 8, 22, 16), colours)
+        rectangle(group, "swatch", (x, y - 8, 22, 16), colours)
         x = _caption(group, x + 30, y, name)
     _stride_mark(group, x + 11, y, INK)
     x = _caption(group, x + 30, y, "stride 2")
     if dead:
-        _box(group, "swatch", (x, y - 8, 22, 16), BLOCK, live=False)
+        rectangle(group, "swatch", (x, y - 8, 22, 16), BLOCK, live=False)
         _caption(group, x + 30, y, "reaches no output")
 
 
 def _caption(group: ET.Element, x: int, y: int, text: str) -> int:
-    _text(group, text, x, y, anchor="start")
-    return x + round(_text_width(text)) + 20
+    write(group, text, x, y, anchor="start")
+    return x + round(text_width(text)) + 20
 
 
 def _stride_mark(group: ET.Element, x: int, y: int, ink: str) -> None:
-    _add(group, "rect", class_="stride", x=x - 11, y=y - 7, width=22, height=14, rx=7, fill=ink)
-    _text(group, "/2", x, y, size=10, fill=PAPER, font_weight="bold")
-
-
-def _box(
-    parent: ET.Element,
-    kind: str,
-    place: tuple[int, int, int, int],
-    colours: tuple[str, str],
-    live: bool = True,
-    rx: int = 5,
-) -> ET.Element:
-    """A rectangle at left, top, width, height. What is not live is grey and dashed, whatever its colours."""
-    fill, stroke = colours if live else (FRAME_FILL, DEAD)
-    dashes = {} if live else {"stroke_dasharray": "5 4"}
-    x, y, width, height = place
-    return _add(
-        parent, "rect", class_=kind, x=x, y=y, width=width, height=height, rx=rx, fill=fill, stroke=stroke, **dashes
-    )
-
-
-def _text(
-    parent: ET.Element,
-    text: str,
-    x: int,
-    y: int,
-    size: int = 12,
-    fill: str = INK,
-    anchor: str = "middle",
-    **more: object,
-) -> None:
-    """A line of text whose middle is at height `y`. (dominant-baseline would say so, but not every reader knows it.)"""
-    _add(parent, "text", text, x=x, y=y + round(0.35 * size), font_size=size, fill=fill, text_anchor=anchor, **more)
-
-
-def _text_width(text: str, size: int = 12) -> float:
-    """About the width in pixels of a text of ours in DejaVu Sans, the widest font of `FONT`."""
-    return 0.62 * size * len(text)
-
-
-def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: object) -> ET.Element:
-    """A child element. `class_` is written class, `stroke_width` stroke-width."""
-    named = {name.rstrip("_").replace("_", "-"): str(value) for name, value in attributes.items()}
-    element = ET.SubElement(parent, tag, named)
-    element.text = text
-    return element
+    add(group, "rect", class_="stride", x=x - 11, y=y - 7, width=22, height=14, rx=7, fill=ink)
+    write(group, "/2", x, y, size=10, fill=PAPER, font_weight="bold")

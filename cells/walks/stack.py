@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Generic, Literal, TypeVar
 
-from cells.cell import fold
 from cells.genotype import CellGenotype
 from cells.primitives import Feature, Primitives
+from cells.walks.cell import fold
 
 T = TypeVar("T")
 Stem = Literal["cifar", "imagenet"]

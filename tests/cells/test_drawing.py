@@ -11,10 +11,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cells.draw import FAMILIES, draw, family, label
+from cells.drawing.cell import FAMILIES, draw, family, label
 from cells.genotype import Block, Cell, CellGenotype
 from cells.operations import COMBINERS, NASNET_OPERATIONS
-from cells.zoo import AMOEBANET_A, NASNET_A
+from cells.zoo.cells import AMOEBANET_A, NASNET_A
 
 SVG = "{http://www.w3.org/2000/svg}"
 SEP5 = "5x5 depthwise-separable conv"

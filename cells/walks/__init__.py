@@ -1,0 +1,1 @@
+"""The one way from a value to a network, written against primitives."""
