@@ -127,7 +127,7 @@ def strategy(seed: int) -> Any:  # noqa: ANN401 - its module imports TensorFlow
     """A fresh controller, with the threads that a search gives it."""
     import tensorflow as tf
 
-    from controller.policy_gradient import PolicyGradient
+    from controller.policy.policy_gradient import PolicyGradient
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     return PolicyGradient(NASNetSpace(5).decisions, PolicyGradientConfig(), seed)
@@ -135,7 +135,7 @@ def strategy(seed: int) -> Any:  # noqa: ANN401 - its module imports TensorFlow
 
 def digest(controller: Any) -> str:  # noqa: ANN401 - see above
     """A hash of all the controller's weights."""
-    weights = [np.asarray(variable) for variable in controller.policy.variables]
+    weights = [np.asarray(variable) for variable in controller.policy.lstm.variables]
     return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
 
 

@@ -14,7 +14,7 @@ from cells.genotype import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Space
 from controller.config import FailureConfig, PolicyGradientConfig
-from controller.policy_gradient import PolicyGradient
+from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Strategy, Trial
 from nasnet import machine

@@ -14,7 +14,7 @@ from cells.count import count
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import Stack
 from controller.config import PolicyGradientConfig
-from controller.policy_gradient import PolicyGradient
+from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.children import Children

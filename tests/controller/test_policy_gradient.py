@@ -14,9 +14,9 @@ import tensorflow as tf
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, Tokens
 from controller.config import FailureConfig, PolicyGradientConfig
-from controller.losses import MAX_WEIGHT
-from controller.policy import Policy
-from controller.policy_gradient import PolicyGradient
+from controller.policy.losses import MAX_WEIGHT
+from controller.policy.lstm import Policy
+from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from tests.support.slow import some_now

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, check_tokens
-from controller.policy import Policy
+from controller.policy.lstm import Policy
 
 NASNET = NASNetSpace(5).decisions
 SIZES = [(4, 2, 1, 3), (1,), (5,), (1, 1), (2, 13, 1, 1, 7, 3)]

@@ -9,9 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from cells.spaces.space import Decision, check_tokens
-from controller import losses
 from controller.config import FailureConfig, PolicyGradientConfig
-from controller.policy import Policy
+from controller.policy.lstm import Policy, losses
 from controller.strategy import HeardRewards, Proposal, Trial
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}

@@ -1,0 +1,1 @@
+"""The LSTM policy, and how it learns."""
