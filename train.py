@@ -11,11 +11,11 @@ from pathlib import Path
 
 from absl import flags
 
-from nasnet.errors import PeerGone, RunError, UserError
 from nasnet.flags import MODES, resolve
 from nasnet.flags import flags as config_flags
 from nasnet.inputs import check_inputs
-from nasnet.stopping import Stopped
+from nasnet.runtime.errors import PeerGone, RunError, UserError
+from nasnet.runtime.signals import Stopped
 from nasnet.workdir import check_workdir, resolved_before
 
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean, str: flags.DEFINE_string}

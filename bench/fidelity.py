@@ -31,7 +31,7 @@ from cells.genotype import CellGenotype
 from cells.walks.stack import Stack
 from cells.zoo.cells import NASNET_A
 from nasnet.data import DataSet, channel_statistics, open_dataset
-from nasnet.errors import UserError
+from nasnet.runtime.errors import UserError
 
 VERSION = 1
 VALID_FRACTION = 1 / 6  # 10,000 of Fashion-MNIST's 60,000; digits has a split of its own
@@ -121,8 +121,8 @@ def train(run: Run) -> dict[str, Any]:
     """The record of one run: its accuracy and loss on the valid split, and the seconds that went where."""
     from nasnet.child import Child
     from nasnet.config import TrainingConfig
-    from nasnet.errors import DivergedError
-    from nasnet.seeds import name_seed
+    from nasnet.runtime.errors import DivergedError
+    from nasnet.runtime.seeds import name_seed
     from nasnet.spec import NetworkSpec
 
     setting, data = _worker["setting"], _worker["data"]

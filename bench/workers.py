@@ -27,7 +27,7 @@ from nasnet.data import DataSet
 from nasnet.estimate import ProxyEstimator
 from nasnet.execution import Workers
 from nasnet.job import Job, Resources
-from nasnet.machine import cores
+from nasnet.runtime.devices import cores
 
 
 def pace(genotypes: list[CellGenotype], data: DataSet, steps: int, workers: int, threads: int) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from nasnet.errors import RunError, UserError
 from nasnet.replicas import Replicas
+from nasnet.runtime.errors import RunError, UserError
 
 Save = Callable[[int], None]
 

@@ -22,12 +22,12 @@ from nasnet.augment import augment, resolve_augmentation
 from nasnet.child_session import ChildSession, State
 from nasnet.config import CHILD_MUST_HAVE, TrainingConfig
 from nasnet.data import DataSet, Split
-from nasnet.errors import DivergedError
 from nasnet.feed import batches
 from nasnet.functions import Functions
 from nasnet.pieces import Value
+from nasnet.runtime.errors import DivergedError
+from nasnet.runtime.seeds import name_seed
 from nasnet.scores import Score
-from nasnet.seeds import name_seed
 from nasnet.spec import NetworkSpec
 
 

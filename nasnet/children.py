@@ -6,7 +6,7 @@ from controller.strategy import Outcome
 from nasnet.execution import Engine
 from nasnet.job import Job, Result
 from nasnet.journal import Journal
-from nasnet.stopping import Stopping
+from nasnet.runtime.signals import Stopping
 
 _POLL_SECONDS = 0.5
 

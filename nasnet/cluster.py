@@ -24,11 +24,11 @@ import cells
 import controller
 import nasnet
 from controller.strategy import Outcome
-from nasnet.errors import RunError, UserError
 from nasnet.estimator import Estimator
-from nasnet.files import create_folder
 from nasnet.job import Job, Resources, Result
-from nasnet.machine import alive
+from nasnet.runtime.devices import alive
+from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.files import create_folder
 from nasnet.slot import Estimators, Slot
 
 _LOG_BYTES = 2**16

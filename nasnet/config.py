@@ -6,12 +6,9 @@ Each field is a flag of `train.py` of the same name. Its `metadata["help"]` tell
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
-
-def setting(default: Any, text: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A field with its help text."""
-    return dataclasses.field(default=default, metadata={"help": text})
+from nasnet.runtime.setting import setting
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from nasnet import sources
-from nasnet.errors import UserError
 from nasnet.npz import npz
 from nasnet.pictures import check_alike
+from nasnet.runtime.errors import UserError
 from nasnet.tfds import tfds
 
 SPECS = "digits, tfds:NAME, folder:PATH or npz:PATH"

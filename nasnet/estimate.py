@@ -37,7 +37,7 @@ class ProxyEstimator:
     def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
         """See `Estimator.estimate`."""
         from nasnet.child import Child
-        from nasnet.seeds import name_seed
+        from nasnet.runtime.seeds import name_seed
 
         spec = NetworkSpec(
             genotype,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from nasnet import worker
-from nasnet.errors import RunError
 from nasnet.estimator import Estimator
-from nasnet.files import create_folder
 from nasnet.job import Job, Resources, Result
+from nasnet.runtime.errors import RunError
+from nasnet.runtime.files import create_folder
 from nasnet.slot import TICK_SECONDS, Estimators, Slot
 
 _FAILED_STARTS = 3

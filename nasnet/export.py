@@ -17,10 +17,10 @@ import keras
 import numpy as np
 
 from cells.drawing.cell import draw
-from nasnet.errors import RunError, UserError
-from nasnet.files import read_json, write_json, write_text
 from nasnet.inputs import check_trained
 from nasnet.network import build, named_weights
+from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.files import read_json, write_json, write_text
 from nasnet.spec import NetworkSpec
 
 TOLERANCE = 1e-5

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 from controller.config import FailureConfig, PolicyGradientConfig
-from nasnet import machine
 from nasnet.config import (
     DataConfig,
     ExecutionConfig,
@@ -23,8 +22,9 @@ from nasnet.config import (
     TransferConfig,
     TuneConfig,
 )
-from nasnet.errors import UserError
 from nasnet.recipes import RECIPES, read_recipe
+from nasnet.runtime import devices
+from nasnet.runtime.errors import UserError
 
 VERSION = 1
 MODES = ("search", "train", "evaluate", "export", "finetune", "tune")
@@ -167,12 +167,12 @@ def _resolve_execution(values: dict[str, Any], before: Mapping[str, Any]) -> Non
     for name in ("gpus_per_child", "deterministic"):
         if values[name] is None:
             values[name] = before.get(name)
-    gpus = [] if values["cluster"] else machine.gpus()
+    gpus = [] if values["cluster"] else devices.gpus()
     if values["gpus_per_child"] is None:
         values["gpus_per_child"] = int(bool(gpus))
     if values["workers"] is None and not values["cluster"]:
         per_child = values["gpus_per_child"]
-        values["workers"] = max(1, len(gpus) // per_child if per_child else machine.cores() // values["cpus_per_child"])
+        values["workers"] = max(1, len(gpus) // per_child if per_child else devices.cores() // values["cpus_per_child"])
     needed = (values["workers"] or 0) * values["gpus_per_child"]
     if not values["cluster"] and (needed > len(gpus) or (values["gpus_per_child"] and not gpus)):
         raise UserError(

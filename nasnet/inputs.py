@@ -8,9 +8,9 @@ from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
 from nasnet.config import CHILD_MUST_HAVE, DataConfig, FromConfig, SearchConfig, SourceConfig, TrainingConfig
 from nasnet.data import check_dataset
-from nasnet.errors import UserError
-from nasnet.files import read_json
 from nasnet.flags import GROUPS, RunConfig
+from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import read_json
 
 KERAS = "keras:"
 """What `--from` begins with for a network of keras.applications."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.strategy import Outcome, Proposal, Trial
-from nasnet.errors import RunError, UserError
+from nasnet.runtime.errors import RunError, UserError
 
 VERSION = 1
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from controller.strategy import Trial
-from nasnet.errors import RunError, UserError
 from nasnet.estimator import TrainedChild
-from nasnet.files import write_json
+from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.files import write_json
 
 
 @dataclasses.dataclass

@@ -8,12 +8,12 @@ import keras
 import tensorflow as tf
 
 from nasnet.config import FromConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig
-from nasnet.console import say
-from nasnet.errors import UserError
 from nasnet.export import load_trained
 from nasnet.flags import RunConfig
 from nasnet.inputs import KERAS, genotype_of
 from nasnet.replicas import open_replicas
+from nasnet.runtime.console import say
+from nasnet.runtime.errors import UserError
 from nasnet.scores import evaluate
 from nasnet.screen import show_export
 from nasnet.search_mode import run_search

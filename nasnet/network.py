@@ -11,7 +11,7 @@ from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
 from cells.walks.stack import Stack, Stem, walk
 from nasnet.layers import Dropping, FusedBatchNorm, Shift, StatelessDropout
-from nasnet.seeds import name_seed
+from nasnet.runtime.seeds import name_seed
 from nasnet.spec import Border, NetworkSpec, Shape
 
 BatchNorm = Literal["stock", "fused", "synchronized"]

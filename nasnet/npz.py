@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nasnet.errors import UserError
+from nasnet.runtime.errors import UserError
 from nasnet.sources import Pool, Source, array_pool
 
 _SPLIT_KEYS = ("x_train", "y_train", "x_test", "y_test")

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 from cells.zoo.cells import NASNET_A
-from nasnet.errors import UserError
 from nasnet.inputs import KERAS
 from nasnet.network import build, named_weights
+from nasnet.runtime.errors import UserError
 from nasnet.spec import NetworkSpec
 
 

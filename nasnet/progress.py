@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from nasnet.errors import DivergedError
+from nasnet.runtime.errors import DivergedError
 from nasnet.scores import Score
 
 SHOWN_SECONDS = 1.0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nasnet.config import TrainingConfig, TransferConfig
-from nasnet.errors import UserError
+from nasnet.runtime.errors import UserError
 
 VERSION = 1
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from nasnet import machine
 from nasnet.config import ReplicaConfig
-from nasnet.console import say
-from nasnet.errors import PeerGone, UserError
+from nasnet.runtime import devices
+from nasnet.runtime.console import say
+from nasnet.runtime.errors import PeerGone, UserError
 
 _ENVIRONMENT = "TF_CONFIG"
 _FEW_CORES = 4
@@ -127,9 +127,9 @@ def _local_devices(replicas: int | None, gpus: list[Any]) -> list[str]:
 
 def _set_threads() -> None:
     """A cell's operations run side by side: with few cores that keeps them busier than dividing each operation."""
-    if not tf.config.list_physical_devices("GPU") and machine.cores() <= _FEW_CORES:
+    if not tf.config.list_physical_devices("GPU") and devices.cores() <= _FEW_CORES:
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(machine.cores())
+        tf.config.threading.set_inter_op_parallelism_threads(devices.cores())
 
 
 def _cluster() -> tuple[int, int] | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from nasnet.console import say
-from nasnet.files import read_json
 from nasnet.progress import Progress
+from nasnet.runtime.console import say
+from nasnet.runtime.files import read_json
 from nasnet.search import SearchProgress
 
 _SAID_SECONDS, _WRITTEN_SECONDS = 30.0, 10.0

@@ -17,7 +17,6 @@ from controller.config import FailureConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Strategy, Trial
-from nasnet import machine
 from nasnet.children import Children
 from nasnet.config import (
     ExecutionConfig,
@@ -28,7 +27,6 @@ from nasnet.config import (
     SearchConfig,
     TrainingConfig,
 )
-from nasnet.console import say
 from nasnet.data import DataSet, channel_statistics
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import Estimator
@@ -38,10 +36,12 @@ from nasnet.job import Resources
 from nasnet.journal import Journal
 from nasnet.keep import KeptChildren
 from nasnet.limits import Limits
+from nasnet.runtime import devices
+from nasnet.runtime.console import say
+from nasnet.runtime.signals import Stopping
 from nasnet.screen import show_export, show_trial
 from nasnet.search import Finalist, Search, rank_finalists
 from nasnet.steps import check_size, export_trained, open_data, spec_of, train_to
-from nasnet.stopping import Stopping
 from nasnet.workdir import claim_workdir
 
 LEARNS_AFTER = 500
@@ -139,7 +139,7 @@ def _engine(estimators: dict[str, Estimator], execution: ExecutionConfig, logs: 
 
 def _gpus_of_workers(execution: ExecutionConfig) -> list[str] | None:
     """`CUDA_VISIBLE_DEVICES` of each worker; None where this machine has no GPU to share out or to hide."""
-    gpus, each = machine.gpus(), execution.gpus_per_child or 0
+    gpus, each = devices.gpus(), execution.gpus_per_child or 0
     return [",".join(gpus[i * each : (i + 1) * each]) for i in range(execution.workers or 0)] if gpus else None
 
 

@@ -25,7 +25,7 @@ from controller.strategy import Outcome
 from nasnet import worker
 from nasnet.estimator import Estimator
 from nasnet.job import Job, Resources, Result
-from nasnet.machine import alive
+from nasnet.runtime.devices import alive
 from nasnet.worker import WorkerSettings
 
 TICK_SECONDS = 0.25

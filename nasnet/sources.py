@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nasnet.errors import UserError
 from nasnet.pictures import SUFFIXES, decode, resize, stack
+from nasnet.runtime.errors import UserError
 
 _NOT_PICTURES = ("Thumbs.db", "desktop.ini")  # what Windows leaves in folders of pictures
 

@@ -14,20 +14,20 @@ import tensorflow as tf
 from cells.count import count
 from cells.genotype import CellGenotype
 from nasnet.config import DataConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig
-from nasnet.console import say
 from nasnet.data import DataSet, channel_statistics, open_dataset
-from nasnet.errors import UserError
 from nasnet.export import export, load_trained, save_trained
-from nasnet.files import write_json
 from nasnet.flags import RunConfig
 from nasnet.inputs import KERAS
 from nasnet.pretrained import load_pretrained
 from nasnet.recipes import recipe_json
 from nasnet.replicas import Replicas
+from nasnet.runtime.console import say
+from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import write_json
+from nasnet.runtime.signals import Stopping
 from nasnet.scores import evaluate
 from nasnet.screen import TrainingScreen
 from nasnet.spec import NetworkSpec
-from nasnet.stopping import Stopping
 from nasnet.training import Training
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nasnet.errors import UserError
 from nasnet.pictures import resize, stack
+from nasnet.runtime.errors import UserError
 from nasnet.sources import Pool, Source, array_pool
 
 

@@ -16,17 +16,17 @@ from nasnet.augment import augment, resolve_augmentation
 from nasnet.checkpoints import resume
 from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.data import DataSet, Split
-from nasnet.errors import UserError
 from nasnet.feed import feed, in_order, training_order
 from nasnet.layers import Dropping
 from nasnet.network import BatchNorm, build, copy_weights
 from nasnet.optimizers import Schedule, freeze, groups, make_optimizer
 from nasnet.progress import Meter, Progress
 from nasnet.replicas import Replicas
+from nasnet.runtime.errors import UserError
+from nasnet.runtime.seeds import name_seed
+from nasnet.runtime.signals import Checkpointed, Stopping
 from nasnet.scores import Score, cross_entropy, sum_scores
-from nasnet.seeds import name_seed
 from nasnet.spec import NetworkSpec
-from nasnet.stopping import Checkpointed, Stopping
 
 _AGREE_STEPS = 10  # steps between looks at whether another machine's process was asked to stop
 

@@ -18,18 +18,18 @@ import keras_tuner
 from cells.genotype import CellGenotype
 from cells.walks.stack import positions
 from controller.strategy import Outcome
-from nasnet import machine
 from nasnet.config import DataConfig, TrainingConfig, TransferConfig, TuneConfig
-from nasnet.console import say
-from nasnet.errors import RunError, UserError
 from nasnet.estimator import Estimate
-from nasnet.files import read_json, write_json
 from nasnet.flags import RunConfig
 from nasnet.job import Job, Resources, Result
 from nasnet.recipes import recipe_json
+from nasnet.runtime import devices
+from nasnet.runtime.console import say
+from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.signals import Stopping
 from nasnet.slot import TICK_SECONDS, Estimators, Slot
 from nasnet.spec import NetworkSpec
-from nasnet.stopping import Stopping
 from nasnet.workdir import claim_workdir
 
 _OBJECTIVE = "accuracy"
@@ -196,7 +196,7 @@ class _Trials:
         logs = self._workdir / "logs"
         logs.mkdir(exist_ok=True)
         estimators = Estimators({job.estimator: estimator})
-        slot, wake = Slot(estimators, Resources(cpus=machine.cores()), logs), queue.SimpleQueue()
+        slot, wake = Slot(estimators, Resources(cpus=devices.cores()), logs), queue.SimpleQueue()
         try:
             slot.submit(job, wake)
             while (ended := slot.collect()) is None:

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import IO, Any
 
-from nasnet.errors import UserError
-from nasnet.files import read_json, write_json
 from nasnet.flags import FREE, RunConfig
+from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import read_json, write_json
 
 _LOCK = ".lock"
 _CONFIG = "config.json"

@@ -58,7 +58,7 @@ def attempt(estimators: Mapping[str, Estimator], job: Job) -> Result:
     """Trains and scores one child in this process. Whatever it raises becomes an outcome with a one-line cause."""
     import tensorflow as tf
 
-    from nasnet.errors import DivergedError
+    from nasnet.runtime.errors import DivergedError
 
     start = time.monotonic()
     try:

@@ -14,8 +14,8 @@ from cells.count import count
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
 from nasnet.config import TrainingConfig
-from nasnet.errors import DivergedError
 from nasnet.network import Normalization, build, named_weights, network
+from nasnet.runtime.errors import DivergedError
 from nasnet.scores import cross_entropy, evaluate
 from nasnet.spec import NetworkSpec
 from nasnet.training import Training

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from nasnet import data
 from nasnet.data import Split, channel_statistics, open_dataset, stratified_split
-from nasnet.errors import UserError
+from nasnet.runtime.errors import UserError
 
 COUNTS = st.lists(st.integers(2, 40), min_size=1, max_size=8)
 

@@ -18,10 +18,10 @@ from cells.genotype import CellGenotype
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.children import Children
-from nasnet.errors import RunError
 from nasnet.execution import InProcess, Workers
 from nasnet.job import Job, Resources, Result
 from nasnet.journal import Journal
+from nasnet.runtime.errors import RunError
 from nasnet.search import Search
 from tests.support.estimators import SPACE, Misbehaving, share
 from tests.support.processes import read, wait_for, wait_until_gone, workers_of

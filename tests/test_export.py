@@ -10,9 +10,9 @@ import pytest
 
 from bench.drawn import drawn_genotypes
 from nasnet import export as export_module
-from nasnet.errors import RunError, UserError
 from nasnet.export import export, load_trained, save_trained
 from nasnet.network import build
+from nasnet.runtime.errors import RunError, UserError
 from nasnet.spec import NetworkSpec
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from controller.strategy import Outcome, Proposal, Trial
-from nasnet.errors import UserError
 from nasnet.journal import FinalistRun, Journal
+from nasnet.runtime.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 
@@ -106,7 +106,7 @@ def test_a_full_disk_leaves_the_journal_whole(tmp_path):
     code = f"""
 import resource
 from controller.strategy import Proposal
-from nasnet.errors import RunError
+from nasnet.runtime.errors import RunError
 from nasnet.journal import Journal
 resource.setrlimit(resource.RLIMIT_FSIZE, ({len(whole) + 30}, resource.RLIM_INFINITY))
 journal = Journal({str(tmp_path / "j")!r})

@@ -11,11 +11,11 @@ from bench.drawn import drawn_genotypes
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.config import NetworkConfig, TrainingConfig
 from nasnet.data import channel_statistics, open_dataset
-from nasnet.errors import RunError, UserError
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import TrainedChild
 from nasnet.export import load_trained
 from nasnet.keep import KeptChildren
+from nasnet.runtime.errors import RunError, UserError
 from nasnet.scores import evaluate
 from tests.support.slow import some_now
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasnet.data import open_dataset
-from nasnet.errors import UserError
+from nasnet.runtime.errors import UserError
 
 
 def pictures(seed: int, *shape: int) -> np.ndarray:

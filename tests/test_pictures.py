@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from nasnet.errors import UserError
 from nasnet.pictures import decode, resize, stack
+from nasnet.runtime.errors import UserError
 
 GREY = arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 RGB = arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))

@@ -14,9 +14,9 @@ import pytest
 
 from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.data import open_dataset
-from nasnet.errors import UserError
 from nasnet.network import build, copy_weights, named_weights
 from nasnet.pretrained import load_pretrained
+from nasnet.runtime.errors import UserError
 from nasnet.steps import transferred
 from nasnet.training import Training
 from tests.support.slow import some_now

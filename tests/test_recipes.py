@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasnet.config import TrainingConfig, TransferConfig
-from nasnet.errors import UserError
-from nasnet.files import write_json
 from nasnet.flags import resolve
 from nasnet.recipes import RECIPES, read_recipe, recipe_json
+from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import write_json
 
 
 def training(**flags):

@@ -19,8 +19,8 @@ import pytest
 from bench.drawn import cheap_genotype
 from bench.ports import free_ports
 from nasnet.config import ReplicaConfig
-from nasnet.errors import UserError
 from nasnet.replicas import open_replicas
+from nasnet.runtime.errors import UserError
 from tests.support.slow import some_now
 
 ROOT = Path(__file__).parent.parent

@@ -20,15 +20,15 @@ from controller.strategy import Outcome
 from nasnet.children import Children
 from nasnet.config import LimitConfig, NetworkConfig, TrainingConfig
 from nasnet.data import channel_statistics, open_dataset
-from nasnet.errors import DivergedError, RunError, UserError
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import Estimate
 from nasnet.execution import InProcess
 from nasnet.journal import Journal
 from nasnet.limits import Limits
+from nasnet.runtime.errors import DivergedError, RunError, UserError
+from nasnet.runtime.signals import Stopped, Stopping
 from nasnet.search import Search
 from nasnet.search import rank_finalists as rank
-from nasnet.stopping import Stopped, Stopping
 from nasnet.worker import attempt
 from tests.support.slow import some_now
 

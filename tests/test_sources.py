@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from nasnet.data import open_dataset
-from nasnet.errors import UserError
+from nasnet.runtime.errors import UserError
 
 NAMES = ("cat", "dog", "eel")
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets
 
 from nasnet.data import open_dataset
-from nasnet.errors import UserError
+from nasnet.runtime.errors import UserError
 
 
 def pictures(seed: int, *shape: int) -> np.ndarray:

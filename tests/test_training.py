@@ -14,9 +14,9 @@ from cells.zoo.cells import NASNET_A
 from nasnet.augment import augment, resolve_augmentation
 from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.data import channel_statistics, open_dataset
-from nasnet.errors import DivergedError, UserError
 from nasnet.feed import batches
 from nasnet.network import named_weights
+from nasnet.runtime.errors import DivergedError, UserError
 from nasnet.scores import cross_entropy, evaluate
 from nasnet.screen import TrainingScreen
 from nasnet.spec import NetworkSpec

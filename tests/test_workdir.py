@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nasnet.errors import UserError
 from nasnet.flags import resolve
+from nasnet.runtime.errors import UserError
 from nasnet.workdir import check_workdir, claim_workdir
 
 CONFIG = resolve("search", 1, {})

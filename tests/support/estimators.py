@@ -49,7 +49,7 @@ def _raise() -> None:
 
 
 def _diverge() -> None:
-    from nasnet.errors import DivergedError
+    from nasnet.runtime.errors import DivergedError
 
     raise DivergedError("the loss was nan at step 3")
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nasnet.errors import UserError
+from nasnet.runtime.errors import UserError
 
 
 def create_folder(path: Path) -> None:
