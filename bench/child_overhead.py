@@ -32,7 +32,7 @@ import numpy as np
 from bench.drawn import drawn_genotypes
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
-from nasnet.data import DataSet, open_dataset
+from nasnet.data.dataset import DataSet, open_dataset
 
 FILTERS, BATCH_SIZE, RATE = 8, 64, 0.02
 

@@ -7,7 +7,7 @@ import numpy as np
 from cells.genotype import Block, Cell, CellGenotype
 from cells.operations import NASNET_OPERATIONS
 from cells.spaces.nasnet import NASNetSpace
-from nasnet.data import DataSet, Split
+from nasnet.data.dataset import DataSet, Split
 
 
 def drawn_genotypes(number: int, seed: int, blocks: int = 5) -> list[CellGenotype]:

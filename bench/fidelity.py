@@ -30,7 +30,7 @@ from cells.count import count
 from cells.genotype import CellGenotype
 from cells.walks.stack import Stack
 from cells.zoo.cells import NASNET_A
-from nasnet.data import DataSet, channel_statistics, open_dataset
+from nasnet.data.dataset import DataSet, channel_statistics, open_dataset
 from nasnet.runtime.errors import UserError
 
 VERSION = 1

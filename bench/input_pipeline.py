@@ -3,7 +3,7 @@
     pip install -r requirements-bench.txt
     python bench/input_pipeline.py
 
-NASNet-A (N=1, F=8, batch 32) on 54,000 pictures of 28x28 pixels, by `nasnet/feed.py` and the step of
+NASNet-A (N=1, F=8, batch 32) on 54,000 pictures of 28x28 pixels, by `nasnet/data/input_pipeline.py` and the step of
 `nasnet/training.py`, in turns. `cost_ratio=` is the fed step's time over the other's, `wait_share=` the share of a fed
 step in which its loop waits for the next batch, `augment_ratio=` a step with crops, flips and cutout over one without,
 `profiler_percent=` what TensorFlow's profiler, read by xprof, says of input in the same steps.
@@ -28,7 +28,7 @@ from bench.drawn import drawn_pictures
 from bench.machine import machine, spread
 from cells.zoo.cells import NASNET_A
 from nasnet.config import ReplicaConfig, TrainingConfig
-from nasnet.feed import feed, training_order
+from nasnet.data.input_pipeline import feed, training_order
 from nasnet.replicas import open_replicas
 from nasnet.spec import NetworkSpec
 from nasnet.training import Training

@@ -23,7 +23,7 @@ from bench.drawn import drawn_genotypes, drawn_pictures
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
 from nasnet.config import NetworkConfig, TrainingConfig
-from nasnet.data import DataSet
+from nasnet.data.dataset import DataSet
 from nasnet.estimate import ProxyEstimator
 from nasnet.execution import Workers
 from nasnet.job import Job, Resources

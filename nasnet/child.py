@@ -18,11 +18,11 @@ import tensorflow as tf
 from cells.count import Counts, Weight, count
 from cells.walks.stack import walk
 from nasnet.assembly import Assembled, Assembly
-from nasnet.augment import augment, resolve_augmentation
 from nasnet.child_session import ChildSession, State
 from nasnet.config import CHILD_MUST_HAVE, TrainingConfig
-from nasnet.data import DataSet, Split
-from nasnet.feed import batches
+from nasnet.data.augment import augment, resolve_augmentation
+from nasnet.data.dataset import DataSet, Split
+from nasnet.data.input_pipeline import batches
 from nasnet.functions import Functions
 from nasnet.pieces import Value
 from nasnet.runtime.errors import DivergedError

@@ -12,14 +12,6 @@ from nasnet.runtime.setting import setting
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """Which pictures."""
-
-    dataset: str = setting("digits", "digits (embedded), tfds:NAME, folder:PATH (one folder a class) or npz:PATH")
-    image_size: int | None = setting(None, "pixels a side to resize every picture to; unset keeps their size")
-
-
-@dataclasses.dataclass(frozen=True)
 class NetworkConfig:
     """How cells are stacked."""
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from cells.genotype import CellGenotype
 from nasnet.config import NetworkConfig, TrainingConfig
-from nasnet.data import DataSet
+from nasnet.data.dataset import DataSet
 from nasnet.estimator import Estimate, TrainedChild
 from nasnet.spec import NetworkSpec
 

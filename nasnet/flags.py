@@ -8,7 +8,6 @@ from typing import Any, get_args, get_type_hints
 
 from controller.config import FailureConfig, PolicyGradientConfig
 from nasnet.config import (
-    DataConfig,
     ExecutionConfig,
     FinalConfig,
     FromConfig,
@@ -22,6 +21,7 @@ from nasnet.config import (
     TransferConfig,
     TuneConfig,
 )
+from nasnet.data.config import DataConfig
 from nasnet.recipes import RECIPES, read_recipe
 from nasnet.runtime import devices
 from nasnet.runtime.errors import UserError

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
-from nasnet.config import CHILD_MUST_HAVE, DataConfig, FromConfig, SearchConfig, SourceConfig, TrainingConfig
-from nasnet.data import check_dataset
+from nasnet.config import CHILD_MUST_HAVE, FromConfig, SearchConfig, SourceConfig, TrainingConfig
+from nasnet.data.config import DataConfig
+from nasnet.data.dataset import check_dataset
 from nasnet.flags import GROUPS, RunConfig
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json

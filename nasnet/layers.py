@@ -7,6 +7,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from nasnet.data.input_pipeline import replica_rows
+
 
 @dataclasses.dataclass(frozen=True)
 class Dropping:
@@ -55,14 +57,6 @@ class StatelessDropout(keras.layers.Layer):
             return tf.constant(self._keep)
         done = tf.minimum(1.0, tf.cast(step, tf.float32) / float(self._dropping.total_steps))
         return 1.0 - done * (1.0 - self._keep)
-
-
-def replica_rows(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Which rows of the global batch this replica holds, of `batch` rows: the first one, and how many there are."""
-    context = tf.distribute.get_replica_context()
-    if context is None:
-        return tf.zeros_like(batch), batch
-    return batch * tf.cast(context.replica_id_in_sync_group, tf.int32), batch * context.num_replicas_in_sync
 
 
 class Shift(keras.layers.Layer):

@@ -8,8 +8,8 @@ import math
 import keras
 import tensorflow as tf
 
-from nasnet.data import Split
-from nasnet.feed import feed, in_order
+from nasnet.data.dataset import Split
+from nasnet.data.input_pipeline import feed, in_order
 
 
 @dataclasses.dataclass(frozen=True)

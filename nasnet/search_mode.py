@@ -27,7 +27,7 @@ from nasnet.config import (
     SearchConfig,
     TrainingConfig,
 )
-from nasnet.data import DataSet, channel_statistics
+from nasnet.data.dataset import DataSet, channel_statistics
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import Estimator
 from nasnet.execution import Engine, InProcess, Workers

@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from cells.count import count
 from cells.genotype import CellGenotype
-from nasnet.config import DataConfig, NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig
-from nasnet.data import DataSet, channel_statistics, open_dataset
+from nasnet.config import NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig
+from nasnet.data.config import DataConfig
+from nasnet.data.dataset import DataSet, channel_statistics, open_dataset
 from nasnet.export import export, load_trained, save_trained
 from nasnet.flags import RunConfig
 from nasnet.inputs import KERAS

@@ -12,11 +12,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nasnet.augment import augment, resolve_augmentation
 from nasnet.checkpoints import resume
 from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
-from nasnet.data import DataSet, Split
-from nasnet.feed import feed, in_order, training_order
+from nasnet.data.augment import augment, resolve_augmentation
+from nasnet.data.dataset import DataSet, Split
+from nasnet.data.input_pipeline import feed, in_order, training_order
 from nasnet.layers import Dropping
 from nasnet.network import BatchNorm, build, copy_weights
 from nasnet.optimizers import Schedule, freeze, groups, make_optimizer

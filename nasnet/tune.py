@@ -18,7 +18,8 @@ import keras_tuner
 from cells.genotype import CellGenotype
 from cells.walks.stack import positions
 from controller.strategy import Outcome
-from nasnet.config import DataConfig, TrainingConfig, TransferConfig, TuneConfig
+from nasnet.config import TrainingConfig, TransferConfig, TuneConfig
+from nasnet.data.config import DataConfig
 from nasnet.estimator import Estimate
 from nasnet.flags import RunConfig
 from nasnet.job import Job, Resources, Result
@@ -58,7 +59,7 @@ class FineTuning:
     def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
         """See `nasnet.estimate.Estimator.estimate`; all that it needs to know, it holds."""
         del genotype, name
-        from nasnet.data import open_dataset
+        from nasnet.data.dataset import open_dataset
         from nasnet.steps import load_source, transferred
         from nasnet.training import Training
 

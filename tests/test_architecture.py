@@ -104,7 +104,7 @@ def test_nothing_private_and_no_pickles(path):
             "cells.zoo.cells",
             "controller.random_search",
             "nasnet.journal",
-            "nasnet.data",
+            "nasnet.data.dataset",
             "train",
         ),
         *("nasnet.search", "nasnet.cluster"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from examples.idx_to_npz import FASHION_MNIST, read_idx
-from nasnet.data import open_dataset
+from nasnet.data.dataset import open_dataset
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "idx_to_npz.py"
 

@@ -10,7 +10,7 @@ import pytest
 from bench.drawn import drawn_genotypes
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.config import NetworkConfig, TrainingConfig
-from nasnet.data import channel_statistics, open_dataset
+from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import TrainedChild
 from nasnet.export import load_trained

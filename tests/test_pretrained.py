@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
-from nasnet.data import open_dataset
+from nasnet.data.dataset import open_dataset
 from nasnet.network import build, copy_weights, named_weights
 from nasnet.pretrained import load_pretrained
 from nasnet.runtime.errors import UserError

@@ -31,7 +31,7 @@ import dataclasses, json, sys
 import nasnet, tensorflow as tf
 from cells.zoo.cells import NASNET_A
 from nasnet.config import ReplicaConfig, TrainingConfig
-from nasnet.data import open_dataset
+from nasnet.data.dataset import open_dataset
 from nasnet.replicas import Replicas, open_replicas
 from nasnet.scores import evaluate
 from nasnet.training import Training

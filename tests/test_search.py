@@ -19,7 +19,7 @@ from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.children import Children
 from nasnet.config import LimitConfig, NetworkConfig, TrainingConfig
-from nasnet.data import channel_statistics, open_dataset
+from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import Estimate
 from nasnet.execution import InProcess

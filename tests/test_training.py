@@ -11,10 +11,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from bench.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
 from cells.zoo.cells import NASNET_A
-from nasnet.augment import augment, resolve_augmentation
 from nasnet.config import ReplicaConfig, TrainingConfig
-from nasnet.data import channel_statistics, open_dataset
-from nasnet.feed import batches
+from nasnet.data.augment import augment, resolve_augmentation
+from nasnet.data.dataset import channel_statistics, open_dataset
+from nasnet.data.input_pipeline import batches
 from nasnet.network import named_weights
 from nasnet.runtime.errors import DivergedError, UserError
 from nasnet.scores import cross_entropy, evaluate

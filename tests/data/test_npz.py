@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasnet.data import open_dataset
+from nasnet.data.dataset import open_dataset
 from nasnet.runtime.errors import UserError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nasnet.data import Split
+from nasnet.data.dataset import Split
 
 ABSENT = -1
 """In place of a picture's index, and then of its label: there is none, and what is in its place does not count."""
@@ -75,3 +75,11 @@ def in_order(pictures: int, batch_size: int) -> Iterator[np.ndarray]:
     for start in range(0, pictures, batch_size):
         rows = np.arange(start, start + batch_size)
         yield np.where(rows < pictures, rows, ABSENT)
+
+
+def replica_rows(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which rows of the global batch this replica holds, of `batch` rows: the first one, and how many there are."""
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return tf.zeros_like(batch), batch
+    return batch * tf.cast(context.replica_id_in_sync_group, tf.int32), batch * context.num_replicas_in_sync

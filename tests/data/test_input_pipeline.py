@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.drawn import drawn_pictures
-from nasnet.feed import ABSENT, batches, feed, in_order, training_order
+from nasnet.data.input_pipeline import ABSENT, batches, feed, in_order, training_order
 
 ONE = tf.distribute.get_strategy()
 

@@ -7,8 +7,8 @@ import dataclasses
 import tensorflow as tf
 
 from nasnet.config import TrainingConfig
-from nasnet.data import DataSet
-from nasnet.layers import replica_rows
+from nasnet.data.dataset import DataSet
+from nasnet.data.input_pipeline import replica_rows
 
 
 def resolve_augmentation(config: TrainingConfig, data: DataSet) -> TrainingConfig:

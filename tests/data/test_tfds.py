@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets
 
-from nasnet.data import open_dataset
+from nasnet.data.dataset import open_dataset
 from nasnet.runtime.errors import UserError
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from nasnet.pictures import decode, resize, stack
+from nasnet.data.pictures import decode, resize, stack
 from nasnet.runtime.errors import UserError
 
 GREY = arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)))

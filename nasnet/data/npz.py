@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nasnet.data.sources import Pool, Source, array_pool
 from nasnet.runtime.errors import UserError
-from nasnet.sources import Pool, Source, array_pool
 
 _SPLIT_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _VALID_KEYS = ("x_valid", "y_valid")

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.datasets import load_digits
 
-from nasnet import data
-from nasnet.data import Split, channel_statistics, open_dataset, stratified_split
+from nasnet.data.dataset import Split, channel_statistics, dataset, open_dataset, stratified_split
 from nasnet.runtime.errors import UserError
 
 COUNTS = st.lists(st.integers(2, 40), min_size=1, max_size=8)
@@ -139,7 +138,7 @@ def test_nothing_leads_to_a_test_picture_where_the_test_split_is_closed(tmp_path
 
     assert not leaks(closed)
     assert leaks(opened.test())  # so the search finds what there is
-    with pytest.raises(data.TestSplitClosed, match="allow_test=True"):
+    with pytest.raises(dataset.TestSplitClosed, match="allow_test=True"):
         closed.test()
     np.testing.assert_array_equal(closed.train.images, opened.train.images)
 
@@ -191,7 +190,7 @@ def test_channel_statistics_of_several_pieces():
 
 
 def test_tensorflow_is_not_imported_for_what_does_not_need_it():
-    code = "import sys; from nasnet.data import open_dataset; open_dataset('digits', image_size=9); print(*sys.modules)"
+    code = "import sys; from nasnet.data.dataset import open_dataset; open_dataset('digits', image_size=9); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "sklearn" in modules
     assert "tensorflow" not in modules

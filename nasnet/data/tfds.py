@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nasnet.pictures import resize, stack
+from nasnet.data.pictures import resize, stack
+from nasnet.data.sources import Pool, Source, array_pool
 from nasnet.runtime.errors import UserError
-from nasnet.sources import Pool, Source, array_pool
 
 
 def tfds(name: str, image_size: int | None, download: bool) -> Source:

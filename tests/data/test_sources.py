@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nasnet.data import open_dataset
+from nasnet.data.dataset import open_dataset
 from nasnet.runtime.errors import UserError
 
 NAMES = ("cat", "dog", "eel")

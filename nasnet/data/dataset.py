@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nasnet import sources
-from nasnet.npz import npz
-from nasnet.pictures import check_alike
+from nasnet.data.npz import npz
+from nasnet.data.pictures import check_alike
+from nasnet.data.tfds import tfds
 from nasnet.runtime.errors import UserError
-from nasnet.tfds import tfds
 
 SPECS = "digits, tfds:NAME, folder:PATH or npz:PATH"
 TEST_FRACTION = 0.1
@@ -80,7 +79,7 @@ def open_dataset(
     The default is the share of the paper's 5,000 of 50,000 pictures (arXiv 1707.07012, appendix A.1).
 
     Args:
-        spec: `digits`, `tfds:NAME`, `folder:PATH` or `npz:PATH`; see `nasnet.tfds`, `nasnet.sources`, `nasnet.npz`.
+        spec: `digits`, `tfds:NAME`, `folder:PATH` or `npz:PATH`; see `nasnet.data.tfds`, `nasnet.data.sources`, `nasnet.data.npz`.
             `digits` is always split into 1,000 train, 397 valid and 400 test pictures.
         image_size: pixels a side to resize every picture to: bilinear, antialiased. None leaves them as they are.
         valid_fraction: share of the pictures to carve for valid, where there is no such split. For test it is 0.1.

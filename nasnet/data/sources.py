@@ -1,4 +1,4 @@
-"""Where pictures come from: what a source is, scikit-learn's digits, a folder. See also `nasnet.npz`, `nasnet.tfds`."""
+"""Where pictures come from: what a source is, scikit-learn's digits, a folder. See also `nasnet.data.npz`, `nasnet.data.tfds`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nasnet.pictures import SUFFIXES, decode, resize, stack
+from nasnet.data.pictures import SUFFIXES, decode, resize, stack
 from nasnet.runtime.errors import UserError
 
 _NOT_PICTURES = ("Thumbs.db", "desktop.ini")  # what Windows leaves in folders of pictures

@@ -1,0 +1,1 @@
+"""Pictures: read, split, cut into batches, augmented."""
