@@ -43,7 +43,7 @@ def ours(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dict[str, 
 
     from nasnet.child import Child
     from nasnet.config import TrainingConfig
-    from nasnet.spec import NetworkSpec
+    from nasnet.networks.spec import NetworkSpec
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     config = TrainingConfig(steps=steps, batch_size=BATCH_SIZE, learning_rate=RATE, pad=0, flip=False)
@@ -64,7 +64,7 @@ def keras_tuner(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dic
     import keras
     import keras_tuner as kt
 
-    from nasnet.network import Normalization, network
+    from nasnet.networks.keras_model import Normalization, network
 
     def build(parameters: kt.HyperParameters) -> keras.Model:
         index = parameters.Int("child", 0, len(genotypes) - 1)

@@ -29,8 +29,8 @@ from bench.machine import machine, spread
 from cells.zoo.cells import NASNET_A
 from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.data.input_pipeline import feed, training_order
+from nasnet.networks.spec import NetworkSpec
 from nasnet.replicas import open_replicas
-from nasnet.spec import NetworkSpec
 from nasnet.training import Training
 
 BATCH = 32

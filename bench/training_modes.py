@@ -22,8 +22,8 @@ from bench.drawn import drawn_pictures
 from bench.machine import machine, spread
 from cells.zoo.cells import NASNET_A
 from nasnet.config import ReplicaConfig, TrainingConfig
+from nasnet.networks.spec import NetworkSpec
 from nasnet.replicas import open_replicas
-from nasnet.spec import NetworkSpec
 from nasnet.training import Training
 
 VARIANTS = {

@@ -23,12 +23,12 @@ from nasnet.config import CHILD_MUST_HAVE, TrainingConfig
 from nasnet.data.augment import augment, resolve_augmentation
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import batches
-from nasnet.functions import Functions
+from nasnet.networks.functions import Functions
+from nasnet.networks.spec import NetworkSpec
 from nasnet.pieces import Value
 from nasnet.runtime.errors import DivergedError
 from nasnet.runtime.seeds import name_seed
 from nasnet.scores import Score
-from nasnet.spec import NetworkSpec
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,11 @@ import time
 from typing import Literal
 
 from cells.genotype import CellGenotype
-from nasnet.config import NetworkConfig, TrainingConfig
+from nasnet.config import TrainingConfig
 from nasnet.data.dataset import DataSet
 from nasnet.estimator import Estimate, TrainedChild
-from nasnet.spec import NetworkSpec
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.spec import NetworkSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ class ProxyEstimator:
         )
 
     def _keras(self, spec: NetworkSpec, seed: int) -> Estimate:
-        from nasnet.network import named_weights
+        from nasnet.networks.keras_model import named_weights
         from nasnet.scores import evaluate
         from nasnet.training import Training
 

@@ -10,18 +10,16 @@ from controller.config import FailureConfig, PolicyGradientConfig
 from nasnet.config import (
     ExecutionConfig,
     FinalConfig,
-    FromConfig,
     LimitConfig,
-    NetworkConfig,
     RecipeConfig,
     ReplicaConfig,
     SearchConfig,
-    SourceConfig,
     TrainingConfig,
     TransferConfig,
     TuneConfig,
 )
 from nasnet.data.config import DataConfig
+from nasnet.networks.config import FromConfig, NetworkConfig, SourceConfig
 from nasnet.recipes import RECIPES, read_recipe
 from nasnet.runtime import devices
 from nasnet.runtime.errors import UserError

@@ -6,15 +6,14 @@ from pathlib import Path
 
 from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
-from nasnet.config import CHILD_MUST_HAVE, FromConfig, SearchConfig, SourceConfig, TrainingConfig
+from nasnet.config import CHILD_MUST_HAVE, SearchConfig, TrainingConfig
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import check_dataset
 from nasnet.flags import GROUPS, RunConfig
+from nasnet.networks.config import KERAS, FromConfig, SourceConfig
+from nasnet.networks.saved import check_trained
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json
-
-KERAS = "keras:"
-"""What `--from` begins with for a network of keras.applications."""
 
 
 def check_inputs(config: RunConfig) -> None:
@@ -41,16 +40,6 @@ def genotype_of(model: str) -> CellGenotype:
         return CellGenotype.from_json(read_json(path))
     except ValueError as error:
         raise UserError(f"--model={model}: {error}") from error
-
-
-def check_trained(folder: Path) -> None:
-    """Raises UserError for a folder without the files of a trained network, naming the one that is missing."""
-    for name in ("genotype.json", *(() if (folder / "weights.npz").is_file() else ("model.keras",))):
-        if not (folder / name).is_file():
-            raise UserError(
-                f"--from={folder}: holds no {name}; give a finished run of --mode=train, an export, or a folder of a "
-                "search's children/"
-            )
 
 
 def _check_source(config: FromConfig) -> None:

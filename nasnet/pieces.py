@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nasnet.functions import Functions
+from nasnet.networks.functions import Functions
 from nasnet.scores import cross_entropy
 
 Shape = tuple[int, ...]

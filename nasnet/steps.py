@@ -13,13 +13,14 @@ import tensorflow as tf
 
 from cells.count import count
 from cells.genotype import CellGenotype
-from nasnet.config import NetworkConfig, ReplicaConfig, TrainingConfig, TransferConfig
+from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.data.config import DataConfig
-from nasnet.data.dataset import DataSet, channel_statistics, open_dataset
-from nasnet.export import export, load_trained, save_trained
+from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.flags import RunConfig
-from nasnet.inputs import KERAS
-from nasnet.pretrained import load_pretrained
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.export.folder import export
+from nasnet.networks.saved import load_trained, save_trained
+from nasnet.networks.spec import NetworkSpec, spec_of
 from nasnet.recipes import recipe_json
 from nasnet.replicas import Replicas
 from nasnet.runtime.console import say
@@ -28,7 +29,6 @@ from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.scores import evaluate
 from nasnet.screen import TrainingScreen
-from nasnet.spec import NetworkSpec
 from nasnet.training import Training
 
 
@@ -47,47 +47,6 @@ def open_matching(spec: NetworkSpec, config: RunConfig) -> DataSet:
             f"the network takes {spec.image_shape} in {len(spec.classes)}; give its own data set and size, or fine-tune"
         )
     return data
-
-
-def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, keras.Model]:
-    """What `--from` and `--weights` name: the network and its weights. Raises UserError for what is damaged."""
-    return load_pretrained(source, weights) if source.startswith(KERAS) else load_trained(Path(source))
-
-
-def spec_of(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> NetworkSpec:
-    """The network that a config describes, whitening by the statistics of the training split."""
-    mean, std = channel_statistics(data.train)
-    return NetworkSpec(
-        genotype,
-        classes=data.classes,
-        image_shape=data.image_shape,
-        mean=mean,
-        std=std,
-        repeats=network.repeats,
-        filters=network.filters,
-        stem=network.stem,
-        bn_momentum=training.bn_momentum,
-    )
-
-
-def transferred(source: NetworkSpec, data: DataSet, training: TrainingConfig) -> NetworkSpec:
-    """The network that goes on from `source` on other pictures.
-
-    It whitens as `source` does where that is possible: its weights have seen no other pictures.
-    """
-    mean, std = source.mean, source.std
-    channels = data.image_shape[2]
-    if channels != len(mean):
-        alike = len(set(mean)) == len(set(std)) == 1
-        mean, std = (mean[:1] * channels, std[:1] * channels) if alike else channel_statistics(data.train)
-    return dataclasses.replace(
-        source,
-        classes=data.classes,
-        image_shape=data.image_shape,
-        mean=mean,
-        std=std,
-        bn_momentum=training.bn_momentum,
-    )
 
 
 def check_size(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> None:

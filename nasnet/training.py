@@ -17,8 +17,9 @@ from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.data.augment import augment, resolve_augmentation
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import feed, in_order, training_order
-from nasnet.layers import Dropping
-from nasnet.network import BatchNorm, build, copy_weights
+from nasnet.networks.keras_model import BatchNorm, build, copy_weights
+from nasnet.networks.layers import Dropping
+from nasnet.networks.spec import NetworkSpec
 from nasnet.optimizers import Schedule, freeze, groups, make_optimizer
 from nasnet.progress import Meter, Progress
 from nasnet.replicas import Replicas
@@ -26,7 +27,6 @@ from nasnet.runtime.errors import UserError
 from nasnet.runtime.seeds import name_seed
 from nasnet.runtime.signals import Checkpointed, Stopping
 from nasnet.scores import Score, cross_entropy, sum_scores
-from nasnet.spec import NetworkSpec
 
 _AGREE_STEPS = 10  # steps between looks at whether another machine's process was asked to stop
 

@@ -23,6 +23,7 @@ from nasnet.data.config import DataConfig
 from nasnet.estimator import Estimate
 from nasnet.flags import RunConfig
 from nasnet.job import Job, Resources, Result
+from nasnet.networks.spec import NetworkSpec
 from nasnet.recipes import recipe_json
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
@@ -30,7 +31,6 @@ from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.slot import TICK_SECONDS, Estimators, Slot
-from nasnet.spec import NetworkSpec
 from nasnet.workdir import claim_workdir
 
 _OBJECTIVE = "accuracy"
@@ -60,7 +60,8 @@ class FineTuning:
         """See `nasnet.estimate.Estimator.estimate`; all that it needs to know, it holds."""
         del genotype, name
         from nasnet.data.dataset import open_dataset
-        from nasnet.steps import load_source, transferred
+        from nasnet.networks.saved import load_source
+        from nasnet.networks.spec import transferred
         from nasnet.training import Training
 
         spec, source = load_source(self.source, self.weights)

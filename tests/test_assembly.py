@@ -10,8 +10,8 @@ from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
 from nasnet.config import TrainingConfig
+from nasnet.networks.spec import NetworkSpec
 from nasnet.scores import cross_entropy
-from nasnet.spec import NetworkSpec
 from tests.support.slow import some_now
 
 GENOTYPES = [*drawn_genotypes(12, seed=21), *every_operation(), NASNET_A, AMOEBANET_A]

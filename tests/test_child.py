@@ -14,10 +14,10 @@ from cells.count import count
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
 from nasnet.config import TrainingConfig
-from nasnet.network import Normalization, build, named_weights, network
+from nasnet.networks.keras_model import Normalization, build, named_weights, network
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import DivergedError
 from nasnet.scores import cross_entropy, evaluate
-from nasnet.spec import NetworkSpec
 from nasnet.training import Training
 from tests.support.slow import some_now
 

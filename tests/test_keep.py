@@ -9,12 +9,13 @@ import pytest
 
 from bench.drawn import drawn_genotypes
 from controller.strategy import Outcome, Proposal, Trial
-from nasnet.config import NetworkConfig, TrainingConfig
+from nasnet.config import TrainingConfig
 from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import TrainedChild
-from nasnet.export import load_trained
 from nasnet.keep import KeptChildren
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.saved import load_trained
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.scores import evaluate
 from tests.support.slow import some_now

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures
 from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
-from nasnet.network import named_weights
+from nasnet.networks.keras_model import named_weights
 from nasnet.optimizers import Schedule, cells_to_head, make_optimizer, part_of
 from nasnet.training import Training
 from tests.test_training import spec_of

@@ -18,13 +18,14 @@ from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.children import Children
-from nasnet.config import LimitConfig, NetworkConfig, TrainingConfig
+from nasnet.config import LimitConfig, TrainingConfig
 from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import Estimate
 from nasnet.execution import InProcess
 from nasnet.journal import Journal
 from nasnet.limits import Limits
+from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.errors import DivergedError, RunError, UserError
 from nasnet.runtime.signals import Stopped, Stopping
 from nasnet.search import Search

@@ -15,11 +15,11 @@ from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.data.augment import augment, resolve_augmentation
 from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.data.input_pipeline import batches
-from nasnet.network import named_weights
+from nasnet.networks.keras_model import named_weights
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import DivergedError, UserError
 from nasnet.scores import cross_entropy, evaluate
 from nasnet.screen import TrainingScreen
-from nasnet.spec import NetworkSpec
 from nasnet.training import Training
 from tests.support.slow import some_now
 

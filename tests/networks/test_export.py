@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from bench.drawn import drawn_genotypes
-from nasnet import export as export_module
-from nasnet.export import export, load_trained, save_trained
-from nasnet.network import build
+from nasnet.networks.export import folder as export_module
+from nasnet.networks.export.folder import export
+from nasnet.networks.keras_model import build
+from nasnet.networks.saved import load_trained, save_trained
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, UserError
-from nasnet.spec import NetworkSpec
 
 
 @pytest.fixture(scope="module")

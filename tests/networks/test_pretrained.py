@@ -14,14 +14,14 @@ import pytest
 
 from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.data.dataset import open_dataset
-from nasnet.network import build, copy_weights, named_weights
-from nasnet.pretrained import load_pretrained
+from nasnet.networks.keras_model import build, copy_weights, named_weights
+from nasnet.networks.pretrained import load_pretrained
+from nasnet.networks.spec import transferred
 from nasnet.runtime.errors import UserError
-from nasnet.steps import transferred
 from nasnet.training import Training
 from tests.support.slow import some_now
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MOBILE = "keras:NASNetMobile"
 
 

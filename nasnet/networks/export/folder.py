@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +14,10 @@ import keras
 import numpy as np
 
 from cells.drawing.cell import draw
-from nasnet.inputs import check_trained
-from nasnet.network import build, named_weights
+from nasnet.networks.saved import save_trained
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, UserError
-from nasnet.runtime.files import read_json, write_json, write_text
-from nasnet.spec import NetworkSpec
+from nasnet.runtime.files import write_json, write_text
 
 TOLERANCE = 1e-5
 """Largest difference allowed between the logits of the model and those of what was written."""
@@ -39,50 +35,6 @@ print("model", float(np.abs(np.asarray(model(pictures)) - logits).max()))
 print("serve", float(np.abs(saved.serve(tf.constant(pictures)).numpy() - logits).max()))
 print("foreign", ",".join(foreign) or "none")
 """
-
-
-def save_trained(folder: Path, spec: NetworkSpec, model: keras.Model) -> None:
-    """Writes `genotype.json` and `model.keras` of a trained network, each beside and renamed into place."""
-    write_json(folder / "genotype.json", spec.to_json())
-    beside = folder / f".model.{os.getpid()}.keras"
-    model.save(beside)
-    os.replace(beside, folder / "model.keras")
-
-
-def load_trained(folder: Path) -> tuple[NetworkSpec, keras.Model]:
-    """Reads a folder with `genotype.json` and `model.keras`: a trained run's workdir, or an export.
-
-    Or `genotype.json` and `weights.npz`: one of the best children that a search kept.
-
-    Raises:
-        UserError: naming the file that is missing or damaged.
-    """
-    weights = folder / "weights.npz"
-    check_trained(folder)
-    path = folder / "genotype.json"
-    try:
-        spec = NetworkSpec.from_json(read_json(path))
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
-    if weights.is_file():
-        return spec, _with_weights(spec, weights)
-    try:
-        model = keras.models.load_model(folder / "model.keras", compile=False)
-    except Exception as error:
-        # Keras raises a dozen types for a damaged archive; all of them mean the same to the user.
-        raise UserError(f"{folder / 'model.keras'}: cannot be opened ({str(error).splitlines()[0][:200]})") from error
-    return spec, model
-
-
-def _with_weights(spec: NetworkSpec, path: Path) -> keras.Model:
-    model = build(spec)
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as values:
-            for name, variable in named_weights(model).items():
-                variable.assign(values[name])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: not the weights of the network beside it ({error})") from error
-    return model
 
 
 def export(folder: Path, spec: NetworkSpec, model: keras.Model, metrics: dict[str, Any]) -> None:

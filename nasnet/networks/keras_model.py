@@ -10,9 +10,9 @@ import keras
 from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
 from cells.walks.stack import Stack, Stem, walk
-from nasnet.layers import Dropping, FusedBatchNorm, Shift, StatelessDropout
+from nasnet.networks.layers import Dropping, FusedBatchNorm, Shift, StatelessDropout
+from nasnet.networks.spec import Border, NetworkSpec, Shape
 from nasnet.runtime.seeds import name_seed
-from nasnet.spec import Border, NetworkSpec, Shape
 
 BatchNorm = Literal["stock", "fused", "synchronized"]
 Tensor = Any  # Keras' symbolic tensors; Keras ships no types

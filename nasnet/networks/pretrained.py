@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from cells.zoo.cells import NASNET_A
-from nasnet.inputs import KERAS
-from nasnet.network import build, named_weights
+from nasnet.networks.config import KERAS
+from nasnet.networks.keras_model import build, named_weights
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import UserError
-from nasnet.spec import NetworkSpec
 
 
 @dataclasses.dataclass(frozen=True)

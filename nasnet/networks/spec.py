@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from cells.genotype import CellGenotype
 from cells.walks.stack import Stack, Stem
+from nasnet.config import TrainingConfig
+from nasnet.data.dataset import DataSet, channel_statistics
+from nasnet.networks.config import NetworkConfig
 
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]
@@ -72,3 +75,39 @@ class NetworkSpec:
             return cls(genotype, **rest)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'its "network" is missing or malformed ({error})') from error
+
+
+def spec_of(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> NetworkSpec:
+    """The network that a config describes, whitening by the statistics of the training split."""
+    mean, std = channel_statistics(data.train)
+    return NetworkSpec(
+        genotype,
+        classes=data.classes,
+        image_shape=data.image_shape,
+        mean=mean,
+        std=std,
+        repeats=network.repeats,
+        filters=network.filters,
+        stem=network.stem,
+        bn_momentum=training.bn_momentum,
+    )
+
+
+def transferred(source: NetworkSpec, data: DataSet, training: TrainingConfig) -> NetworkSpec:
+    """The network that goes on from `source` on other pictures.
+
+    It whitens as `source` does where that is possible: its weights have seen no other pictures.
+    """
+    mean, std = source.mean, source.std
+    channels = data.image_shape[2]
+    if channels != len(mean):
+        alike = len(set(mean)) == len(set(std)) == 1
+        mean, std = (mean[:1] * channels, std[:1] * channels) if alike else channel_statistics(data.train)
+    return dataclasses.replace(
+        source,
+        classes=data.classes,
+        image_shape=data.image_shape,
+        mean=mean,
+        std=std,
+        bn_momentum=training.bn_momentum,
+    )

@@ -10,9 +10,9 @@ from bench.drawn import drawn_genotypes, every_operation
 from cells.count import count
 from cells.walks.stack import Stack
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
-from nasnet.layers import Dropping, StatelessDropout
-from nasnet.network import Normalization, build, copy_weights, named_weights, network
-from nasnet.spec import NetworkSpec
+from nasnet.networks.keras_model import Normalization, build, copy_weights, named_weights, network
+from nasnet.networks.layers import Dropping, StatelessDropout
+from nasnet.networks.spec import NetworkSpec
 from tests.support.slow import some_now
 
 

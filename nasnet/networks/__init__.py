@@ -1,0 +1,1 @@
+"""One network: as a value, a Keras model, TensorFlow functions, a folder."""

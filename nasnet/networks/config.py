@@ -1,0 +1,44 @@
+"""How cells are stacked, and where a network comes from. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from nasnet.runtime.setting import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """How cells are stacked."""
+
+    repeats: int = setting(2, "Normal Cells a stage: N of the paper, section 4 (its proxy has 2, appendix A.1)")
+    filters: int = setting(
+        16, "channels in the first cell, doubled at each reduction; the paper's N@P has P = 24 times this for NASNet-A"
+    )
+    stem: Literal["cifar", "imagenet"] = setting(
+        "cifar", "first layers: one convolution, or a strided one and two Reduction Cells"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceConfig:
+    """Where a genotype or a trained network comes from."""
+
+    model: str = setting("nasnet_a", "cells to train: a name of cells/zoo/cells.py, or the path of a genotype.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class FromConfig:
+    """Where a trained network is: what --mode=train works in, what --mode=export wrote, or keras.applications."""
+
+    source: str | None = setting(
+        None,
+        "folder with genotype.json and model.keras or weights.npz: a run of --mode=train, best/, one of children/; or "
+        "keras:NASNetMobile, keras:NASNetLarge with their ImageNet weights",
+    )
+    weights: str | None = setting(None, "file of weights (.h5) for keras:NAME, in place of a download")
+
+
+KERAS = "keras:"
+"""What `--from` begins with for a network of keras.applications."""

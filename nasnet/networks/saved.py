@@ -1,0 +1,78 @@
+"""A trained network's folder, written and read: what `--from` names."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from nasnet.networks.config import KERAS
+from nasnet.networks.keras_model import build, named_weights
+from nasnet.networks.pretrained import load_pretrained
+from nasnet.networks.spec import NetworkSpec
+from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import read_json, write_json
+
+
+def check_trained(folder: Path) -> None:
+    """Raises UserError for a folder without the files of a trained network, naming the one that is missing."""
+    for name in ("genotype.json", *(() if (folder / "weights.npz").is_file() else ("model.keras",))):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"--from={folder}: holds no {name}; give a finished run of --mode=train, an export, or a folder of a "
+                "search's children/"
+            )
+
+
+def save_trained(folder: Path, spec: NetworkSpec, model: keras.Model) -> None:
+    """Writes `genotype.json` and `model.keras` of a trained network, each beside and renamed into place."""
+    write_json(folder / "genotype.json", spec.to_json())
+    beside = folder / f".model.{os.getpid()}.keras"
+    model.save(beside)
+    os.replace(beside, folder / "model.keras")
+
+
+def load_trained(folder: Path) -> tuple[NetworkSpec, keras.Model]:
+    """Reads a folder with `genotype.json` and `model.keras`: a trained run's workdir, or an export.
+
+    Or `genotype.json` and `weights.npz`: one of the best children that a search kept.
+
+    Raises:
+        UserError: naming the file that is missing or damaged.
+    """
+    weights = folder / "weights.npz"
+    check_trained(folder)
+    path = folder / "genotype.json"
+    try:
+        spec = NetworkSpec.from_json(read_json(path))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    if weights.is_file():
+        return spec, _with_weights(spec, weights)
+    try:
+        model = keras.models.load_model(folder / "model.keras", compile=False)
+    except Exception as error:
+        # Keras raises a dozen types for a damaged archive; all of them mean the same to the user.
+        raise UserError(f"{folder / 'model.keras'}: cannot be opened ({str(error).splitlines()[0][:200]})") from error
+    return spec, model
+
+
+def _with_weights(spec: NetworkSpec, path: Path) -> keras.Model:
+    model = build(spec)
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as values:
+            for name, variable in named_weights(model).items():
+                variable.assign(values[name])
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not the weights of the network beside it ({error})") from error
+    return model
+
+
+def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, keras.Model]:
+    """What `--from` and `--weights` name: the network and its weights. Raises UserError for what is damaged."""
+    return load_pretrained(source, weights) if source.startswith(KERAS) else load_trained(Path(source))
