@@ -42,8 +42,8 @@ def ours(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dict[str, 
     import tensorflow as tf
 
     from nasnet.child import Child
-    from nasnet.config import TrainingConfig
     from nasnet.networks.spec import NetworkSpec
+    from nasnet.training.config import TrainingConfig
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     config = TrainingConfig(steps=steps, batch_size=BATCH_SIZE, learning_rate=RATE, pad=0, flip=False)

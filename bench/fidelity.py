@@ -120,10 +120,10 @@ def _data(setting: Setting) -> DataSet:
 def train(run: Run) -> dict[str, Any]:
     """The record of one run: its accuracy and loss on the valid split, and the seconds that went where."""
     from nasnet.child import Child
-    from nasnet.config import TrainingConfig
     from nasnet.networks.spec import NetworkSpec
     from nasnet.runtime.errors import DivergedError
     from nasnet.runtime.seeds import name_seed
+    from nasnet.training.config import TrainingConfig
 
     setting, data = _worker["setting"], _worker["data"]
     mean, std = _worker.setdefault("statistics", channel_statistics(data.train))

@@ -4,7 +4,7 @@
     python bench/input_pipeline.py
 
 NASNet-A (N=1, F=8, batch 32) on 54,000 pictures of 28x28 pixels, by `nasnet/data/input_pipeline.py` and the step of
-`nasnet/training.py`, in turns. `cost_ratio=` is the fed step's time over the other's, `wait_share=` the share of a fed
+`nasnet/training/loop.py`, in turns. `cost_ratio=` is the fed step's time over the other's, `wait_share=` the share of a fed
 step in which its loop waits for the next batch, `augment_ratio=` a step with crops, flips and cutout over one without,
 `profiler_percent=` what TensorFlow's profiler, read by xprof, says of input in the same steps.
 """
@@ -27,11 +27,11 @@ import numpy as np
 from bench.drawn import drawn_pictures
 from bench.machine import machine, spread
 from cells.zoo.cells import NASNET_A
-from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.data.input_pipeline import feed, training_order
 from nasnet.networks.spec import NetworkSpec
-from nasnet.replicas import open_replicas
-from nasnet.training import Training
+from nasnet.training.config import ReplicaConfig, TrainingConfig
+from nasnet.training.loop import Training
+from nasnet.training.replicas import open_replicas
 
 BATCH = 32
 

@@ -40,8 +40,8 @@ Loss = float
 def our_step(setting: Setting) -> tuple[Callable[[int], Loss], dict[str, np.ndarray]]:
     """A child's step, and the weights that it starts from."""
     from nasnet.child import Child
-    from nasnet.config import TrainingConfig
     from nasnet.networks.spec import NetworkSpec
+    from nasnet.training.config import TrainingConfig
 
     genotype, size, filters, batch_size = setting
     data = drawn_pictures(size, train=4 * batch_size, valid=batch_size)

@@ -2,7 +2,7 @@
 
     python bench/training_modes.py
 
-NASNet-A (N=1, F=8, batch 64, 28x28 pixels) by the loop of `nasnet/training.py`, threads as `--mode=train` sets them.
+NASNet-A (N=1, F=8, batch 64, 28x28 pixels) by the loop of `nasnet/training/loop.py`, threads as `--mode=train` sets them.
 All variants are built first and take their steps in turns. `bfloat16=`, `float16=` and `jit=` are medians of the ratios
 of one round.
 """
@@ -21,10 +21,10 @@ import numpy as np
 from bench.drawn import drawn_pictures
 from bench.machine import machine, spread
 from cells.zoo.cells import NASNET_A
-from nasnet.config import ReplicaConfig, TrainingConfig
 from nasnet.networks.spec import NetworkSpec
-from nasnet.replicas import open_replicas
-from nasnet.training import Training
+from nasnet.training.config import ReplicaConfig, TrainingConfig
+from nasnet.training.loop import Training
+from nasnet.training.replicas import open_replicas
 
 VARIANTS = {
     "float32": {},

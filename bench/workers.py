@@ -22,13 +22,13 @@ import numpy as np
 from bench.drawn import drawn_genotypes, drawn_pictures
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
-from nasnet.config import TrainingConfig
 from nasnet.data.dataset import DataSet
 from nasnet.estimate import ProxyEstimator
 from nasnet.execution import Workers
 from nasnet.job import Job, Resources
 from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.devices import cores
+from nasnet.training.config import TrainingConfig
 
 
 def pace(genotypes: list[CellGenotype], data: DataSet, steps: int, workers: int, threads: int) -> float:

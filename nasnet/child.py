@@ -19,8 +19,8 @@ from cells.count import Counts, Weight, count
 from cells.walks.stack import walk
 from nasnet.assembly import Assembled, Assembly
 from nasnet.child_session import ChildSession, State
-from nasnet.config import CHILD_MUST_HAVE, TrainingConfig
-from nasnet.data.augment import augment, resolve_augmentation
+from nasnet.config import CHILD_MUST_HAVE
+from nasnet.data.augment import augment
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import batches
 from nasnet.networks.functions import Functions
@@ -28,7 +28,8 @@ from nasnet.networks.spec import NetworkSpec
 from nasnet.pieces import Value
 from nasnet.runtime.errors import DivergedError
 from nasnet.runtime.seeds import name_seed
-from nasnet.scores import Score
+from nasnet.training.config import TrainingConfig, resolve_augmentation
+from nasnet.training.metrics import Score
 
 
 @dataclasses.dataclass(frozen=True)

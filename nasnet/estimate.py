@@ -11,11 +11,11 @@ import time
 from typing import Literal
 
 from cells.genotype import CellGenotype
-from nasnet.config import TrainingConfig
 from nasnet.data.dataset import DataSet
 from nasnet.estimator import Estimate, TrainedChild
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec
+from nasnet.training.config import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +65,8 @@ class ProxyEstimator:
 
     def _keras(self, spec: NetworkSpec, seed: int) -> Estimate:
         from nasnet.networks.keras_model import named_weights
-        from nasnet.scores import evaluate
-        from nasnet.training import Training
+        from nasnet.training.loop import Training
+        from nasnet.training.metrics import evaluate
 
         start = time.monotonic()
         training = Training(spec, self.data, self.training, seed=seed)

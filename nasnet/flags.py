@@ -7,22 +7,13 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 from controller.config import FailureConfig, PolicyGradientConfig
-from nasnet.config import (
-    ExecutionConfig,
-    FinalConfig,
-    LimitConfig,
-    RecipeConfig,
-    ReplicaConfig,
-    SearchConfig,
-    TrainingConfig,
-    TransferConfig,
-    TuneConfig,
-)
+from nasnet.config import ExecutionConfig, FinalConfig, LimitConfig, SearchConfig
 from nasnet.data.config import DataConfig
 from nasnet.networks.config import FromConfig, NetworkConfig, SourceConfig
-from nasnet.recipes import RECIPES, read_recipe
 from nasnet.runtime import devices
 from nasnet.runtime.errors import UserError
+from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
+from nasnet.training.recipes import RECIPES, read_recipe
 
 VERSION = 1
 MODES = ("search", "train", "evaluate", "export", "finetune", "tune")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
-from nasnet.config import CHILD_MUST_HAVE, SearchConfig, TrainingConfig
+from nasnet.config import CHILD_MUST_HAVE, SearchConfig
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import check_dataset
 from nasnet.flags import GROUPS, RunConfig
@@ -14,6 +14,7 @@ from nasnet.networks.config import KERAS, FromConfig, SourceConfig
 from nasnet.networks.saved import check_trained
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json
+from nasnet.training.config import TrainingConfig
 
 
 def check_inputs(config: RunConfig) -> None:

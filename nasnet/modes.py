@@ -7,19 +7,19 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.flags import RunConfig
 from nasnet.inputs import genotype_of
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig
 from nasnet.networks.saved import load_source, load_trained
 from nasnet.networks.spec import NetworkSpec, spec_of, transferred
-from nasnet.replicas import open_replicas
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
-from nasnet.scores import evaluate
 from nasnet.screen import show_export
 from nasnet.search_mode import run_search
 from nasnet.steps import check_size, export_trained, open_data, open_matching, train_to
+from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
+from nasnet.training.metrics import evaluate
+from nasnet.training.replicas import open_replicas
 from nasnet.tune import tune
 from nasnet.workdir import claim_workdir
 

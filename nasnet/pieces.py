@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet.networks.functions import Functions
-from nasnet.scores import cross_entropy
+from nasnet.training.metrics import cross_entropy
 
 Shape = tuple[int, ...]
 

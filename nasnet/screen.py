@@ -8,10 +8,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from nasnet.progress import Progress
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json
 from nasnet.search import SearchProgress
+from nasnet.training.progress import Progress
 
 _SAID_SECONDS, _WRITTEN_SECONDS = 30.0, 10.0
 

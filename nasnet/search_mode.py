@@ -18,7 +18,7 @@ from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Strategy, Trial
 from nasnet.children import Children
-from nasnet.config import ExecutionConfig, FinalConfig, LimitConfig, ReplicaConfig, SearchConfig, TrainingConfig
+from nasnet.config import ExecutionConfig, FinalConfig, LimitConfig, SearchConfig
 from nasnet.data.dataset import DataSet, channel_statistics
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import Estimator
@@ -36,6 +36,7 @@ from nasnet.runtime.signals import Stopping
 from nasnet.screen import show_export, show_trial
 from nasnet.search import Finalist, Search, rank_finalists
 from nasnet.steps import check_size, export_trained, open_data, train_to
+from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.workdir import claim_workdir
 
 LEARNS_AFTER = 500

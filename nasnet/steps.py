@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from cells.count import count
 from cells.genotype import CellGenotype
-from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.flags import RunConfig
@@ -21,15 +20,16 @@ from nasnet.networks.config import NetworkConfig
 from nasnet.networks.export.folder import export
 from nasnet.networks.saved import load_trained, save_trained
 from nasnet.networks.spec import NetworkSpec, spec_of
-from nasnet.recipes import recipe_json
-from nasnet.replicas import Replicas
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
-from nasnet.scores import evaluate
 from nasnet.screen import TrainingScreen
-from nasnet.training import Training
+from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
+from nasnet.training.loop import Training
+from nasnet.training.metrics import evaluate
+from nasnet.training.recipes import recipe_json
+from nasnet.training.replicas import Replicas
 
 
 def open_data(config: RunConfig, *, allow_test: bool = False) -> DataSet:

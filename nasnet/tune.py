@@ -18,19 +18,19 @@ import keras_tuner
 from cells.genotype import CellGenotype
 from cells.walks.stack import positions
 from controller.strategy import Outcome
-from nasnet.config import TrainingConfig, TransferConfig, TuneConfig
 from nasnet.data.config import DataConfig
 from nasnet.estimator import Estimate
 from nasnet.flags import RunConfig
 from nasnet.job import Job, Resources, Result
 from nasnet.networks.spec import NetworkSpec
-from nasnet.recipes import recipe_json
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.slot import TICK_SECONDS, Estimators, Slot
+from nasnet.training.config import TrainingConfig, TransferConfig, TuneConfig
+from nasnet.training.recipes import recipe_json
 from nasnet.workdir import claim_workdir
 
 _OBJECTIVE = "accuracy"
@@ -62,7 +62,7 @@ class FineTuning:
         from nasnet.data.dataset import open_dataset
         from nasnet.networks.saved import load_source
         from nasnet.networks.spec import transferred
-        from nasnet.training import Training
+        from nasnet.training.loop import Training
 
         spec, source = load_source(self.source, self.weights)
         data = open_dataset(self.data.dataset, image_size=self.data.image_size)

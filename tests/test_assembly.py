@@ -9,9 +9,9 @@ import tensorflow as tf
 from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
-from nasnet.config import TrainingConfig
 from nasnet.networks.spec import NetworkSpec
-from nasnet.scores import cross_entropy
+from nasnet.training.config import TrainingConfig
+from nasnet.training.metrics import cross_entropy
 from tests.support.slow import some_now
 
 GENOTYPES = [*drawn_genotypes(12, seed=21), *every_operation(), NASNET_A, AMOEBANET_A]

@@ -13,12 +13,12 @@ from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
 from cells.count import count
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.child import Child
-from nasnet.config import TrainingConfig
 from nasnet.networks.keras_model import Normalization, build, named_weights, network
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import DivergedError
-from nasnet.scores import cross_entropy, evaluate
-from nasnet.training import Training
+from nasnet.training.config import TrainingConfig
+from nasnet.training.loop import Training
+from nasnet.training.metrics import cross_entropy, evaluate
 from tests.support.slow import some_now
 
 CONFIG = TrainingConfig(epochs=1, batch_size=8, learning_rate=0.02, pad=0, flip=False)
@@ -119,7 +119,7 @@ def test_losses_of_five_steps_are_those_of_keras(index):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_float32_training_is_that_of_the_training_loop(seed):
-    """The same recipe through `nasnet.training` with Keras' optimizer, from the same weights; then the same score.
+    """The same recipe through `nasnet.training.loop` with Keras' optimizer, from the same weights; then the same score.
 
     The rate is small: in float32 the readings' gradients differ by a few percent (house.md, section 5).
     """

@@ -9,7 +9,6 @@ import pytest
 
 from bench.drawn import drawn_genotypes
 from controller.strategy import Outcome, Proposal, Trial
-from nasnet.config import TrainingConfig
 from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import TrainedChild
@@ -17,7 +16,8 @@ from nasnet.keep import KeptChildren
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.saved import load_trained
 from nasnet.runtime.errors import RunError, UserError
-from nasnet.scores import evaluate
+from nasnet.training.config import TrainingConfig
+from nasnet.training.metrics import evaluate
 from tests.support.slow import some_now
 
 

@@ -18,7 +18,7 @@ from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.children import Children
-from nasnet.config import LimitConfig, TrainingConfig
+from nasnet.config import LimitConfig
 from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.estimate import ProxyEstimator
 from nasnet.estimator import Estimate
@@ -30,6 +30,7 @@ from nasnet.runtime.errors import DivergedError, RunError, UserError
 from nasnet.runtime.signals import Stopped, Stopping
 from nasnet.search import Search
 from nasnet.search import rank_finalists as rank
+from nasnet.training.config import TrainingConfig
 from nasnet.worker import attempt
 from tests.support.slow import some_now
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.drawn import drawn_genotypes
-from nasnet.recipes import read_recipe
+from nasnet.training.recipes import read_recipe
 from tests.support.processes import wait_until_gone, workers_of
 
 ROOT = Path(__file__).parent.parent

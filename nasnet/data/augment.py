@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
-from nasnet.config import TrainingConfig
-from nasnet.data.dataset import DataSet
 from nasnet.data.input_pipeline import replica_rows
-
-
-def resolve_augmentation(config: TrainingConfig, data: DataSet) -> TrainingConfig:
-    """Fills in padding and flipping where the data set decides: none for digits, which a mirror makes others of."""
-    digits = data.name == "digits"
-    pad = (0 if digits else data.image_shape[0] // 8) if config.pad is None else config.pad
-    flip = not digits if config.flip is None else config.flip
-    return dataclasses.replace(config, pad=pad, flip=flip)
 
 
 def augment(

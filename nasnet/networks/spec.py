@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from cells.genotype import CellGenotype
 from cells.walks.stack import Stack, Stem
-from nasnet.config import TrainingConfig
 from nasnet.data.dataset import DataSet, channel_statistics
 from nasnet.networks.config import NetworkConfig
+from nasnet.training.config import TrainingConfig
 
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]

@@ -12,13 +12,13 @@ import keras
 import numpy as np
 import pytest
 
-from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.data.dataset import open_dataset
 from nasnet.networks.keras_model import build, copy_weights, named_weights
 from nasnet.networks.pretrained import load_pretrained
 from nasnet.networks.spec import transferred
 from nasnet.runtime.errors import UserError
-from nasnet.training import Training
+from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
+from nasnet.training.loop import Training
 from tests.support.slow import some_now
 
 ROOT = Path(__file__).parents[2]

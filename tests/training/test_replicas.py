@@ -18,27 +18,27 @@ import pytest
 
 from bench.drawn import cheap_genotype
 from bench.ports import free_ports
-from nasnet.config import ReplicaConfig
-from nasnet.replicas import open_replicas
 from nasnet.runtime.errors import UserError
+from nasnet.training.config import ReplicaConfig
+from nasnet.training.replicas import open_replicas
 from tests.support.slow import some_now
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 # Logical devices must be there before TensorFlow starts: hence a process of its own.
 LOSSES = """
 import dataclasses, json, sys
 import nasnet, tensorflow as tf
 from cells.zoo.cells import NASNET_A
-from nasnet.config import ReplicaConfig, TrainingConfig
+from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.data.dataset import open_dataset
-from nasnet.replicas import Replicas, open_replicas
-from nasnet.scores import evaluate
-from nasnet.training import Training
+from nasnet.training.replicas import Replicas, open_replicas
+from nasnet.training.metrics import evaluate
+from nasnet.training.loop import Training
 
 two = open_replicas(ReplicaConfig(distribute="mirrored", replicas=2))
 from bench.drawn import cheap_genotype, drawn_pictures  # these start TensorFlow
-from tests.test_training import spec_of
+from tests.training.test_loop import spec_of
 
 plain = {"batch_size": 16, "steps": 20, "learning_rate": 0.002, "pad": 0, "flip": False}
 case, changes = sys.argv[1], json.loads(sys.argv[2])
@@ -124,7 +124,7 @@ class TestOpenReplicas:
     )
     def test_what_is_not_there_is_one_line(self, config, environment, words, monkeypatch):
         monkeypatch.delenv("TF_CONFIG", raising=False)
-        monkeypatch.setattr("nasnet.replicas._set_threads", lambda: None)  # TensorFlow has started here
+        monkeypatch.setattr("nasnet.training.replicas._set_threads", lambda: None)  # TensorFlow has started here
         if environment:
             monkeypatch.setenv("TF_CONFIG", environment)
         with pytest.raises(UserError, match=re.escape(words)) as caught:
@@ -132,7 +132,7 @@ class TestOpenReplicas:
         assert "\n" not in str(caught.value)
 
     def test_without_several_devices_there_is_one_replica(self, monkeypatch):
-        monkeypatch.setattr("nasnet.replicas._set_threads", lambda: None)
+        monkeypatch.setattr("nasnet.training.replicas._set_threads", lambda: None)
         monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}')
         replicas = open_replicas(ReplicaConfig())
         assert replicas.strategy.num_replicas_in_sync == 1

@@ -12,21 +12,21 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nasnet.checkpoints import resume
-from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
-from nasnet.data.augment import augment, resolve_augmentation
+from nasnet.data.augment import augment
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import feed, in_order, training_order
 from nasnet.networks.keras_model import BatchNorm, build, copy_weights
 from nasnet.networks.layers import Dropping
 from nasnet.networks.spec import NetworkSpec
-from nasnet.optimizers import Schedule, freeze, groups, make_optimizer
-from nasnet.progress import Meter, Progress
-from nasnet.replicas import Replicas
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.seeds import name_seed
 from nasnet.runtime.signals import Checkpointed, Stopping
-from nasnet.scores import Score, cross_entropy, sum_scores
+from nasnet.training.checkpoints import resume
+from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig, resolve_augmentation
+from nasnet.training.metrics import Score, cross_entropy, sum_scores
+from nasnet.training.optimizers import Schedule, freeze, groups, make_optimizer
+from nasnet.training.progress import Meter, Progress
+from nasnet.training.replicas import Replicas
 
 _AGREE_STEPS = 10  # steps between looks at whether another machine's process was asked to stop
 

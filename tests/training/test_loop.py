@@ -11,16 +11,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from bench.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
 from cells.zoo.cells import NASNET_A
-from nasnet.config import ReplicaConfig, TrainingConfig
-from nasnet.data.augment import augment, resolve_augmentation
+from nasnet.data.augment import augment
 from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.data.input_pipeline import batches
 from nasnet.networks.keras_model import named_weights
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import DivergedError, UserError
-from nasnet.scores import cross_entropy, evaluate
 from nasnet.screen import TrainingScreen
-from nasnet.training import Training
+from nasnet.training.config import ReplicaConfig, TrainingConfig, resolve_augmentation
+from nasnet.training.loop import Training
+from nasnet.training.metrics import cross_entropy, evaluate
 from tests.support.slow import some_now
 
 FULL = TrainingConfig(

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nasnet.config import TrainingConfig, TransferConfig
 from nasnet.runtime.errors import UserError
+from nasnet.training.config import TrainingConfig, TransferConfig
 
 VERSION = 1
 

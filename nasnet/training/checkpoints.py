@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from nasnet.replicas import Replicas
 from nasnet.runtime.errors import RunError, UserError
+from nasnet.training.replicas import Replicas
 
 Save = Callable[[int], None]
 

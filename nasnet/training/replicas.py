@@ -14,10 +14,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from nasnet.config import ReplicaConfig
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import PeerGone, UserError
+from nasnet.training.config import ReplicaConfig
 
 _ENVIRONMENT = "TF_CONFIG"
 _FEW_CORES = 4

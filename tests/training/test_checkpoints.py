@@ -16,7 +16,7 @@ import pytest
 from bench.drawn import cheap_genotype
 from tests.support.processes import wait_for
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # Everything that has a state or draws: what a resumed run could get wrong.
 FLAGS = [
     *("--repeats=1", "--filters=2", "--batch_size=20", "--epochs=3", "--learning_rate=0.01", "--pad=1", "--cutout=2"),

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures
-from nasnet.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.networks.keras_model import named_weights
-from nasnet.optimizers import Schedule, cells_to_head, make_optimizer, part_of
-from nasnet.training import Training
-from tests.test_training import spec_of
+from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
+from nasnet.training.loop import Training
+from nasnet.training.optimizers import Schedule, cells_to_head, make_optimizer, part_of
+from tests.training.test_loop import spec_of
 
 PLAIN = TrainingConfig(
     batch_size=16, learning_rate=0.01, schedule="constant", weight_decay=0.0, clip_norm=0.0, pad=0, flip=False

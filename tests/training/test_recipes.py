@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasnet.config import TrainingConfig, TransferConfig
 from nasnet.flags import resolve
-from nasnet.recipes import RECIPES, read_recipe, recipe_json
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
+from nasnet.training.config import TrainingConfig, TransferConfig
+from nasnet.training.recipes import RECIPES, read_recipe, recipe_json
 
 
 def training(**flags):

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet.runtime.errors import DivergedError
-from nasnet.scores import Score
+from nasnet.training.metrics import Score
 
 SHOWN_SECONDS = 1.0
 """How often a running epoch is reported."""

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from cells.walks.stack import Stack, positions
-from nasnet.config import TrainingConfig, TransferConfig
+from nasnet.training.config import TrainingConfig, TransferConfig
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):

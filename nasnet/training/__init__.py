@@ -1,0 +1,1 @@
+"""One network, trained for real. Does not know that search exists."""

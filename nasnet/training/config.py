@@ -1,0 +1,119 @@
+"""How one network is trained. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from nasnet.data.dataset import DataSet
+from nasnet.runtime.setting import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How one network is trained."""
+
+    epochs: int = setting(20, "passes over the training split (the paper's proxy: 20, appendix A.1)")
+    steps: int | None = setting(None, "training steps in all, instead of epochs; unset: the epochs decide")
+    batch_size: int = setting(32, "pictures a step (slim's CIFAR recipe: 32)")
+    optimizer: Literal["momentum", "adam", "rmsprop"] = setting(
+        "momentum", "momentum of 0.9 (appendix A.6), adam, or rmsprop of decay 0.9, epsilon 1 (A.7)"
+    )
+    learning_rate: float = setting(0.025, "highest learning rate, at the first step (slim's CIFAR recipe: 0.025)")
+    schedule: Literal["cosine", "exponential", "constant"] = setting(
+        "cosine", "the rate falls by a cosine to zero over all steps (A.6), exponentially (A.7), or not at all"
+    )
+    decay_rate: float = setting(0.97, "exponential: what the rate is multiplied by every --decay_epochs (slim: 0.97)")
+    decay_epochs: float = setting(2.4, "exponential: passes over the training split for one --decay_rate (slim: 2.4)")
+    warmup_epochs: float = setting(0.0, "passes in which the rate rises linearly from zero, 0 is off")
+    weight_decay: float = setting(5e-4, "L2 on all kernels, as half the squared norm (slim's CIFAR recipe: 5e-4)")
+    clip_norm: float = setting(5.0, "global norm that gradients are clipped to, 0 is off (slim's CIFAR recipe: 5)")
+    label_smoothing: float = setting(0.0, "share of the label spread over all classes (the paper's ImageNet: 0.1)")
+    auxiliary_weight: float = setting(
+        0.0, "weight of the auxiliary head's loss, 0 builds none (appendix A.7: 0.4); needs 20 pixels a side or more"
+    )
+    drop_path_keep: float = setting(
+        1.0, "ScheduledDropPath: share of paths kept at the end in the last cell, 1 is off (slim's CIFAR recipe: 0.6)"
+    )
+    dropout_keep: float = setting(1.0, "share of features kept in front of the classifier (appendix A.7: 0.5; CIFAR 1)")
+    pad: int | None = setting(
+        None,
+        "pixels to pad by before a random crop (A.6: 4 of 32); unset: 0 for digits, an eighth of the side otherwise",
+    )
+    flip: bool | None = setting(None, "random horizontal flips (A.6); unset: off for digits, on otherwise")
+    cutout: int = setting(0, "side in pixels of a square at a random place that is blanked, 0 is off (DARTS: 16 of 32)")
+    ema_decay: float = setting(
+        0.0,
+        "decay of the moving average of the weights that is scored and saved in their place, 0 is off (A.7: 0.9999)",
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = setting(
+        "float32", "what layers compute in; weights, loss and logits stay float32 (Keras' mixed precision policies)"
+    )
+    jit: Literal["auto", "on", "off"] = setting(
+        "auto", "XLA for a step's forward and backward pass; auto is off: on a CPU it is slower (docs/results.md)"
+    )
+    bn_momentum: float = setting(0.9, "of the moving statistics of batch norm (slim's CIFAR recipe: 0.9)")
+
+
+@dataclasses.dataclass(frozen=True)
+class RecipeConfig:
+    """Where a training's values come from, before its own flags."""
+
+    recipe: str | None = setting(
+        None,
+        "published values to train by: cifar, imagenet-large, imagenet-mobile, proxy, finetune (nasnet/training/recipes.py), or "
+        "a recipe.json; a flag goes before it",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferConfig:
+    """How a network goes on from weights that another training left."""
+
+    trainable_cells: int | None = setting(
+        None, "last cells that train, those before and the stem stay as they are; unset: all; 0: the head alone"
+    )
+    layer_decay: float = setting(1.0, "share of the learning rate of the cell after it that a cell has; 1 is off")
+    head_epochs: float = setting(0.0, "passes in which only the fresh head trains, before all that is to train does")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplicaConfig:
+    """On how many devices one network trains, and what is written meanwhile. Another choice gives the same training."""
+
+    distribute: Literal["auto", "none", "mirrored", "multiworker"] = setting(
+        "auto",
+        "one network on several devices: mirrored on the GPUs of this machine, multiworker on the machines that "
+        "TF_CONFIG names; auto: what there is",
+    )
+    replicas: int | None = setting(
+        None, "with mirrored: how many GPUs, or without any how many parts of the CPU; unset: every GPU"
+    )
+    keep_checkpoints: int = setting(2, "newest checkpoints that are kept in workdir/checkpoints")
+    checkpoint_steps: int | None = setting(None, "steps between checkpoints; unset: one at the end of each epoch")
+    valid_epochs: int = setting(1, "epochs between scores on the valid split, 0 is never before the end")
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneConfig:
+    """What hyperparameters of fine-tuning are tried, and how."""
+
+    tuner: Literal["hyperband", "grid"] = setting(
+        "hyperband", "KerasTuner's Hyperband, or a grid (the 2017 paper ends with a small one)"
+    )
+    tune_epochs: int = setting(9, "most epochs of a trial; all of a grid's trials have so many")
+    tune_trials: int | None = setting(None, "most trials of a grid; unset: all of it")
+
+    def __post_init__(self) -> None:
+        if self.tuner != "grid" and self.tune_trials is not None:
+            raise ValueError(
+                f"tune_trials goes with --tuner=grid, for Hyperband follows --tune_epochs; got {self.tune_trials}"
+            )
+
+
+def resolve_augmentation(config: TrainingConfig, data: DataSet) -> TrainingConfig:
+    """Fills in padding and flipping where the data set decides: none for digits, which a mirror makes others of."""
+    digits = data.name == "digits"
+    pad = (0 if digits else data.image_shape[0] // 8) if config.pad is None else config.pad
+    flip = not digits if config.flip is None else config.flip
+    return dataclasses.replace(config, pad=pad, flip=flip)
