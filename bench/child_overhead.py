@@ -41,7 +41,7 @@ def ours(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dict[str, 
     """For each child its seconds, and those outside its steps."""
     import tensorflow as tf
 
-    from nasnet.child import Child
+    from nasnet.estimators.child import Child
     from nasnet.networks.spec import NetworkSpec
     from nasnet.training.config import TrainingConfig
 

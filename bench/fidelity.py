@@ -119,7 +119,7 @@ def _data(setting: Setting) -> DataSet:
 
 def train(run: Run) -> dict[str, Any]:
     """The record of one run: its accuracy and loss on the valid split, and the seconds that went where."""
-    from nasnet.child import Child
+    from nasnet.estimators.child import Child
     from nasnet.networks.spec import NetworkSpec
     from nasnet.runtime.errors import DivergedError
     from nasnet.runtime.seeds import name_seed

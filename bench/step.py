@@ -39,7 +39,7 @@ Loss = float
 
 def our_step(setting: Setting) -> tuple[Callable[[int], Loss], dict[str, np.ndarray]]:
     """A child's step, and the weights that it starts from."""
-    from nasnet.child import Child
+    from nasnet.estimators.child import Child
     from nasnet.networks.spec import NetworkSpec
     from nasnet.training.config import TrainingConfig
 

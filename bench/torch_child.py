@@ -21,7 +21,7 @@ EPSILON = 1e-5
 
 
 class TorchChild:
-    """A network of `genotype` with `weights`, as `nasnet.child.Child.named_weights` has them."""
+    """A network of `genotype` with `weights`, as `nasnet.estimators.child.Child.named_weights` has them."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ from bench.drawn import drawn_genotypes, drawn_pictures
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
 from nasnet.data.dataset import DataSet
-from nasnet.estimate import ProxyEstimator
+from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution import Workers
 from nasnet.job import Job, Resources
 from nasnet.networks.config import NetworkConfig

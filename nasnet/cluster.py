@@ -24,7 +24,7 @@ import cells
 import controller
 import nasnet
 from controller.strategy import Outcome
-from nasnet.estimator import Estimator
+from nasnet.estimators.estimator import Estimator
 from nasnet.job import Job, Resources, Result
 from nasnet.runtime.devices import alive
 from nasnet.runtime.errors import RunError, UserError

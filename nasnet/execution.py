@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from nasnet import worker
-from nasnet.estimator import Estimator
+from nasnet.estimators.estimator import Estimator
 from nasnet.job import Job, Resources, Result
 from nasnet.runtime.errors import RunError
 from nasnet.runtime.files import create_folder

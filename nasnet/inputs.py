@@ -6,9 +6,10 @@ from pathlib import Path
 
 from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
-from nasnet.config import CHILD_MUST_HAVE, SearchConfig
+from nasnet.config import SearchConfig
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import check_dataset
+from nasnet.estimators.config import CHILD_MUST_HAVE
 from nasnet.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, SourceConfig
 from nasnet.networks.saved import check_trained

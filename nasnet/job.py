@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cells.genotype import CellGenotype
 from controller.strategy import Outcome
-from nasnet.estimator import TrainedChild
+from nasnet.estimators.estimator import TrainedChild
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from controller.strategy import Trial
-from nasnet.estimator import TrainedChild
+from nasnet.estimators.estimator import TrainedChild
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import write_json
 

@@ -20,8 +20,8 @@ from controller.strategy import Strategy, Trial
 from nasnet.children import Children
 from nasnet.config import ExecutionConfig, FinalConfig, LimitConfig, SearchConfig
 from nasnet.data.dataset import DataSet, channel_statistics
-from nasnet.estimate import ProxyEstimator
-from nasnet.estimator import Estimator
+from nasnet.estimators.estimator import Estimator
+from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution import Engine, InProcess, Workers
 from nasnet.flags import RunConfig
 from nasnet.job import Resources

@@ -23,7 +23,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from controller.strategy import Outcome
 from nasnet import worker
-from nasnet.estimator import Estimator
+from nasnet.estimators.estimator import Estimator
 from nasnet.job import Job, Resources, Result
 from nasnet.runtime.devices import alive
 from nasnet.worker import WorkerSettings

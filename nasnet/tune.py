@@ -15,11 +15,10 @@ from typing import Any
 
 import keras_tuner
 
-from cells.genotype import CellGenotype
 from cells.walks.stack import positions
 from controller.strategy import Outcome
 from nasnet.data.config import DataConfig
-from nasnet.estimator import Estimate
+from nasnet.estimators.finetuning import FineTuning
 from nasnet.flags import RunConfig
 from nasnet.job import Job, Resources, Result
 from nasnet.networks.spec import NetworkSpec
@@ -34,42 +33,6 @@ from nasnet.training.recipes import recipe_json
 from nasnet.workdir import claim_workdir
 
 _OBJECTIVE = "accuracy"
-
-
-@dataclasses.dataclass(frozen=True)
-class FineTuning:
-    """Fine-tunes in a worker process; the reward is the accuracy on the valid split.
-
-    Attributes:
-        source, weights: as `--from` and `--weights`.
-        data: what is trained on.
-        training, transfer: the recipe.
-        seed: of the training.
-        checkpoints: folder from which an interrupted trial goes on.
-    """
-
-    source: str
-    weights: str | None
-    data: DataConfig
-    training: TrainingConfig
-    transfer: TransferConfig
-    seed: int
-    checkpoints: Path
-
-    def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
-        """See `nasnet.estimate.Estimator.estimate`; all that it needs to know, it holds."""
-        del genotype, name
-        from nasnet.data.dataset import open_dataset
-        from nasnet.networks.saved import load_source
-        from nasnet.networks.spec import transferred
-        from nasnet.training.loop import Training
-
-        spec, source = load_source(self.source, self.weights)
-        data = open_dataset(self.data.dataset, image_size=self.data.image_size)
-        spec = transferred(spec, data, self.training)
-        training = Training(spec, data, self.training, seed=self.seed, transfer=self.transfer, source=source)
-        training.run(self.checkpoints)
-        return Estimate(training.evaluate(data.valid).accuracy, {})
 
 
 def tune(config: RunConfig, workdir: Path, spec: NetworkSpec) -> None:

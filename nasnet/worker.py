@@ -22,7 +22,7 @@ from multiprocessing.connection import Client
 from pathlib import Path
 
 from controller.strategy import Outcome
-from nasnet.estimator import Estimator
+from nasnet.estimators.estimator import Estimator
 from nasnet.job import Job, Result
 
 WATCH_SECONDS = 0.02

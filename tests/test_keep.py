@@ -10,8 +10,8 @@ import pytest
 from bench.drawn import drawn_genotypes
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import channel_statistics, open_dataset
-from nasnet.estimate import ProxyEstimator
-from nasnet.estimator import TrainedChild
+from nasnet.estimators.estimator import TrainedChild
+from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.keep import KeptChildren
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.saved import load_trained

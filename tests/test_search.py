@@ -20,8 +20,8 @@ from controller.strategy import Outcome
 from nasnet.children import Children
 from nasnet.config import LimitConfig
 from nasnet.data.dataset import channel_statistics, open_dataset
-from nasnet.estimate import ProxyEstimator
-from nasnet.estimator import Estimate
+from nasnet.estimators.estimator import Estimate
+from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution import InProcess
 from nasnet.journal import Journal
 from nasnet.limits import Limits

@@ -13,7 +13,7 @@ import numpy as np
 
 from cells.genotype import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
-from nasnet.estimator import Estimate, TrainedChild
+from nasnet.estimators.estimator import Estimate, TrainedChild
 
 SPACE = NASNetSpace(1)
 

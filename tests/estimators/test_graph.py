@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
-from nasnet.child import Child
+from nasnet.estimators.child import Child
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import cross_entropy

@@ -1,4 +1,4 @@
-"""The reading that assembles a child's training step from pieces that TensorFlow traced before (`nasnet/pieces.py`).
+"""The reading that assembles a child's training step from pieces that TensorFlow traced before (`nasnet/estimators/traces.py`).
 
 TensorFlow's Python needs 0.3 ms for every node that it traces, and a child's step has 2,000. But children are made of
 the same few primitives at the same few shapes. So a primitive and its gradient, as `tf.GradientTape` gives it, are
@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from cells.count import Weight
 from cells.primitives import Padding, Pair
-from nasnet.pieces import Piece, Value, traced_loss, traced_primitive
+from nasnet.estimators.traces import Piece, Value, traced_loss, traced_primitive
 
 AttrValue = tf.compat.v1.AttrValue
 INPUTS = ("images", "labels", "weights")

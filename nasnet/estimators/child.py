@@ -17,15 +17,15 @@ import tensorflow as tf
 
 from cells.count import Counts, Weight, count
 from cells.walks.stack import walk
-from nasnet.assembly import Assembled, Assembly
-from nasnet.child_session import ChildSession, State
-from nasnet.config import CHILD_MUST_HAVE
 from nasnet.data.augment import augment
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import batches
+from nasnet.estimators.config import CHILD_MUST_HAVE
+from nasnet.estimators.graph import Assembled, Assembly
+from nasnet.estimators.session import ChildSession, State
+from nasnet.estimators.traces import Value
 from nasnet.networks.functions import Functions
 from nasnet.networks.spec import NetworkSpec
-from nasnet.pieces import Value
 from nasnet.runtime.errors import DivergedError
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig, resolve_augmentation

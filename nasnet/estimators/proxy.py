@@ -12,7 +12,7 @@ from typing import Literal
 
 from cells.genotype import CellGenotype
 from nasnet.data.dataset import DataSet
-from nasnet.estimator import Estimate, TrainedChild
+from nasnet.estimators.estimator import Estimate, TrainedChild
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import TrainingConfig
@@ -37,7 +37,7 @@ class ProxyEstimator:
 
     def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
         """See `Estimator.estimate`."""
-        from nasnet.child import Child
+        from nasnet.estimators.child import Child
         from nasnet.runtime.seeds import name_seed
 
         spec = NetworkSpec(

@@ -12,7 +12,7 @@ import tensorflow as tf
 from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
 from cells.count import count
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
-from nasnet.child import Child
+from nasnet.estimators.child import Child
 from nasnet.networks.keras_model import Normalization, build, named_weights, network
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import DivergedError
