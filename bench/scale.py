@@ -51,8 +51,8 @@ from cells.spaces.nasnet import NASNetSpace
 from controller.config import PolicyGradientConfig
 from controller.strategy import Outcome
 from nasnet.children import Children
-from nasnet.cluster import RayEngine
-from nasnet.job import Job, Result
+from nasnet.execution.job import Job, Result
+from nasnet.execution.ray_workers import RayEngine
 from nasnet.journal import Journal
 from nasnet.search import Search, SearchProgress
 

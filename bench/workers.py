@@ -2,7 +2,7 @@
 
     python bench/workers.py
 
-The same random children (N=1, F=8, batch 64) are trained by `nasnet.execution.Workers` in both ways, in turns. Timed
+The same random children (N=1, F=8, batch 64) are trained by `nasnet.execution.engine.Workers` in both ways, in turns. Timed
 from when as many children as workers have ended (they pay for TensorFlow) to the end of the last. `ratio_8=` and
 `ratio_28=` are children an hour of one worker a core over those of one worker with all threads.
 """
@@ -24,8 +24,8 @@ from bench.machine import machine, spread
 from cells.genotype import CellGenotype
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.proxy import ProxyEstimator
-from nasnet.execution import Workers
-from nasnet.job import Job, Resources
+from nasnet.execution.job import Job, Resources
+from nasnet.execution.workers import Workers
 from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.devices import cores
 from nasnet.training.config import TrainingConfig

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from controller.strategy import Outcome
-from nasnet.execution import Engine
-from nasnet.job import Job, Result
+from nasnet.execution.engine import Engine
+from nasnet.execution.job import Job, Result
 from nasnet.journal import Journal
 from nasnet.runtime.signals import Stopping
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 from controller.config import FailureConfig, PolicyGradientConfig
-from nasnet.config import ExecutionConfig, FinalConfig, LimitConfig, SearchConfig
+from nasnet.config import FinalConfig, LimitConfig, SearchConfig
 from nasnet.data.config import DataConfig
+from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import FromConfig, NetworkConfig, SourceConfig
 from nasnet.runtime import devices
 from nasnet.runtime.errors import UserError

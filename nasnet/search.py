@@ -16,7 +16,7 @@ from cells.genotype import CellGenotype
 from cells.spaces.space import Space, check_tokens
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.children import Children
-from nasnet.job import Job, Result
+from nasnet.execution.job import Job, Result
 from nasnet.journal import FinalistRun, Journal
 from nasnet.keep import KeptChildren
 from nasnet.runtime.errors import RunError, UserError

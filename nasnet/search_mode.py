@@ -18,13 +18,15 @@ from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Strategy, Trial
 from nasnet.children import Children
-from nasnet.config import ExecutionConfig, FinalConfig, LimitConfig, SearchConfig
+from nasnet.config import FinalConfig, LimitConfig, SearchConfig
 from nasnet.data.dataset import DataSet, channel_statistics
 from nasnet.estimators.estimator import Estimator
 from nasnet.estimators.proxy import ProxyEstimator
-from nasnet.execution import Engine, InProcess, Workers
+from nasnet.execution.config import ExecutionConfig
+from nasnet.execution.engine import Engine, InProcess
+from nasnet.execution.job import Resources
+from nasnet.execution.workers import Workers
 from nasnet.flags import RunConfig
-from nasnet.job import Resources
 from nasnet.journal import Journal
 from nasnet.keep import KeptChildren
 from nasnet.limits import Limits
@@ -51,7 +53,7 @@ def run_search(config: RunConfig, workdir: Path) -> None:
     data, space = open_data(config), NASNetSpace(options.blocks)
     limits = _check(config, data, space)
     if execution.cluster:
-        from nasnet.cluster import connect
+        from nasnet.execution.ray_workers import connect
 
         connect(execution.cluster)
     # One thread an operation: the controller is small, and the winner's operations run side by side (docs/results.md).
@@ -119,7 +121,7 @@ def _engine(estimators: dict[str, Estimator], execution: ExecutionConfig, logs: 
         execution.children_per_worker,
     )
     if execution.cluster:
-        from nasnet.cluster import RayWorkers
+        from nasnet.execution.ray_workers import RayWorkers
 
         gpus = execution.gpus_per_child or 0
         with RayWorkers(execution.cluster, estimators, limits, logs, execution.workers, gpus) as engine:

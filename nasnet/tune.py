@@ -19,15 +19,16 @@ from cells.walks.stack import positions
 from controller.strategy import Outcome
 from nasnet.data.config import DataConfig
 from nasnet.estimators.finetuning import FineTuning
+from nasnet.execution.estimator_server import EstimatorServer
+from nasnet.execution.job import Job, Resources, Result
+from nasnet.execution.slot import TICK_SECONDS, Slot
 from nasnet.flags import RunConfig
-from nasnet.job import Job, Resources, Result
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
-from nasnet.slot import TICK_SECONDS, Estimators, Slot
 from nasnet.training.config import TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import recipe_json
 from nasnet.workdir import claim_workdir
@@ -160,7 +161,7 @@ class _Trials:
         # A process for each trial: Keras does not give back the memory of a model (docs/results.md).
         logs = self._workdir / "logs"
         logs.mkdir(exist_ok=True)
-        estimators = Estimators({job.estimator: estimator})
+        estimators = EstimatorServer({job.estimator: estimator})
         slot, wake = Slot(estimators, Resources(cpus=devices.cores()), logs), queue.SimpleQueue()
         try:
             slot.submit(job, wake)

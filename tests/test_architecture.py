@@ -107,7 +107,7 @@ def test_nothing_private_and_no_pickles(path):
             "nasnet.data.dataset",
             "train",
         ),
-        *("nasnet.search", "nasnet.cluster"),
+        *("nasnet.search", "nasnet.execution.ray_workers"),
     ],
 )
 def test_no_tensorflow_is_loaded(module):

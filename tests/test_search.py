@@ -22,7 +22,8 @@ from nasnet.config import LimitConfig
 from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.estimators.estimator import Estimate
 from nasnet.estimators.proxy import ProxyEstimator
-from nasnet.execution import InProcess
+from nasnet.execution.engine import InProcess
+from nasnet.execution.worker import attempt
 from nasnet.journal import Journal
 from nasnet.limits import Limits
 from nasnet.networks.config import NetworkConfig
@@ -31,7 +32,6 @@ from nasnet.runtime.signals import Stopped, Stopping
 from nasnet.search import Search
 from nasnet.search import rank_finalists as rank
 from nasnet.training.config import TrainingConfig
-from nasnet.worker import attempt
 from tests.support.slow import some_now
 
 SPACE = NASNetSpace(1)

@@ -18,21 +18,22 @@ from cells.genotype import CellGenotype
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.children import Children
-from nasnet.execution import InProcess, Workers
-from nasnet.job import Job, Resources, Result
+from nasnet.execution.engine import InProcess
+from nasnet.execution.job import Job, Resources, Result
+from nasnet.execution.workers import Workers
 from nasnet.journal import Journal
 from nasnet.runtime.errors import RunError
 from nasnet.search import Search
 from tests.support.estimators import SPACE, Misbehaving, share
 from tests.support.processes import read, wait_for, wait_until_gone, workers_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DRIVER = """
 import sys
 from pathlib import Path
-from nasnet.execution import Workers
-from nasnet.job import Resources
-from nasnet.job import Job
+from nasnet.execution.workers import Workers
+from nasnet.execution.job import Resources
+from nasnet.execution.job import Job
 from tests.support.estimators import SPACE, Misbehaving
 
 if __name__ == "__main__":

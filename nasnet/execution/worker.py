@@ -23,7 +23,7 @@ from pathlib import Path
 
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Estimator
-from nasnet.job import Job, Result
+from nasnet.execution.job import Job, Result
 
 WATCH_SECONDS = 0.02
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux' prctl(2)
@@ -41,7 +41,7 @@ class WorkerSettings:
         memory: MiB of resident memory of the process, TensorFlow included, at which a child is ended; None is no limit.
         gpus: `CUDA_VISIBLE_DEVICES`; None leaves it as it is.
         parent: the process that it must not outlive.
-        address, key: where it fetches its estimators (`nasnet.slot.Estimators`).
+        address, key: where it fetches its estimators (`nasnet.execution.slot.EstimatorServer`).
     """
 
     logs: Path

@@ -2,68 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import multiprocessing
 import os
 import queue
 import signal
-import sys
-import threading
 import time
-import uuid
-from collections.abc import Mapping
 from concurrent.futures import Future
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
 from controller.strategy import Outcome
-from nasnet import worker
-from nasnet.estimators.estimator import Estimator
-from nasnet.job import Job, Resources, Result
+from nasnet.execution.engine import worker
+from nasnet.execution.estimator_server import EstimatorServer
+from nasnet.execution.job import Job, Resources, Result
+from nasnet.execution.worker import WorkerSettings
 from nasnet.runtime.devices import alive
-from nasnet.worker import WorkerSettings
 
 TICK_SECONDS = 0.25
 _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _VANISHED_SECONDS = 1.0
-
-
-class Estimators:
-    """Hands the estimators, data and all, to each worker that asks for them, over a Unix socket.
-
-    Not as arguments of its process: Python's spawn writes those into a pipe of which it holds both ends, so that a
-    worker killed before it has read more than fits in there (64 KiB) would stop the search for good.
-    """
-
-    def __init__(self, estimators: Mapping[str, Estimator]) -> None:
-        self._estimators = estimators
-        self.key = os.urandom(32)
-        # Linux needs no file for it, whose path could be too long.
-        name = f"\0nasnet-{uuid.uuid4().hex}" if sys.platform == "linux" else None
-        self._listener = Listener(name, "AF_UNIX", backlog=64, authkey=self.key)
-        self.address = name or str(self._listener.address)
-        self._closed = False
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def close(self) -> None:
-        """Takes no more questions."""
-        self._closed = True
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while not self._closed:
-            # Whoever is killed while he asks, or has no key, is none of our business.
-            with contextlib.suppress(OSError, EOFError, AuthenticationError):
-                threading.Thread(target=self._hand, args=(self._listener.accept(),), daemon=True).start()
-
-    def _hand(self, worker: Connection) -> None:
-        with worker, contextlib.suppress(OSError):
-            worker.send(self._estimators)
 
 
 class Slot:
@@ -75,7 +35,7 @@ class Slot:
 
     def __init__(
         self,
-        estimators: Estimators,
+        estimators: EstimatorServer,
         limits: Resources,
         logs: Path,
         gpus: str | None = None,

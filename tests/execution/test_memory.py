@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.processes import workers_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EARLY, LATE = 20, 200
 LIMIT = 1.1
 TINY = ["--blocks=2", "--filters=4", "--steps=2", "--batch_size=16", "--keep_weights=3", "--strategy=random"]

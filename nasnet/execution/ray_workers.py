@@ -1,6 +1,6 @@
 """Children on a Ray cluster: the same worker processes, each behind a Ray actor on whatever machine has room.
 
-An actor holds a `nasnet.slot.Slot`, so limits, outcomes and logs are those of one machine. What Ray adds is where:
+An actor holds a `nasnet.execution.slot.Slot`, so limits, outcomes and logs are those of one machine. What Ray adds is where:
 it places actors by CPUs, GPUs and memory, and tells when one is gone. It retries nothing: the journal counts attempts.
 """
 
@@ -25,11 +25,12 @@ import controller
 import nasnet
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Estimator
-from nasnet.job import Job, Resources, Result
+from nasnet.execution.estimator_server import EstimatorServer
+from nasnet.execution.job import Job, Resources, Result
+from nasnet.execution.slot import Slot
 from nasnet.runtime.devices import alive
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import create_folder
-from nasnet.slot import Estimators, Slot
 
 _LOG_BYTES = 2**16
 _SCRATCH = "nasnet-actor-"
@@ -86,7 +87,7 @@ class SlotActor:
     def __init__(self, estimators: Mapping[str, Estimator], limits: Resources, gpus: int) -> None:
         self._logs = _scratch_folder()
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpus else ""
-        self._slot = Slot(Estimators(estimators), limits, self._logs, visible)
+        self._slot = Slot(EstimatorServer(estimators), limits, self._logs, visible)
 
     def ready(self) -> None:
         """Returns once the actor is there."""
@@ -117,7 +118,7 @@ class _Actor:
 
 
 class RayEngine:
-    """`nasnet.execution.Engine` over actors that have `ready()` and `run(job) -> Result`.
+    """`nasnet.execution.engine.Engine` over actors that have `ready()` and `run(job) -> Result`.
 
     One that dies is replaced by a fresh one, which may have to wait until a machine has room for it.
     """
@@ -238,7 +239,7 @@ class RayWorkers(RayEngine):
 
         Args:
             address: what to call the cluster in an error.
-            estimators, limits: as for `nasnet.execution.Workers`.
+            estimators, limits: as for `nasnet.execution.engine.Workers`.
             logs: folder that the children's logs come to.
             workers: how many children at a time; None is as many as the cluster has room for now.
             gpus: GPUs of a child.

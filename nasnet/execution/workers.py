@@ -1,4 +1,4 @@
-"""Where children run: in this process, or in worker processes of this machine. On many machines: `nasnet.cluster`."""
+"""Many worker processes on this machine. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,76 +6,16 @@ import queue
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
-from nasnet import worker
 from nasnet.estimators.estimator import Estimator
-from nasnet.job import Job, Resources, Result
+from nasnet.execution.estimator_server import EstimatorServer
+from nasnet.execution.job import Job, Resources, Result
+from nasnet.execution.slot import TICK_SECONDS, Slot
 from nasnet.runtime.errors import RunError
 from nasnet.runtime.files import create_folder
-from nasnet.slot import TICK_SECONDS, Estimators, Slot
 
 _FAILED_STARTS = 3
-
-
-class Engine(Protocol):
-    """Runs children. Each one that is submitted is collected once, however it ended.
-
-    A child that is `lost` was taken away from outside; whether it is submitted again is the caller's business.
-    """
-
-    @property
-    def slots(self) -> int:
-        """How many children can run at the same time."""
-        ...
-
-    @property
-    def free(self) -> int:
-        """How many more children can start now."""
-        ...
-
-    def submit(self, job: Job) -> None:
-        """Starts a child. Only while `free` is above 0."""
-        ...
-
-    def collect(self, seconds: float) -> list[Result]:
-        """The children that have ended; waits up to `seconds` for the first of them."""
-        ...
-
-    def cancel(self) -> None:
-        """Ends everything that runs."""
-        ...
-
-
-class InProcess:
-    """Runs each child in this process when it is collected: for debugging. Nothing can be limited or killed here."""
-
-    slots = 1
-
-    def __init__(self, estimators: Mapping[str, Estimator]) -> None:
-        self._estimators = estimators
-        self._job: Job | None = None
-
-    @property
-    def free(self) -> int:
-        """See `Engine.free`."""
-        return int(self._job is None)
-
-    def submit(self, job: Job) -> None:
-        """See `Engine.submit`."""
-        assert self._job is None
-        self._job = job
-
-    def collect(self, seconds: float) -> list[Result]:  # noqa: ARG002 - the child is run, however long it takes
-        """See `Engine.collect`."""
-        if self._job is None:
-            return []
-        job, self._job = self._job, None
-        return [worker.attempt(self._estimators, job)]
-
-    def cancel(self) -> None:
-        """See `Engine.cancel`."""
-        self._job = None
 
 
 class Workers:
@@ -100,7 +40,7 @@ class Workers:
         """
         create_folder(logs)
         self._logs = logs
-        self._estimators = Estimators(estimators)
+        self._estimators = EstimatorServer(estimators)
         self._slots = [Slot(self._estimators, limits, logs, gpus[i] if gpus else None, i) for i in range(workers)]
         self._wake: queue.SimpleQueue[Slot] = queue.SimpleQueue()
 

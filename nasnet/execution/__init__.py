@@ -1,0 +1,1 @@
+"""Where children run. No TensorFlow."""

@@ -1,0 +1,47 @@
+"""Hands the estimators to workers over a socket. No TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import uuid
+from collections.abc import Mapping
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, Listener
+
+from nasnet.estimators.estimator import Estimator
+
+
+class EstimatorServer:
+    """Hands the estimators, data and all, to each worker that asks for them, over a Unix socket.
+
+    Not as arguments of its process: Python's spawn writes those into a pipe of which it holds both ends, so that a
+    worker killed before it has read more than fits in there (64 KiB) would stop the search for good.
+    """
+
+    def __init__(self, estimators: Mapping[str, Estimator]) -> None:
+        self._estimators = estimators
+        self.key = os.urandom(32)
+        # Linux needs no file for it, whose path could be too long.
+        name = f"\0nasnet-{uuid.uuid4().hex}" if sys.platform == "linux" else None
+        self._listener = Listener(name, "AF_UNIX", backlog=64, authkey=self.key)
+        self.address = name or str(self._listener.address)
+        self._closed = False
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        """Takes no more questions."""
+        self._closed = True
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while not self._closed:
+            # Whoever is killed while he asks, or has no key, is none of our business.
+            with contextlib.suppress(OSError, EOFError, AuthenticationError):
+                threading.Thread(target=self._hand, args=(self._listener.accept(),), daemon=True).start()
+
+    def _hand(self, worker: Connection) -> None:
+        with worker, contextlib.suppress(OSError):
+            worker.send(self._estimators)
