@@ -50,11 +50,11 @@ from bench.ray_cluster import OBJECT_STORE, keep_to_loopback
 from cells.spaces.nasnet import NASNetSpace
 from controller.config import PolicyGradientConfig
 from controller.strategy import Outcome
-from nasnet.children import Children
 from nasnet.execution.job import Job, Result
 from nasnet.execution.ray_workers import RayEngine
-from nasnet.journal import Journal
-from nasnet.search import Search, SearchProgress
+from nasnet.trials.journal import Journal
+from nasnet.trials.retries import Children
+from nasnet.trials.search import Search, SearchProgress
 
 ROOT = Path(__file__).parent.parent
 ACTORS = 4

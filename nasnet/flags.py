@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 from controller.config import FailureConfig, PolicyGradientConfig
-from nasnet.config import FinalConfig, LimitConfig, SearchConfig
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import FromConfig, NetworkConfig, SourceConfig
@@ -15,6 +14,7 @@ from nasnet.runtime import devices
 from nasnet.runtime.errors import UserError
 from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import RECIPES, read_recipe
+from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 
 VERSION = 1
 MODES = ("search", "train", "evaluate", "export", "finetune", "tune")

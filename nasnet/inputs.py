@@ -6,7 +6,6 @@ from pathlib import Path
 
 from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
-from nasnet.config import SearchConfig
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import check_dataset
 from nasnet.estimators.config import CHILD_MUST_HAVE
@@ -16,6 +15,7 @@ from nasnet.networks.saved import check_trained
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json
 from nasnet.training.config import TrainingConfig
+from nasnet.trials.config import SearchConfig
 
 
 def check_inputs(config: RunConfig) -> None:

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json
-from nasnet.search import SearchProgress
 from nasnet.training.progress import Progress
+from nasnet.trials.search import SearchProgress
 
 _SAID_SECONDS, _WRITTEN_SECONDS = 30.0, 10.0
 

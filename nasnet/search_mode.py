@@ -17,8 +17,6 @@ from controller.config import FailureConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Strategy, Trial
-from nasnet.children import Children
-from nasnet.config import FinalConfig, LimitConfig, SearchConfig
 from nasnet.data.dataset import DataSet, channel_statistics
 from nasnet.estimators.estimator import Estimator
 from nasnet.estimators.proxy import ProxyEstimator
@@ -27,18 +25,21 @@ from nasnet.execution.engine import Engine, InProcess
 from nasnet.execution.job import Resources
 from nasnet.execution.workers import Workers
 from nasnet.flags import RunConfig
-from nasnet.journal import Journal
-from nasnet.keep import KeptChildren
-from nasnet.limits import Limits
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import spec_of
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.signals import Stopping
 from nasnet.screen import show_export, show_trial
-from nasnet.search import Finalist, Search, rank_finalists
 from nasnet.steps import check_size, export_trained, open_data, train_to
 from nasnet.training.config import ReplicaConfig, TrainingConfig
+from nasnet.trials.best_weights import KeptChildren
+from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
+from nasnet.trials.finalists import Finalist, rank_finalists
+from nasnet.trials.journal import Journal
+from nasnet.trials.limits import Limits
+from nasnet.trials.retries import Children
+from nasnet.trials.search import Search
 from nasnet.workdir import claim_workdir
 
 LEARNS_AFTER = 500

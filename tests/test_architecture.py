@@ -75,9 +75,9 @@ def test_imports_stay_in_their_rooms(path):
         *("data", "sources", "npz", "pictures"),
     ):
         assert not imports(path) & {
-            "nasnet.search",
+            "nasnet.trials.search",
             "nasnet.estimators.proxy",
-            "nasnet.journal",
+            "nasnet.trials.journal",
             "nasnet.estimators.child",
             "nasnet.modes",
         }
@@ -103,11 +103,11 @@ def test_nothing_private_and_no_pickles(path):
             "cells.drawing.cell",
             "cells.zoo.cells",
             "controller.random_search",
-            "nasnet.journal",
+            "nasnet.trials.journal",
             "nasnet.data.dataset",
             "train",
         ),
-        *("nasnet.search", "nasnet.execution.ray_workers"),
+        *("nasnet.trials.search", "nasnet.execution.ray_workers"),
     ],
 )
 def test_no_tensorflow_is_loaded(module):

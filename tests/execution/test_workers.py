@@ -17,13 +17,13 @@ import pytest
 from cells.genotype import CellGenotype
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
-from nasnet.children import Children
 from nasnet.execution.engine import InProcess
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.workers import Workers
-from nasnet.journal import Journal
 from nasnet.runtime.errors import RunError
-from nasnet.search import Search
+from nasnet.trials.journal import Journal
+from nasnet.trials.retries import Children
+from nasnet.trials.search import Search
 from tests.support.estimators import SPACE, Misbehaving, share
 from tests.support.processes import read, wait_for, wait_until_gone, workers_of
 

@@ -7,7 +7,7 @@ import dataclasses
 from cells.count import count
 from cells.genotype import CellGenotype
 from cells.walks.stack import Stack
-from nasnet.config import LimitConfig
+from nasnet.trials.config import LimitConfig
 
 
 @dataclasses.dataclass(frozen=True)

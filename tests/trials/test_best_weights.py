@@ -12,12 +12,12 @@ from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.estimators.estimator import TrainedChild
 from nasnet.estimators.proxy import ProxyEstimator
-from nasnet.keep import KeptChildren
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.saved import load_trained
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import evaluate
+from nasnet.trials.best_weights import KeptChildren
 from tests.support.slow import some_now
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from controller.strategy import Outcome, Proposal, Trial
-from nasnet.journal import FinalistRun, Journal
 from nasnet.runtime.errors import UserError
+from nasnet.trials.journal import FinalistRun, Journal
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def filled(path, number=3):
@@ -107,7 +107,7 @@ def test_a_full_disk_leaves_the_journal_whole(tmp_path):
 import resource
 from controller.strategy import Proposal
 from nasnet.runtime.errors import RunError
-from nasnet.journal import Journal
+from nasnet.trials.journal import Journal
 resource.setrlimit(resource.RLIMIT_FSIZE, ({len(whole) + 30}, resource.RLIM_INFINITY))
 journal = Journal({str(tmp_path / "j")!r})
 try:

@@ -17,21 +17,21 @@ from controller.config import PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
-from nasnet.children import Children
-from nasnet.config import LimitConfig
 from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.estimators.estimator import Estimate
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.engine import InProcess
 from nasnet.execution.worker import attempt
-from nasnet.journal import Journal
-from nasnet.limits import Limits
 from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.errors import DivergedError, RunError, UserError
 from nasnet.runtime.signals import Stopped, Stopping
-from nasnet.search import Search
-from nasnet.search import rank_finalists as rank
 from nasnet.training.config import TrainingConfig
+from nasnet.trials.config import LimitConfig
+from nasnet.trials.finalists import rank_finalists as rank
+from nasnet.trials.journal import Journal
+from nasnet.trials.limits import Limits
+from nasnet.trials.retries import Children
+from nasnet.trials.search import Search
 from tests.support.slow import some_now
 
 SPACE = NASNetSpace(1)

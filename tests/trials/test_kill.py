@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.kill import shoot
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 # In a process of its own: Ray reads its environment once. Prints which addresses anything of the search listens on.
 ON_RAY = """

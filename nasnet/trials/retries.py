@@ -5,8 +5,8 @@ from __future__ import annotations
 from controller.strategy import Outcome
 from nasnet.execution.engine import Engine
 from nasnet.execution.job import Job, Result
-from nasnet.journal import Journal
 from nasnet.runtime.signals import Stopping
+from nasnet.trials.journal import Journal
 
 _POLL_SECONDS = 0.5
 

@@ -1,0 +1,1 @@
+"""A search, trial by trial. No TensorFlow."""
