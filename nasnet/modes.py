@@ -12,9 +12,9 @@ from nasnet.inputs import genotype_of
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig
 from nasnet.networks.saved import load_source, load_trained
 from nasnet.networks.spec import NetworkSpec, spec_of, transferred
+from nasnet.reports.terminal import show_export
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
-from nasnet.screen import show_export
 from nasnet.search_mode import run_search
 from nasnet.steps import check_size, export_trained, open_data, open_matching, train_to
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig

@@ -27,10 +27,10 @@ from nasnet.execution.workers import Workers
 from nasnet.flags import RunConfig
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import spec_of
+from nasnet.reports.terminal import show_export, show_trial
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.signals import Stopping
-from nasnet.screen import show_export, show_trial
 from nasnet.steps import check_size, export_trained, open_data, train_to
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.trials.best_weights import KeptChildren

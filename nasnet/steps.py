@@ -20,11 +20,11 @@ from nasnet.networks.config import NetworkConfig
 from nasnet.networks.export.folder import export
 from nasnet.networks.saved import load_trained, save_trained
 from nasnet.networks.spec import NetworkSpec, spec_of
+from nasnet.reports.terminal import TrainingScreen
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
-from nasnet.screen import TrainingScreen
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.training.loop import Training
 from nasnet.training.metrics import evaluate

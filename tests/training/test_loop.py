@@ -16,8 +16,8 @@ from nasnet.data.dataset import channel_statistics, open_dataset
 from nasnet.data.input_pipeline import batches
 from nasnet.networks.keras_model import named_weights
 from nasnet.networks.spec import NetworkSpec
+from nasnet.reports.terminal import TrainingScreen
 from nasnet.runtime.errors import DivergedError, UserError
-from nasnet.screen import TrainingScreen
 from nasnet.training.config import ReplicaConfig, TrainingConfig, resolve_augmentation
 from nasnet.training.loop import Training
 from nasnet.training.metrics import cross_entropy, evaluate
