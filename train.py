@@ -11,12 +11,12 @@ from pathlib import Path
 
 from absl import flags
 
-from nasnet.flags import MODES, resolve
-from nasnet.flags import flags as config_flags
-from nasnet.inputs import check_inputs
+from nasnet.modes.flags import MODES, resolve
+from nasnet.modes.flags import flags as config_flags
+from nasnet.modes.inputs import check_inputs
+from nasnet.modes.workdir import check_workdir, resolved_before
 from nasnet.runtime.errors import PeerGone, RunError, UserError
 from nasnet.runtime.signals import Stopped
-from nasnet.workdir import check_workdir, resolved_before
 
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean, str: flags.DEFINE_string}
 
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
             import tensorflow as tf  # not before everything cheap has been checked
 
             tf.config.list_physical_devices()  # looking for GPUs writes lines too
-            from nasnet.modes import RUNNERS
+            from nasnet.modes.runners import RUNNERS
 
         RUNNERS[config.mode](config, workdir)
     except (flags.Error, UserError) as error:

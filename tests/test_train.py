@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasnet.flags import flags
+from nasnet.modes.flags import flags
 from tests.support.processes import wait_until_gone, workers_of
 
 ROOT = Path(__file__).parent.parent

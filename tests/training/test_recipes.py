@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasnet.flags import resolve
+from nasnet.modes.flags import resolve
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.training.config import TrainingConfig, TransferConfig

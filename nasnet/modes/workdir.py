@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import IO, Any
 
-from nasnet.flags import FREE, RunConfig
+from nasnet.modes.flags import FREE, RunConfig
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json, write_json
 

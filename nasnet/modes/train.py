@@ -3,61 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from cells.count import count
-from cells.genotype import CellGenotype
-from nasnet.data.config import DataConfig
-from nasnet.data.dataset import DataSet, open_dataset
-from nasnet.flags import RunConfig
+from nasnet.data.dataset import DataSet
+from nasnet.modes.export import export_trained
+from nasnet.modes.flags import RunConfig
+from nasnet.modes.inputs import _load, check_size, genotype_of, open_data
+from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.export.folder import export
 from nasnet.networks.saved import load_trained, save_trained
-from nasnet.networks.spec import NetworkSpec, spec_of
-from nasnet.reports.terminal import TrainingScreen
+from nasnet.networks.spec import NetworkSpec, spec_of, transferred
+from nasnet.reports.terminal import TrainingScreen, show_export
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.training.loop import Training
 from nasnet.training.metrics import evaluate
 from nasnet.training.recipes import recipe_json
-from nasnet.training.replicas import Replicas
-
-
-def open_data(config: RunConfig, *, allow_test: bool = False) -> DataSet:
-    """The data set of a config."""
-    options: DataConfig = config.group(DataConfig)
-    return open_dataset(options.dataset, image_size=options.image_size, allow_test=allow_test)
-
-
-def open_matching(spec: NetworkSpec, config: RunConfig) -> DataSet:
-    """The data set of a trained network, its test split open."""
-    data = open_data(config, allow_test=True)
-    if (data.image_shape, len(data.classes)) != (spec.image_shape, len(spec.classes)):
-        raise UserError(
-            f"--dataset={config.values['dataset']} has pictures of {data.image_shape} in {len(data.classes)} classes, "
-            f"the network takes {spec.image_shape} in {len(spec.classes)}; give its own data set and size, or fine-tune"
-        )
-    return data
-
-
-def check_size(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> None:
-    """Counts the network before anything is written. Raises UserError if it cannot be built at this size."""
-    try:
-        spec = spec_of(genotype, data, network, training)
-        count(genotype, dataclasses.replace(spec.stack, auxiliary=training.auxiliary_weight > 0), data.image_shape)
-    except ValueError as error:
-        raise UserError(
-            f"--repeats/--filters/--stem/--auxiliary_weight: {error}; other values, or --image_size"
-        ) from error
+from nasnet.training.replicas import Replicas, open_replicas
 
 
 def train_to(
@@ -112,28 +79,51 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
     say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
 
 
-def export_trained(source: Path, folder: Path, config: RunConfig, extra: dict[str, Any]) -> None:
-    """Scores a trained network on valid and, once, on test, and exports it."""
-    spec, model = load_trained(source)
-    data = open_matching(spec, config)
-    costs = count(spec.genotype, spec.stack, spec.image_shape)
-    scores = {name: dataclasses.asdict(evaluate(model, split)) for name, split in _splits(data)}
-    metrics = {
-        "version": 1,
-        **scores,
-        **extra,
-        "parameters": costs.parameters,
-        "mult_adds": costs.mult_adds,
-        "config": config.to_json(),
-        "made_with": {
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
-    }
-    export(folder, spec, model, metrics)
+def run_train(config: RunConfig, workdir: Path) -> None:
+    """Trains a published or a found cell; leaves `genotype.json` and `model.keras` in the workdir."""
+    options: ReplicaConfig = config.group(ReplicaConfig)
+    replicas = open_replicas(options)
+    genotype = genotype_of(config.values["model"])
+    data = open_data(config)
+    training: TrainingConfig = config.group(TrainingConfig)
+    network: NetworkConfig = config.group(NetworkConfig)
+    check_size(genotype, data, network, training)
+    with claim_workdir(workdir, config, replicas.worker), replicas.together():
+        replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
+        spec = spec_of(genotype, data, network, training)
+        train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
+        if not replicas.chief:
+            return
+        _, model = load_trained(workdir)
+        say(f"valid accuracy {evaluate(model, data.valid).accuracy:.4f}; in {workdir}: genotype.json, model.keras")
+    say(f"next: python train.py --mode=export --from={workdir} --dataset={data.name}")
 
 
-def _splits(data: DataSet) -> list[tuple[str, Any]]:
-    return [("valid", data.valid), ("test", data.test())]
+def run_finetune(config: RunConfig, workdir: Path) -> None:
+    """Takes over a trained network's weights at new classes, channels and size, trains on, and exports."""
+    options: ReplicaConfig = config.group(ReplicaConfig)
+    replicas = open_replicas(options)
+    source_spec, source = _load(config)
+    data = open_data(config)
+    training: TrainingConfig = config.group(TrainingConfig)
+    spec = transferred(source_spec, data, training)
+    check_size(spec.genotype, data, NetworkConfig(spec.repeats, spec.filters, spec.stem), training)
+    transfer: TransferConfig = config.group(TransferConfig)
+    with claim_workdir(workdir, config, replicas.worker), replicas.together():
+        replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
+        train_to(
+            workdir / "final",
+            spec,
+            data,
+            training,
+            config.seed,
+            source=source,
+            transfer=transfer,
+            replicas=replicas,
+            options=options,
+        )
+        if not replicas.chief:
+            return
+        if not (workdir / "best").exists():
+            export_trained(workdir / "final", workdir / "best", config, {"from": config.values["from"]})
+        show_export(workdir / "best")

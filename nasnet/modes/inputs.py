@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import keras
+
+from cells.count import count
 from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
 from nasnet.data.config import DataConfig
-from nasnet.data.dataset import check_dataset
+from nasnet.data.dataset import DataSet, check_dataset, open_dataset
 from nasnet.estimators.config import CHILD_MUST_HAVE
-from nasnet.flags import GROUPS, RunConfig
-from nasnet.networks.config import KERAS, FromConfig, SourceConfig
-from nasnet.networks.saved import check_trained
+from nasnet.modes.flags import GROUPS, RunConfig
+from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
+from nasnet.networks.saved import check_trained, load_source
+from nasnet.networks.spec import NetworkSpec, spec_of
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json
 from nasnet.training.config import TrainingConfig
@@ -63,3 +68,42 @@ def _check_child(options: SearchConfig, training: TrainingConfig) -> None:
                 )
     elif options.reward != "last":
         raise UserError(f"--reward={options.reward} is for --child=functions; with --child=keras leave it out")
+
+
+def check_size(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> None:
+    """Counts the network before anything is written. Raises UserError if it cannot be built at this size."""
+    try:
+        spec = spec_of(genotype, data, network, training)
+        count(genotype, dataclasses.replace(spec.stack, auxiliary=training.auxiliary_weight > 0), data.image_shape)
+    except ValueError as error:
+        raise UserError(
+            f"--repeats/--filters/--stem/--auxiliary_weight: {error}; other values, or --image_size"
+        ) from error
+
+
+def open_data(config: RunConfig, *, allow_test: bool = False) -> DataSet:
+    """The data set of a config."""
+    options: DataConfig = config.group(DataConfig)
+    return open_dataset(options.dataset, image_size=options.image_size, allow_test=allow_test)
+
+
+def open_matching(spec: NetworkSpec, config: RunConfig) -> DataSet:
+    """The data set of a trained network, its test split open."""
+    data = open_data(config, allow_test=True)
+    if (data.image_shape, len(data.classes)) != (spec.image_shape, len(spec.classes)):
+        raise UserError(
+            f"--dataset={config.values['dataset']} has pictures of {data.image_shape} in {len(data.classes)} classes, "
+            f"the network takes {spec.image_shape} in {len(spec.classes)}; give its own data set and size, or fine-tune"
+        )
+    return data
+
+
+def _load(config: RunConfig) -> tuple[NetworkSpec, keras.Model]:
+    options: FromConfig = config.group(FromConfig)
+    return load_source(_source(config), options.weights)
+
+
+def _source(config: RunConfig) -> str:
+    source = config.group(FromConfig).source
+    assert source is not None  # check_inputs comes first
+    return source

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nasnet.flags import resolve
+from nasnet.modes.flags import resolve
+from nasnet.modes.workdir import check_workdir, claim_workdir
 from nasnet.runtime.errors import UserError
-from nasnet.workdir import check_workdir, claim_workdir
 
 CONFIG = resolve("search", 1, {})
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
+import tensorflow as tf
 
 from cells.walks.stack import positions
 from controller.strategy import Outcome
@@ -22,8 +23,11 @@ from nasnet.estimators.finetuning import FineTuning
 from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import TICK_SECONDS, Slot
-from nasnet.flags import RunConfig
-from nasnet.networks.spec import NetworkSpec
+from nasnet.modes.flags import RunConfig
+from nasnet.modes.inputs import _load, check_size, open_data
+from nasnet.modes.workdir import claim_workdir
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.spec import NetworkSpec, transferred
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, UserError
@@ -31,7 +35,6 @@ from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import recipe_json
-from nasnet.workdir import claim_workdir
 
 _OBJECTIVE = "accuracy"
 
@@ -185,3 +188,14 @@ def _fields(group: type, values: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(values: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+
+
+def run_tune(config: RunConfig, workdir: Path) -> None:
+    """Tries hyperparameters of fine-tuning; leaves the best as `recipe.json`."""
+    tf.config.set_visible_devices([], "GPU")  # they are the trials', which run in processes of their own
+    source_spec, _ = _load(config)
+    data = open_data(config)
+    training: TrainingConfig = config.group(TrainingConfig)
+    spec = transferred(source_spec, data, training)
+    check_size(spec.genotype, data, NetworkConfig(spec.repeats, spec.filters, spec.stem), training)
+    tune(config, workdir, spec)

@@ -15,7 +15,7 @@ from bench.drawn import drawn_genotypes
 from nasnet.training.recipes import read_recipe
 from tests.support.processes import wait_until_gone, workers_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def train(*arguments):

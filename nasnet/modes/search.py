@@ -24,14 +24,17 @@ from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import Engine, InProcess
 from nasnet.execution.job import Resources
 from nasnet.execution.workers import Workers
-from nasnet.flags import RunConfig
+from nasnet.modes.export import export_trained
+from nasnet.modes.flags import RunConfig
+from nasnet.modes.inputs import check_size, open_data
+from nasnet.modes.train import train_to
+from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import spec_of
 from nasnet.reports.terminal import show_export, show_trial
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.signals import Stopping
-from nasnet.steps import check_size, export_trained, open_data, train_to
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.trials.best_weights import KeptChildren
 from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
@@ -40,7 +43,6 @@ from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Limits
 from nasnet.trials.retries import Children
 from nasnet.trials.search import Search
-from nasnet.workdir import claim_workdir
 
 LEARNS_AFTER = 500
 """Trials below which PPO has not beaten random search (docs/results.md)."""
