@@ -14,6 +14,7 @@ from absl import flags
 from nasnet.modes.flags import MODES, resolve
 from nasnet.modes.flags import flags as config_flags
 from nasnet.modes.inputs import check_inputs
+from nasnet.modes.runners import runner
 from nasnet.modes.workdir import check_workdir, resolved_before
 from nasnet.runtime.errors import PeerGone, RunError, UserError
 from nasnet.runtime.signals import Stopped
@@ -71,9 +72,9 @@ def main(argv: list[str]) -> int:
             import tensorflow as tf  # not before everything cheap has been checked
 
             tf.config.list_physical_devices()  # looking for GPUs writes lines too
-            from nasnet.modes.runners import RUNNERS
+            run = runner(config.mode)
 
-        RUNNERS[config.mode](config, workdir)
+        run(config, workdir)
     except (flags.Error, UserError) as error:
         print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

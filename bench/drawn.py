@@ -45,4 +45,5 @@ def drawn_pictures(
         )
         for number in (train, valid)
     ]
-    return DataSet("drawn", tuple(map(str, range(classes))), (size, size, channels), *splits)
+    train_split, valid_split = splits
+    return DataSet("drawn", tuple(map(str, range(classes))), (size, size, channels), train_split, valid_split)

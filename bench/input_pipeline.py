@@ -4,7 +4,7 @@
     python bench/input_pipeline.py
 
 NASNet-A (N=1, F=8, batch 32) on 54,000 pictures of 28x28 pixels, by `nasnet/data/input_pipeline.py` and the step of
-`nasnet/training/loop.py`, in turns. `cost_ratio=` is the fed step's time over the other's, `wait_share=` the share of a fed
+the training loop, in turns. `cost_ratio=` is the fed step's time over the other's, `wait_share=` the share of a fed
 step in which its loop waits for the next batch, `augment_ratio=` a step with crops, flips and cutout over one without,
 `profiler_percent=` what TensorFlow's profiler, read by xprof, says of input in the same steps.
 """

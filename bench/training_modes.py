@@ -2,7 +2,7 @@
 
     python bench/training_modes.py
 
-NASNet-A (N=1, F=8, batch 64, 28x28 pixels) by the loop of `nasnet/training/loop.py`, threads as `--mode=train` sets them.
+NASNet-A (N=1, F=8, batch 64, 28x28 pixels) by the training loop, threads as `--mode=train` sets them.
 All variants are built first and take their steps in turns. `bfloat16=`, `float16=` and `jit=` are medians of the ratios
 of one round.
 """

@@ -2,7 +2,7 @@
 
     python bench/workers.py
 
-The same random children (N=1, F=8, batch 64) are trained by `nasnet.execution.engine.Workers` in both ways, in turns. Timed
+The same random children (N=1, F=8, batch 64) are trained by `Workers` in both ways, in turns. Timed
 from when as many children as workers have ended (they pay for TensorFlow) to the end of the last. `ratio_8=` and
 `ratio_28=` are children an hour of one worker a core over those of one worker with all threads.
 """

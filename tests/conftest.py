@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-LONGEST = ("train", "kill", "execution", "tune", "replicas", "training", "pretrained", "export", "checkpoints")
+LONGEST = ("train", "kill", "workers", "tune", "replicas", "loop", "pretrained", "export", "checkpoints")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,8 +1,9 @@
-"""The rooms of the house (docs/design.md): who may import whom, and where TensorFlow stays out."""
+"""The rooms of the house (docs/design.md): who may import whom, where TensorFlow stays out, how large a room is."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,107 +11,152 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FILES = sorted(p for room in ("cells", "controller", "nasnet") for p in (ROOT / room).glob("*.py")) + [
-    ROOT / "train.py"
-]
-HEAVY = {"tensorflow", "keras", "keras_tuner", "tensorflow_datasets", "sklearn"}
-WITHOUT_TENSORFLOW = {
-    "controller": {"__init__", "config", "strategy", "random_search"},
-    "nasnet": {
-        *(
-            "__init__",
-            "config",
-            "flags",
-            "inputs",
-            "recipes",
-            "workdir",
-            "journal",
-            "children",
-            "errors",
-            "console",
-            "files",
-            "seeds",
-            "job",
-            "estimator",
-            "spec",
-            "data",
-            "sources",
-            "npz",
-            "pictures",
-        ),
-        *("estimate", "worker", "slot", "execution", "cluster", "search", "limits", "keep", "stopping", "machine"),
-    },
-}
-
-
-def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level_only else list(ast.walk(tree))
-    names: set[str] = set()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-def rooms(path: Path) -> set[str]:
-    return {name.split(".")[0] for name in imports(path)}
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_imports_stay_in_their_rooms(path):
-    room, module = path.parent.name, path.stem
-    if room == "cells":
-        assert not rooms(path) & (HEAVY | {"controller", "nasnet", "numpy"})
-    if room == "controller":
-        assert "nasnet" not in rooms(path)
-        ours = {name for name in imports(path) if name.startswith("cells")}
-        assert all(name.startswith("cells.spaces.nasnet") for name in ours | {"cells.spaces.nasnet"})
-    if module in WITHOUT_TENSORFLOW.get(room, ()):
-        assert not {name.split(".")[0] for name in imports(path, top_level_only=True)} & HEAVY
-    if module in (
-        *("training", "checkpoints", "progress", "scores", "augment", "network"),
-        *("data", "sources", "npz", "pictures"),
-    ):
-        assert not imports(path) & {
-            "nasnet.trials.search",
-            "nasnet.estimators.proxy",
-            "nasnet.trials.journal",
-            "nasnet.estimators.child",
-            "nasnet.modes.runners",
-        }
-        assert "controller" not in rooms(path)
-    if module in ("search", "estimate", "child", "journal", "worker", "slot", "execution", "cluster", "keep"):
-        assert "test(" not in path.read_text().replace("pytest(", ""), "search must not open the test split"
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_nothing_private_and_no_pickles(path):
-    for name in imports(path) - {"__future__", "__future__.annotations"}:
-        assert not name.startswith("tensorflow.python"), name
-        assert not any(part.startswith("_") for part in name.split(".")), name
-        assert name.split(".")[0] not in ("pickle", "dill", "cloudpickle", "joblib"), name
-    assert "allow_pickle=True" not in path.read_text()
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        *(
-            "cells.count",
-            "cells.drawing.cell",
-            "cells.zoo.cells",
-            "controller.random_search",
-            "nasnet.trials.journal",
-            "nasnet.data.dataset",
-            "train",
-        ),
-        *("nasnet.trials.search", "nasnet.execution.ray_workers"),
-    ],
+ORDER = (
+    *("cells", "controller", "runtime", "data", "networks", "training"),
+    *("estimators", "execution", "trials", "reports", "modes", "train"),
 )
-def test_no_tensorflow_is_loaded(module):
-    code = f"import sys, {module}; print(sorted({HEAVY!r} & set(sys.modules)))"
+"""A room imports itself and what stands before it, nothing else. Of `nasnet/` the second name counts."""
+CELLS = ("primitives", "operations", "genotype", "architecture", "spaces", "walks", "zoo", "count", "drawing")
+HEAVY = {"tensorflow", "keras", "keras_tuner", "tensorflow_datasets", "sklearn", "ray"}
+ROOMS_WITHOUT_TENSORFLOW = ("cells", "runtime", "execution", "trials")
+FILES_WITHOUT_TENSORFLOW = {
+    *("train", "nasnet", "controller", "controller.strategy", "controller.random_search"),
+    *(f"nasnet.data.{name}" for name in ("dataset", "sources", "npz", "tfds", "pictures")),
+    *("nasnet.networks.spec", "nasnet.networks.saved", "nasnet.training.recipes"),
+    *("nasnet.estimators.estimator", "nasnet.estimators.proxy", "nasnet.estimators.finetuning"),
+    *(f"nasnet.modes.{name}" for name in ("flags", "workdir", "inputs", "runners")),
+}
+"""Beside those rooms and every config.py: what they import when they are imported is not TensorFlow."""
+TEST_SPLIT_CLOSED = ("estimators", "execution", "trials")
+MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_ENTRIES = 300, 60, 12
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+PACKAGES = {module_of(p): p for room in ("cells", "controller", "nasnet") for p in sorted((ROOT / room).rglob("*.py"))}
+FILES = PACKAGES | {"train": ROOT / "train.py"}
+BENCH = {module_of(p): p for folder in ("bench", "examples") for p in sorted((ROOT / folder).glob("*.py"))}
+LIGHT = sorted(
+    name
+    for name in FILES
+    if name in FILES_WITHOUT_TENSORFLOW
+    or name.endswith(".config")
+    or name.removeprefix("nasnet.").split(".")[0] in ROOMS_WITHOUT_TENSORFLOW
+)
+
+
+def room(name: str) -> str:
+    parts = name.split(".")
+    return parts[1] if parts[0] == "nasnet" and len(parts) > 1 else parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    """What a file names anywhere: at its top, in a function, under TYPE_CHECKING."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    """The modules of ours among them; the package itself, which sets TensorFlow's environment, is no room."""
+    return {name for name in imports(path) if name in FILES and name.count(".")}
+
+
+def test_no_circle():
+    graphlib.TopologicalSorter({name: ours(path) - {name} for name, path in FILES.items()}).prepare()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_rooms_stand_in_one_order(name):
+    if name == "nasnet":
+        assert not ours(FILES[name])
+        return
+    for other in ours(FILES[name]):
+        assert ORDER.index(room(other)) <= ORDER.index(room(name)), f"{name} imports {other}"
+        if name.startswith("cells.") and other.startswith("cells."):
+            assert CELLS.index(other.split(".")[1]) <= CELLS.index(name.split(".")[1]), f"{name} imports {other}"
+    outside = {other.split(".")[0] for other in imports(FILES[name])}
+    if name.split(".")[0] == "cells":
+        assert not outside & (HEAVY | {"numpy"})
+        assert not (name.startswith("cells.spaces") and any(o.startswith("cells.walks") for o in ours(FILES[name])))
+    if name.split(".")[0] == "controller":
+        assert {other for other in ours(FILES[name]) if other.startswith("cells")} <= {"cells.spaces.space"}
+    if room(name) in ("training", "networks", "data"):
+        assert "controller" not in outside
+    assert "tests" not in outside
+
+
+@pytest.mark.parametrize("name", BENCH)
+def test_benchmarks_do_not_import_tests(name):
+    assert "tests" not in {other.split(".")[0] for other in imports(BENCH[name])}
+    assert "from tests" not in BENCH[name].read_text()
+
+
+def test_each_light_file_is_there():
+    assert set(FILES) >= FILES_WITHOUT_TENSORFLOW
+    assert len(LIGHT) > 50
+
+
+def test_no_tensorflow_is_loaded():
+    """One process a file, each a fork of one that has loaded nothing of ours: what one loads does not hide another."""
+    code = f"""
+import importlib, os, sys, numpy
+sys.path.insert(0, {str(ROOT)!r})
+for name in {LIGHT!r}:
+    if not os.fork():
+        try:
+            importlib.import_module(name)
+        finally:
+            heavy = sorted({HEAVY!r} & set(sys.modules))
+            print(name, *heavy, flush=True)
+            os._exit(0)
+    os.wait()
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr
+    assert done.stdout.split("\n")[:-1] == LIGHT, done.stderr
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in PACKAGES if room(name) in TEST_SPLIT_CLOSED])
+def test_a_search_does_not_open_the_test_split(name):
+    for node in ast.walk(ast.parse(FILES[name].read_text())):
+        if isinstance(node, ast.Call):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            assert called != "test", f"{name}:{node.lineno}"
+        if isinstance(node, ast.keyword) and node.arg == "allow_test":
+            assert isinstance(node.value, ast.Constant)
+            assert node.value.value is False, f"{name}:{node.value.lineno}"
+
+
+def test_first_level_names_of_the_package():
+    """`from nasnet import search` must not give a module: these are the names of the library to come."""
+    assert not {path.stem for path in (ROOT / "nasnet").iterdir()} & {"search", "network", "load"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_private_and_no_pickles(name):
+    for other in imports(FILES[name]) - {"__future__", "__future__.annotations"}:
+        assert not other.startswith("tensorflow.python"), other
+        assert not any(part.startswith("_") for part in other.split(".")), other
+        assert other.split(".")[0] not in ("pickle", "dill", "cloudpickle", "joblib"), other
+    assert "allow_pickle=True" not in FILES[name].read_text()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_room_is_too_large(name):
+    text = FILES[name].read_text()
+    assert text.count("\n") <= MOST_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < MOST_LINES_OF_A_FUNCTION, node.name
+    if FILES[name].name == "__init__.py":
+        entries = {path for path in FILES[name].parent.iterdir() if path.name not in ("__init__.py", "__pycache__")}
+        assert len(entries) <= MOST_ENTRIES
+        if name != "nasnet":
+            assert len(ast.parse(text).body) == 1, "a docstring and nothing more"

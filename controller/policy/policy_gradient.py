@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from cells.spaces.space import Decision, check_tokens
 from controller.config import FailureConfig, PolicyGradientConfig
-from controller.policy.lstm import Policy, losses
+from controller.policy import losses
+from controller.policy.lstm import Policy
 from controller.strategy import HeardRewards, Proposal, Trial
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nasnet.data import sources
 from nasnet.data.npz import npz
 from nasnet.data.pictures import check_alike
 from nasnet.data.tfds import tfds
@@ -79,7 +80,7 @@ def open_dataset(
     The default is the share of the paper's 5,000 of 50,000 pictures (arXiv 1707.07012, appendix A.1).
 
     Args:
-        spec: `digits`, `tfds:NAME`, `folder:PATH` or `npz:PATH`; see `nasnet.data.tfds`, `nasnet.data.sources`, `nasnet.data.npz`.
+        spec: `digits`, `tfds:NAME`, `folder:PATH` or `npz:PATH`; see the functions of these names.
             `digits` is always split into 1,000 train, 397 valid and 400 test pictures.
         image_size: pixels a side to resize every picture to: bilinear, antialiased. None leaves them as they are.
         valid_fraction: share of the pictures to carve for valid, where there is no such split. For test it is 0.1.

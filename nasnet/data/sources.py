@@ -1,4 +1,4 @@
-"""Where pictures come from: what a source is, scikit-learn's digits, a folder. See also `nasnet.data.npz`, `nasnet.data.tfds`."""
+"""Where pictures come from: what a source is, scikit-learn's digits, a folder. See also `npz.py`, `tfds.py`."""
 
 from __future__ import annotations
 

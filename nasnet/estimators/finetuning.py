@@ -41,7 +41,7 @@ class FineTuning:
 
         spec, source = load_source(self.source, self.weights)
         data = open_dataset(self.data.dataset, image_size=self.data.image_size)
-        spec = transferred(spec, data, self.training)
+        spec = transferred(spec, data, self.training.bn_momentum)
         training = Training(spec, data, self.training, seed=self.seed, transfer=self.transfer, source=source)
         training.run(self.checkpoints)
         return Estimate(training.evaluate(data.valid).accuracy, {})

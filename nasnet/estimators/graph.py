@@ -1,4 +1,4 @@
-"""The reading that assembles a child's training step from pieces that TensorFlow traced before (`nasnet/estimators/traces.py`).
+"""The reading that assembles a child's training step from pieces that TensorFlow traced before (`traces.py`).
 
 TensorFlow's Python needs 0.3 ms for every node that it traces, and a child's step has 2,000. But children are made of
 the same few primitives at the same few shapes. So a primitive and its gradient, as `tf.GradientTape` gives it, are

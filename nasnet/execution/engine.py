@@ -1,4 +1,4 @@
-"""Where children run: in this process, or in worker processes of this machine. On many machines: `nasnet.execution.ray_workers`."""
+"""Where children run: what an engine is, and the simplest, which is this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from nasnet.estimators.estimator import Estimator
+from nasnet.execution import worker
 from nasnet.execution.job import Job, Result
 
 

@@ -1,6 +1,6 @@
 """Children on a Ray cluster: the same worker processes, each behind a Ray actor on whatever machine has room.
 
-An actor holds a `nasnet.execution.slot.Slot`, so limits, outcomes and logs are those of one machine. What Ray adds is where:
+An actor holds a `Slot`, so limits, outcomes and logs are those of one machine. What Ray adds is where:
 it places actors by CPUs, GPUs and memory, and tells when one is gone. It retries nothing: the journal counts attempts.
 """
 

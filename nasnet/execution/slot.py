@@ -15,7 +15,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from controller.strategy import Outcome
-from nasnet.execution.engine import worker
+from nasnet.execution import worker
 from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.worker import WorkerSettings

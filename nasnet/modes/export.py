@@ -14,7 +14,7 @@ import tensorflow as tf
 from cells.count import count
 from nasnet.data.dataset import DataSet
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import _load, _source, open_matching
+from nasnet.modes.inputs import open_matching, open_source, source_of
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import KERAS
 from nasnet.networks.export.folder import export
@@ -54,7 +54,7 @@ def _splits(data: DataSet) -> list[tuple[str, Any]]:
 
 def run_evaluate(config: RunConfig, workdir: Path) -> None:  # noqa: ARG001 - every mode has the same form
     """Scores a trained network on the valid and test splits."""
-    spec, model = _load(config)
+    spec, model = open_source(config)
     data = open_matching(spec, config)
     for name, split in (("valid", data.valid), ("test", data.test())):
         score = evaluate(model, split)
@@ -63,7 +63,7 @@ def run_evaluate(config: RunConfig, workdir: Path) -> None:  # noqa: ARG001 - ev
 
 def run_export(config: RunConfig, workdir: Path) -> None:
     """Writes the checked export of a trained network to `workdir/best`."""
-    source = _source(config)
+    source = source_of(config)
     if source.startswith(KERAS):
         raise UserError(f"--from={source}: has no classes of yours to export; fine-tune it first")
     spec, _ = load_trained(Path(source))

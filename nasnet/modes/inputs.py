@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import keras
-
 from cells.count import count
 from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
@@ -15,7 +13,7 @@ from nasnet.data.dataset import DataSet, check_dataset, open_dataset
 from nasnet.estimators.config import CHILD_MUST_HAVE
 from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
-from nasnet.networks.saved import check_trained, load_source
+from nasnet.networks.saved import Model, check_trained, load_source
 from nasnet.networks.spec import NetworkSpec, spec_of
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json
@@ -73,7 +71,7 @@ def _check_child(options: SearchConfig, training: TrainingConfig) -> None:
 def check_size(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> None:
     """Counts the network before anything is written. Raises UserError if it cannot be built at this size."""
     try:
-        spec = spec_of(genotype, data, network, training)
+        spec = spec_of(genotype, data, network, training.bn_momentum)
         count(genotype, dataclasses.replace(spec.stack, auxiliary=training.auxiliary_weight > 0), data.image_shape)
     except ValueError as error:
         raise UserError(
@@ -98,12 +96,14 @@ def open_matching(spec: NetworkSpec, config: RunConfig) -> DataSet:
     return data
 
 
-def _load(config: RunConfig) -> tuple[NetworkSpec, keras.Model]:
+def open_source(config: RunConfig) -> tuple[NetworkSpec, Model]:
+    """The network that `--from` and `--weights` name, and its weights."""
     options: FromConfig = config.group(FromConfig)
-    return load_source(_source(config), options.weights)
+    return load_source(source_of(config), options.weights)
 
 
-def _source(config: RunConfig) -> str:
+def source_of(config: RunConfig) -> str:
+    """What `--from` names."""
     source = config.group(FromConfig).source
     assert source is not None  # check_inputs comes first
     return source

@@ -1,17 +1,31 @@
-"""What each `--mode` of `train.py` does, from a resolved config to files and lines on the screen."""
+"""Which function a `--mode` runs. Each is imported when it is asked for: TensorFlow comes with it."""
 
 from __future__ import annotations
 
-from nasnet.modes.export import run_evaluate, run_export
-from nasnet.modes.search import run_search
-from nasnet.modes.train import run_finetune, run_train
-from nasnet.modes.tune import run_tune
+from collections.abc import Callable
+from pathlib import Path
 
-RUNNERS = {
-    "search": run_search,
-    "train": run_train,
-    "evaluate": run_evaluate,
-    "export": run_export,
-    "finetune": run_finetune,
-    "tune": run_tune,
-}
+from nasnet.modes.flags import RunConfig
+
+Runner = Callable[[RunConfig, Path], None]
+"""From a resolved config and a workdir to files and lines on the screen."""
+
+
+def runner(mode: str) -> Runner:
+    """The function of a mode, one of `flags.MODES`."""
+    match mode:
+        case "search":
+            from nasnet.modes.search import run_search as run
+        case "train":
+            from nasnet.modes.train import run_train as run
+        case "finetune":
+            from nasnet.modes.train import run_finetune as run
+        case "evaluate":
+            from nasnet.modes.export import run_evaluate as run
+        case "export":
+            from nasnet.modes.export import run_export as run
+        case "tune":
+            from nasnet.modes.tune import run_tune as run
+        case _:
+            raise ValueError(f"no mode {mode!r}")
+    return run

@@ -101,7 +101,7 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     any_cell = space.decode((0,) * len(space.decisions))
     check_size(any_cell, data, child, training)
     check_size(any_cell, data, NetworkConfig(final.final_repeats, final.final_filters, child.stem), training)
-    stack = spec_of(any_cell, data, child, training).stack
+    stack = spec_of(any_cell, data, child, training.bn_momentum).stack
     return Limits(config.group(LimitConfig), stack, data.image_shape, min(training.batch_size, len(data.train)))
 
 
@@ -213,7 +213,7 @@ def _train_winner(genotype: CellGenotype, data: DataSet, config: RunConfig, work
         config.group(TrainingConfig), epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
     )
     network = NetworkConfig(final.final_repeats, final.final_filters, config.values["stem"])
-    spec = spec_of(genotype, data, network, recipe)
+    spec = spec_of(genotype, data, network, recipe.bn_momentum)
     train_to(workdir / "final", spec, data, recipe, config.seed, options=ReplicaConfig(valid_epochs=0))
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
     export_trained(workdir / "final", workdir / "best", config, extra)

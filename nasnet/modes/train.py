@@ -11,7 +11,7 @@ from cells.count import count
 from nasnet.data.dataset import DataSet
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import _load, check_size, genotype_of, open_data
+from nasnet.modes.inputs import check_size, genotype_of, open_data, open_source
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.saved import load_trained, save_trained
@@ -90,7 +90,7 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     check_size(genotype, data, network, training)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
-        spec = spec_of(genotype, data, network, training)
+        spec = spec_of(genotype, data, network, training.bn_momentum)
         train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
         if not replicas.chief:
             return
@@ -103,10 +103,10 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
     """Takes over a trained network's weights at new classes, channels and size, trains on, and exports."""
     options: ReplicaConfig = config.group(ReplicaConfig)
     replicas = open_replicas(options)
-    source_spec, source = _load(config)
+    source_spec, source = open_source(config)
     data = open_data(config)
     training: TrainingConfig = config.group(TrainingConfig)
-    spec = transferred(source_spec, data, training)
+    spec = transferred(source_spec, data, training.bn_momentum)
     check_size(spec.genotype, data, NetworkConfig(spec.repeats, spec.filters, spec.stem), training)
     transfer: TransferConfig = config.group(TransferConfig)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():

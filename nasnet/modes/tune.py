@@ -24,7 +24,7 @@ from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import TICK_SECONDS, Slot
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import _load, check_size, open_data
+from nasnet.modes.inputs import check_size, open_data, open_source
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec, transferred
@@ -193,9 +193,9 @@ def _shown(values: dict[str, Any]) -> str:
 def run_tune(config: RunConfig, workdir: Path) -> None:
     """Tries hyperparameters of fine-tuning; leaves the best as `recipe.json`."""
     tf.config.set_visible_devices([], "GPU")  # they are the trials', which run in processes of their own
-    source_spec, _ = _load(config)
+    source_spec, _ = open_source(config)
     data = open_data(config)
     training: TrainingConfig = config.group(TrainingConfig)
-    spec = transferred(source_spec, data, training)
+    spec = transferred(source_spec, data, training.bn_momentum)
     check_size(spec.genotype, data, NetworkConfig(spec.repeats, spec.filters, spec.stem), training)
     tune(config, workdir, spec)

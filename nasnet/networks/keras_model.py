@@ -83,7 +83,7 @@ def network(
         genotype: its cells.
         image_shape: `(height, width, channels)`. It decides the stem's input channels and the auxiliary head's size and
             no other weight.
-        classes, repeats, filters, stem, stem_multiplier, skip_reduction_input, auxiliary: see `cells.walks.stack.Stack`.
+        classes, repeats, filters, stem, stem_multiplier, skip_reduction_input, auxiliary: see `Stack`.
         normalization: applied inside the model, so that it takes raw pixels. None: the pictures come normalised.
         dropping: what training drops. A network that has it is for training, and may have layers of ours; one that is
             built with None is of stock layers and drops nothing.

@@ -1,4 +1,4 @@
-"""A trained network's folder, written and read: what `--from` names."""
+"""A trained network's folder, written and read: what `--from` names. No TensorFlow until one is loaded."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
 
 from nasnet.networks.config import KERAS
-from nasnet.networks.keras_model import build, named_weights
-from nasnet.networks.pretrained import load_pretrained
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json, write_json
+
+Model = Any  # a keras.Model: Keras is imported where one is loaded
 
 
 def check_trained(folder: Path) -> None:
@@ -29,7 +29,7 @@ def check_trained(folder: Path) -> None:
             )
 
 
-def save_trained(folder: Path, spec: NetworkSpec, model: keras.Model) -> None:
+def save_trained(folder: Path, spec: NetworkSpec, model: Model) -> None:
     """Writes `genotype.json` and `model.keras` of a trained network, each beside and renamed into place."""
     write_json(folder / "genotype.json", spec.to_json())
     beside = folder / f".model.{os.getpid()}.keras"
@@ -37,7 +37,7 @@ def save_trained(folder: Path, spec: NetworkSpec, model: keras.Model) -> None:
     os.replace(beside, folder / "model.keras")
 
 
-def load_trained(folder: Path) -> tuple[NetworkSpec, keras.Model]:
+def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
     """Reads a folder with `genotype.json` and `model.keras`: a trained run's workdir, or an export.
 
     Or `genotype.json` and `weights.npz`: one of the best children that a search kept.
@@ -54,6 +54,8 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, keras.Model]:
         raise UserError(f"{path}: {error}") from error
     if weights.is_file():
         return spec, _with_weights(spec, weights)
+    import keras
+
     try:
         model = keras.models.load_model(folder / "model.keras", compile=False)
     except Exception as error:
@@ -62,7 +64,9 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, keras.Model]:
     return spec, model
 
 
-def _with_weights(spec: NetworkSpec, path: Path) -> keras.Model:
+def _with_weights(spec: NetworkSpec, path: Path) -> Model:
+    from nasnet.networks.keras_model import build, named_weights
+
     model = build(spec)
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as values:
@@ -73,6 +77,8 @@ def _with_weights(spec: NetworkSpec, path: Path) -> keras.Model:
     return model
 
 
-def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, keras.Model]:
+def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, Model]:
     """What `--from` and `--weights` name: the network and its weights. Raises UserError for what is damaged."""
+    from nasnet.networks.pretrained import load_pretrained
+
     return load_pretrained(source, weights) if source.startswith(KERAS) else load_trained(Path(source))

@@ -9,7 +9,6 @@ from cells.genotype import CellGenotype
 from cells.walks.stack import Stack, Stem
 from nasnet.data.dataset import DataSet, channel_statistics
 from nasnet.networks.config import NetworkConfig
-from nasnet.training.config import TrainingConfig
 
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]
@@ -77,7 +76,7 @@ class NetworkSpec:
             raise ValueError(f'its "network" is missing or malformed ({error})') from error
 
 
-def spec_of(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> NetworkSpec:
+def spec_of(genotype: CellGenotype, data: DataSet, network: NetworkConfig, bn_momentum: float) -> NetworkSpec:
     """The network that a config describes, whitening by the statistics of the training split."""
     mean, std = channel_statistics(data.train)
     return NetworkSpec(
@@ -89,11 +88,11 @@ def spec_of(genotype: CellGenotype, data: DataSet, network: NetworkConfig, train
         repeats=network.repeats,
         filters=network.filters,
         stem=network.stem,
-        bn_momentum=training.bn_momentum,
+        bn_momentum=bn_momentum,
     )
 
 
-def transferred(source: NetworkSpec, data: DataSet, training: TrainingConfig) -> NetworkSpec:
+def transferred(source: NetworkSpec, data: DataSet, bn_momentum: float) -> NetworkSpec:
     """The network that goes on from `source` on other pictures.
 
     It whitens as `source` does where that is possible: its weights have seen no other pictures.
@@ -109,5 +108,5 @@ def transferred(source: NetworkSpec, data: DataSet, training: TrainingConfig) ->
         image_shape=data.image_shape,
         mean=mean,
         std=std,
-        bn_momentum=training.bn_momentum,
+        bn_momentum=bn_momentum,
     )

@@ -61,7 +61,7 @@ class RecipeConfig:
 
     recipe: str | None = setting(
         None,
-        "published values to train by: cifar, imagenet-large, imagenet-mobile, proxy, finetune (nasnet/training/recipes.py), or "
+        "published values to train by: cifar, imagenet-large, imagenet-mobile, proxy, finetune, or "
         "a recipe.json; a flag goes before it",
     )
 

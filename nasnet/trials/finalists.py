@@ -13,6 +13,7 @@ from nasnet.execution.job import Job
 from nasnet.runtime.errors import RunError
 from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.retries import Children
+from nasnet.trials.search import Spent
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from controller.policy.lstm import losses
+from controller.policy import losses
 
 CLIP = 0.2
 

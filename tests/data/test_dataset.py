@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.datasets import load_digits
 
-from nasnet.data.dataset import Split, channel_statistics, dataset, open_dataset, stratified_split
+from nasnet.data import dataset
+from nasnet.data.dataset import Split, channel_statistics, open_dataset, stratified_split
 from nasnet.runtime.errors import UserError
 
 COUNTS = st.lists(st.integers(2, 40), min_size=1, max_size=8)
@@ -190,7 +191,8 @@ def test_channel_statistics_of_several_pieces():
 
 
 def test_tensorflow_is_not_imported_for_what_does_not_need_it():
-    code = "import sys; from nasnet.data.dataset import open_dataset; open_dataset('digits', image_size=9); print(*sys.modules)"
+    code = "from nasnet.data.dataset import open_dataset; open_dataset('digits', image_size=9)"
+    code = f"import sys; {code}; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "sklearn" in modules
     assert "tensorflow" not in modules

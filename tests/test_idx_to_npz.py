@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from examples.idx_to_npz import FASHION_MNIST, read_idx
 from nasnet.data.dataset import open_dataset
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "idx_to_npz.py"
+SCRIPT = Path(__file__).parent.parent / "examples" / "idx_to_npz.py"
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
