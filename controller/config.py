@@ -12,7 +12,7 @@ BaselineStart = Literal["first", "zero"]
 RewardScale = Literal["std", "none"]
 
 
-def _heard(outcome: str) -> float | None:
+def _declared(outcome: str) -> float | None:
     text = f"Reward that the strategy hears for a child that ended as {outcome}; unset: the worst reward seen so far."
     return dataclasses.field(default=None, metadata={"help": text})
 
@@ -27,12 +27,12 @@ class FailureConfig:
     Raises ValueError, one line with the field and the value, for a value that is not finite.
     """
 
-    oom_reward: float | None = _heard("oom (out of memory)")
-    nan_reward: float | None = _heard("nan (its loss was not finite)")
-    timeout_reward: float | None = _heard("timeout")
-    invalid_reward: float | None = _heard("invalid (over a limit, never started)")
-    crashed_reward: float | None = _heard("crashed")
-    lost_reward: float | None = _heard("lost (its process was killed from outside, again and again)")
+    oom_reward: float | None = _declared("oom (out of memory)")
+    nan_reward: float | None = _declared("nan (its loss was not finite)")
+    timeout_reward: float | None = _declared("timeout")
+    invalid_reward: float | None = _declared("invalid (over a limit, never started)")
+    crashed_reward: float | None = _declared("crashed")
+    lost_reward: float | None = _declared("lost (its process was killed from outside, again and again)")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -49,7 +49,7 @@ class Trial:
     """A proposal and how it ended.
 
     `reward` (higher is better) is a finite number where the outcome is ok, and None everywhere else: what a strategy
-    is to make of a failure is `HeardRewards`' business. `seconds` is wall time, `cause` one line on a failure.
+    is to make of a failure is `FailureRewards`' business. `seconds` is wall time, `cause` one line on a failure.
     """
 
     proposal: Proposal
@@ -82,8 +82,8 @@ class Strategy(Protocol):
         ...
 
 
-class HeardRewards:
-    """The number a strategy hears for each trial, in the order of `hear`.
+class FailureRewards:
+    """The number a strategy hears for each trial, in the order of `reward_of`.
 
     An ok trial's reward is heard as it is; a failed one as `failures` declares, and else as the worst ok reward so far,
     0 before there is one (for why not always as zero, see `FailureConfig`).
@@ -93,7 +93,7 @@ class HeardRewards:
         self._failures = failures or FailureConfig()
         self._worst: float | None = None
 
-    def hear(self, trial: Trial) -> float:
+    def reward_of(self, trial: Trial) -> float:
         """The reward to learn from. Always finite."""
         if trial.reward is None:
             declared = getattr(self._failures, f"{trial.outcome}_reward")

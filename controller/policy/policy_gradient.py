@@ -12,7 +12,7 @@ from cells.spaces.space import Decision, check_tokens
 from controller.config import FailureConfig, PolicyGradientConfig
 from controller.policy import losses
 from controller.policy.lstm import Policy
-from controller.strategy import HeardRewards, Proposal, Trial
+from controller.strategy import FailureRewards, Proposal, Trial
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
 
@@ -61,7 +61,7 @@ class PolicyGradient:
         with tf.device("CPU:0"):
             self._optimizer = OPTIMIZERS[config.optimizer](config.learning_rate)
             self._optimizer.build(self._policy.variables)
-        self._heard = HeardRewards(failures)
+        self._rewards = FailureRewards(failures)
         self._batch: list[tuple[Proposal, float]] = []
         self._baseline = 0.0 if config.baseline_start == "zero" else None
         self._last_update: UpdateFigures | None = None
@@ -83,7 +83,7 @@ class PolicyGradient:
     def observe(self, trial: Trial) -> None:
         """See `Strategy.observe`. Raises ValueError for tokens outside the decisions."""
         check_tokens(self._decisions, trial.proposal.tokens)
-        self._batch.append((trial.proposal, self._heard.hear(trial)))
+        self._batch.append((trial.proposal, self._rewards.reward_of(trial)))
         if len(self._batch) == self._config.update_trials:
             proposals, rewards = zip(*self._batch, strict=True)
             self._batch.clear()

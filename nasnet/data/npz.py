@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nasnet.data.sources import Pool, Source, array_pool
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import UserError, first_line
 
 _SPLIT_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _VALID_KEYS = ("x_valid", "y_valid")
@@ -66,7 +66,7 @@ def _load(path: Path, key: str) -> np.ndarray:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             array = arrays[key]
     except (*_BROKEN, MemoryError) as error:
-        message = (str(error) or type(error).__name__).splitlines()[0]
+        message = first_line(error)
         reason = "Python objects, not numbers" if "allow_pickle" in message else message
         raise UserError(f"npz:{path}: {key} can't be read ({reason})") from error
     if not isinstance(array, np.ndarray):

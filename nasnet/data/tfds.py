@@ -11,7 +11,7 @@ import numpy as np
 
 from nasnet.data.pictures import resize, stack
 from nasnet.data.sources import Pool, Source, array_pool
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import UserError, first_line
 
 
 def tfds(name: str, image_size: int | None, download: bool) -> Source:
@@ -43,9 +43,8 @@ def _prepared(name: str, download: bool) -> Any:  # noqa: ANN401 - tfds.core.Dat
         if not builder.is_prepared() and download:
             builder.download_and_prepare()
     except Exception as error:  # a builder is anybody's code and raises anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"--dataset=tfds:{name} can't be opened ({reason}); a set that is prepared in "
+            f"--dataset=tfds:{name} can't be opened ({first_line(error)}); a set that is prepared in "
             f"{data_dir or '~/tensorflow_datasets'} or can be downloaded would do"
         ) from error
     if not builder.is_prepared():
@@ -100,6 +99,6 @@ def _tfds_pool(
         images = stack(pictures(), count)
     except tf.errors.OpError as error:
         raise UserError(
-            f"--dataset=tfds:{name}: {builder.data_dir} is damaged ({error.message.splitlines()[0]}); remove it"
+            f"--dataset=tfds:{name}: {builder.data_dir} is damaged ({first_line(error)}); remove it"
         ) from error
     return array_pool(images, np.array(labels), None, f"tfds:{name}: {split}")

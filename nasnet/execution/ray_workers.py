@@ -29,7 +29,7 @@ from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import Slot
 from nasnet.runtime.devices import alive
-from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.errors import RunError, UserError, first_line
 from nasnet.runtime.files import create_folder
 
 _LOG_BYTES = 2**16
@@ -62,10 +62,9 @@ def connect(address: str) -> None:
             log_to_driver=False,
         )
     except (OSError, OverflowError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"--cluster={address}: no Ray cluster answers there ({line}); start one with: ray start --head; if it has "
-            "a token, give it: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=..."
+            f"--cluster={address}: no Ray cluster answers there ({first_line(error)}); start one with: ray start "
+            "--head; if it has a token, give it: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=..."
         ) from error
 
 
@@ -193,7 +192,7 @@ class RayEngine:
             ended.append(self._with_log(future.result()))
         elif job is not None:
             gone = isinstance(error, RayActorError)
-            cause = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['?'])[0]}"
+            cause = f"{type(error).__name__}: {first_line(error)}"
             outcome = Outcome.LOST if gone else Outcome.CRASHED
             ended.append(Result(job, outcome, None, time.monotonic() - started, cause))
         if error is not None:
@@ -214,7 +213,7 @@ class RayEngine:
         if not actor.ready:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
-                raise RunError(f"no actor comes up on the Ray cluster ({str(error).splitlines()[0]})") from error
+                raise RunError(f"no actor comes up on the Ray cluster ({first_line(error)})") from error
         else:
             self._free -= self._jobs_per_actor - len(actor.jobs)
             actor.ready = False

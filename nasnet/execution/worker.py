@@ -24,10 +24,10 @@ from pathlib import Path
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Estimator
 from nasnet.execution.job import Job, Result
+from nasnet.runtime.errors import first_line
 
 WATCH_SECONDS = 0.02
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux' prctl(2)
-_CAUSE_LENGTH = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,22 +67,17 @@ def attempt(estimators: Mapping[str, Estimator], job: Job) -> Result:
         child = estimate.child if wanted else None
         return Result(job, Outcome.OK, estimate.reward, time.monotonic() - start, "", estimate.seconds, child)
     except DivergedError as error:
-        outcome, cause = Outcome.NAN, _line(error)
+        outcome, cause = Outcome.NAN, first_line(error)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        outcome, cause = Outcome.OOM, _line(error)
+        outcome, cause = Outcome.OOM, first_line(error)
         traceback.print_exc()
     except (Exception, SystemExit) as error:
         # A child may fail in any way that TensorFlow knows; the search goes on and tells the cause.
-        outcome, cause = Outcome.CRASHED, f"{type(error).__name__}: {_line(error)}"
+        outcome, cause = Outcome.CRASHED, f"{type(error).__name__}: {first_line(error)}"
         traceback.print_exc()
     finally:
         gc.collect()  # a graph refers to itself: some forty would be there before Python looks
     return Result(job, outcome, None, time.monotonic() - start, cause)
-
-
-def _line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:_CAUSE_LENGTH] if lines else type(error).__name__
 
 
 class _Worker:
@@ -101,7 +96,7 @@ def start(settings: WorkerSettings) -> None:
     try:
         _start(settings)
     except Exception as error:
-        _say(settings, {"pid": os.getpid(), "failed": f"{type(error).__name__}: {_line(error)}"})
+        _say(settings, {"pid": os.getpid(), "failed": f"{type(error).__name__}: {first_line(error)}"})
         raise
 
 

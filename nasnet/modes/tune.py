@@ -169,7 +169,7 @@ class _Trials:
         try:
             slot.submit(job, wake)
             while (ended := slot.collect()) is None:
-                if self._stopping.asked:
+                if self._stopping.requested:
                     raise self._stopping.stopped()
                 try:
                     wake.get(timeout=TICK_SECONDS)

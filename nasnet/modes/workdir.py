@@ -13,7 +13,7 @@ from nasnet.runtime.files import read_json, write_json
 
 _LOCK = ".lock"
 _CONFIG = "config.json"
-_BEFORE_CONFIG = (_LOCK, f".{_CONFIG}.")  # all that a run has written when its config is not there yet
+_BEFORE_CONFIG = (_LOCK, f".{Path(_CONFIG).stem}.")  # all that a run has written when its config is not there yet
 
 
 def resolved_before(workdir: Path) -> dict[str, Any]:

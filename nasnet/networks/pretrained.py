@@ -13,7 +13,7 @@ from cells.zoo.cells import NASNET_A
 from nasnet.networks.config import KERAS
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import UserError, first_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _open(name: str, weights: str | None) -> tuple[keras.Model, bool]:
             return make(weights="imagenet"), True
         except Exception as error:  # of the download: a dozen types, depending on what fails
             raise UserError(
-                f"--from={KERAS}{name}: its weights could not be downloaded ({str(error).splitlines()[0][:150]}); "
+                f"--from={KERAS}{name}: its weights could not be downloaded ({first_line(error)}); "
                 "give a file of them by --weights"
             ) from error
     if not Path(weights).is_file():
@@ -95,7 +95,7 @@ def _open(name: str, weights: str | None) -> tuple[keras.Model, bool]:
         try:
             model.load_weights(weights)
         except Exception as error:  # h5py's and Keras', for anything that does not fit
-            failures.append((str(error).splitlines() or ["unreadable"])[0][:150])
+            failures.append(first_line(error))
             continue
         return model, with_head
     raise UserError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 
 from nasnet.networks.config import KERAS
 from nasnet.networks.spec import NetworkSpec
-from nasnet.runtime.errors import UserError
-from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.errors import UserError, first_line
+from nasnet.runtime.files import read_json, replaced, write_json
 
 Model = Any  # a keras.Model: Keras is imported where one is loaded
 
@@ -32,9 +31,8 @@ def check_trained(folder: Path) -> None:
 def save_trained(folder: Path, spec: NetworkSpec, model: Model) -> None:
     """Writes `genotype.json` and `model.keras` of a trained network, each beside and renamed into place."""
     write_json(folder / "genotype.json", spec.to_json())
-    beside = folder / f".model.{os.getpid()}.keras"
-    model.save(beside)
-    os.replace(beside, folder / "model.keras")
+    with replaced(folder / "model.keras") as beside:
+        model.save(beside)
 
 
 def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
@@ -60,7 +58,7 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
         model = keras.models.load_model(folder / "model.keras", compile=False)
     except Exception as error:
         # Keras raises a dozen types for a damaged archive; all of them mean the same to the user.
-        raise UserError(f"{folder / 'model.keras'}: cannot be opened ({str(error).splitlines()[0][:200]})") from error
+        raise UserError(f"{folder / 'model.keras'}: cannot be opened ({first_line(error)})") from error
     return spec, model
 
 

@@ -17,3 +17,9 @@ class PeerGone(RunError):
 
 class DivergedError(RunError):
     """The loss of a training is no longer a finite number."""
+
+
+def first_line(error: BaseException, most: int = 300) -> str:
+    """The first line of an error's message, at most so many characters; the name of its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:most] if lines else type(error).__name__

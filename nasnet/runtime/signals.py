@@ -13,7 +13,7 @@ class Stopped(Exception):
 
     def __init__(self, number: int, at: str = "") -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}{at}; the same command goes on from here")
-        self.number, self.code = number, 128 + number
+        self.signal, self.code = number, 128 + number
 
 
 class Checkpointed(Stopped):
@@ -30,14 +30,14 @@ class Stopping:
     """While it is entered, the first SIGINT or SIGTERM is noted and nothing more; the second SIGINT interrupts."""
 
     def __init__(self) -> None:
-        self.number: int | None = None
+        self.signal: int | None = None
         self._at = 0.0
         self._before: dict[int, Any] = {}
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether a signal has come."""
-        return self.number is not None
+        return self.signal is not None
 
     @property
     def seconds(self) -> float:
@@ -46,8 +46,8 @@ class Stopping:
 
     def stopped(self) -> Stopped:
         """What to raise once everything is in order."""
-        assert self.number is not None
-        return Stopped(self.number)
+        assert self.signal is not None
+        return Stopped(self.signal)
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -60,7 +60,7 @@ class Stopping:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self.number is not None and number == signal.SIGINT:
+        if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if self.number is None:
-            self.number, self._at = number, time.monotonic()
+        if self.signal is None:
+            self.signal, self._at = number, time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.errors import RunError, UserError, first_line
 from nasnet.training.replicas import Replicas
 
 Save = Callable[[int], None]
@@ -38,8 +38,9 @@ def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Varia
         try:
             checkpoint.restore(manager.latest_checkpoint).assert_consumed()
         except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
-            line = (str(error).splitlines() or ["incomplete"])[0]
-            raise UserError(f"{manager.latest_checkpoint}: not a checkpoint of this run ({line}); delete it") from error
+            raise UserError(
+                f"{manager.latest_checkpoint}: not a checkpoint of this run ({first_line(error)}); delete it"
+            ) from error
     replicas.must_agree("the step of their newest checkpoint", str(int(step.numpy())))
 
     def save(number: int) -> None:
@@ -47,6 +48,6 @@ def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Varia
             try:
                 manager.save(number)
             except (tf.errors.OpError, OSError) as error:
-                raise RunError(f"{folder}: a checkpoint cannot be written ({str(error).splitlines()[0]})") from error
+                raise RunError(f"{folder}: a checkpoint cannot be written ({first_line(error)})") from error
 
     return save

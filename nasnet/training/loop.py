@@ -165,7 +165,7 @@ class Training:
         )
         batches = feed(self._data.train, lambda: order, self.batch_size, self._strategy)
         for step in range(int(self.step.numpy()) + 1, self.total_steps + 1):
-            loss, hits, heard = self._train_step(*next(batches), tf.constant(float(stopping.asked)))
+            loss, hits, heard = self._train_step(*next(batches), tf.constant(float(stopping.requested)))
             meter.add(loss, hits)
             ended = step % self.steps_per_epoch == 0 or step == self.total_steps
             number = self._signal(step, stopping, heard)
@@ -183,10 +183,10 @@ class Training:
     def _signal(self, step: int, stopping: Stopping, heard: tf.Tensor) -> int | None:
         """The signal that ends the training after this step, if one does: at the same step in all processes."""
         if self.replicas.workers == 1:
-            return stopping.number
+            return stopping.signal
         if step % _AGREE_STEPS or float(heard) == 0:
             return None
-        return stopping.number or signal.SIGTERM
+        return stopping.signal or signal.SIGTERM
 
     def evaluate(self, split: Split, batch_size: int = 256) -> Score:
         """Scores the network as it would be saved, on all replicas."""

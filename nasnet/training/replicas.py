@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import PeerGone, UserError
+from nasnet.runtime.errors import PeerGone, UserError, first_line
 from nasnet.training.config import ReplicaConfig
 
 _ENVIRONMENT = "TF_CONFIG"
@@ -101,9 +101,8 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
         try:
             return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), index, number)
         except tf.errors.OpError as error:
-            line = str(error).splitlines()[0]
             raise UserError(
-                f"{_ENVIRONMENT}={os.environ[_ENVIRONMENT]}: worker {index} cannot start ({line}); "
+                f"{_ENVIRONMENT}={os.environ[_ENVIRONMENT]}: worker {index} cannot start ({first_line(error)}); "
                 "its own HOST:PORT must be free on this machine, and all others be started too"
             ) from error
     if kind == "mirrored":

@@ -32,7 +32,7 @@ class Children:
     @property
     def free(self) -> int:
         """How many more children can start now."""
-        return 0 if self._stopping.asked else self._engine.free - len(self._again)
+        return 0 if self._stopping.requested else self._engine.free - len(self._again)
 
     @property
     def slots(self) -> int:
@@ -50,9 +50,9 @@ class Children:
         Raises:
             Stopped: once a signal came, and the children have ended or had their time to.
         """
-        while self._again and self._engine.free and not self._stopping.asked:
+        while self._again and self._engine.free and not self._stopping.requested:
             self.submit(self._again.pop(0))
-        if self._stopping.asked and (not self._running or self._stopping.seconds > self._stop_seconds):
+        if self._stopping.requested and (not self._running or self._stopping.seconds > self._stop_seconds):
             self._engine.cancel()
             raise self._stopping.stopped()
         ended = self._engine.collect(seconds)

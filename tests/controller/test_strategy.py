@@ -12,7 +12,7 @@ from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, check_tokens
 from controller.config import FailureConfig
 from controller.random_search import RandomSearch
-from controller.strategy import HeardRewards, Outcome, Proposal, Trial, trial_rng
+from controller.strategy import FailureRewards, Outcome, Proposal, Trial, trial_rng
 
 NASNET = NASNetSpace(5).decisions
 FAILURES = [outcome for outcome in Outcome if outcome is not Outcome.OK]
@@ -51,13 +51,13 @@ def test_a_proposal_is_checked(trial_id, log_probs):
 
 @given(st.lists(st.one_of(REWARDS, st.sampled_from(FAILURES))))
 def test_a_failure_is_heard_as_the_worst_ok_reward_so_far(ends):
-    heard = HeardRewards()
+    rewards = FailureRewards()
     for i, end in enumerate(ends):
         ok_before = [e for e in ends[:i] if not isinstance(e, Outcome)]
         if isinstance(end, Outcome):
-            assert heard.hear(trial(end, None)) == min(ok_before, default=0.0)
+            assert rewards.reward_of(trial(end, None)) == min(ok_before, default=0.0)
         else:
-            assert heard.hear(trial(Outcome.OK, end)) == end
+            assert rewards.reward_of(trial(Outcome.OK, end)) == end
 
 
 DECLARED = st.fixed_dictionaries({f"{outcome}_reward": st.none() | REWARDS for outcome in FAILURES})
@@ -67,25 +67,25 @@ DECLARED = st.fixed_dictionaries({f"{outcome}_reward": st.none() | REWARDS for o
 @example([Outcome.OOM, 5.0, Outcome.OOM, Outcome.NAN], {"oom_reward": 0.0})  # 0 is a number, not unset
 @example([5.0, Outcome.OOM, Outcome.NAN], {"oom_reward": -3.0})  # and a declared one is no worst reward seen
 def test_a_failure_is_heard_as_declared_and_else_as_the_worst_ok_reward_so_far(ends, declared):
-    heard = HeardRewards(FailureConfig(**declared))
+    rewards = FailureRewards(FailureConfig(**declared))
     worst = 0.0
     seen = []
     for end in ends:
         if isinstance(end, Outcome):
             number = declared.get(f"{end}_reward")
-            assert heard.hear(trial(end, None)) == (worst if number is None else number)
+            assert rewards.reward_of(trial(end, None)) == (worst if number is None else number)
         else:
             seen.append(end)
             worst = min(seen)
-            assert heard.hear(trial(Outcome.OK, end)) == end
+            assert rewards.reward_of(trial(Outcome.OK, end)) == end
 
 
 @pytest.mark.parametrize("outcome", FAILURES)
 def test_a_reward_declared_for_one_failure_is_not_heard_for_another(outcome):
-    heard = HeardRewards(FailureConfig(**{f"{outcome}_reward": 0.0}))
-    heard.hear(trial(Outcome.OK, 5.0))
-    assert [failure for failure in FAILURES if heard.hear(trial(failure, None)) != 5.0] == [outcome]
-    assert heard.hear(trial(outcome, None)) == 0.0
+    rewards = FailureRewards(FailureConfig(**{f"{outcome}_reward": 0.0}))
+    rewards.reward_of(trial(Outcome.OK, 5.0))
+    assert [failure for failure in FAILURES if rewards.reward_of(trial(failure, None)) != 5.0] == [outcome]
+    assert rewards.reward_of(trial(outcome, None)) == 0.0
 
 
 def test_every_failure_has_its_declared_reward_and_none_is_set():

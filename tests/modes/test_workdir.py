@@ -32,7 +32,7 @@ def test_workers_that_claim_a_fresh_workdir_at_once_all_get_it(tmp_path):
 
 def test_what_a_process_killed_while_it_wrote_its_config_left_is_no_strangers(tmp_path):
     (tmp_path / ".lock").touch()
-    (tmp_path / ".config.json.4711").write_text('{"ver')
+    (tmp_path / ".config.4711.json").write_text('{"ver')
     check_workdir(tmp_path, CONFIG)
 
 

@@ -280,7 +280,7 @@ def test_asked_to_stop_it_starts_nothing_more_and_says_so(tmp_path):
             children = Children(Shuffled(ShareEstimator(), 1, 0), journal, stopping=stopping)
             with pytest.raises(Stopped, match=f"stopped by {number.name}; the same command goes on") as stopped:
                 Search(SPACE, ppo(), journal, children, 10, report=report).run()
-        assert stopped.value.number == number
+        assert stopped.value.signal == number
         assert len(journal.trials) == 3
         search(SPACE, ppo(), ShareEstimator(), journal, 10)
         whole = Journal(tmp_path / f"{number.name}_whole")
