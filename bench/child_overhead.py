@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from bench.drawn import drawn_genotypes
+from bench.drawn import drawn_genotypes, drawn_spec
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
 from nasnet.data.dataset import DataSet, open_dataset
@@ -42,7 +42,6 @@ def ours(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dict[str, 
     import tensorflow as tf
 
     from nasnet.estimators.child import Child
-    from nasnet.networks.spec import NetworkSpec
     from nasnet.training.config import TrainingConfig
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -50,7 +49,7 @@ def ours(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dict[str, 
     total, outside = [], []
     gc.freeze()  # as a worker does
     for index, genotype in enumerate(genotypes):
-        spec = NetworkSpec(genotype, data.classes, data.image_shape, (78.0,), (96.0,), 1, FILTERS, bn_momentum=0.9)
+        spec = drawn_spec(genotype, data, filters=FILTERS, mean=78.0, std=96.0)
         start = time.perf_counter()
         result = Child(spec, data, config, seed=index).run()
         gc.collect()  # as a worker does
@@ -64,20 +63,11 @@ def keras_tuner(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dic
     import keras
     import keras_tuner as kt
 
-    from nasnet.networks.keras_model import Normalization, network
+    from nasnet.networks.keras_model import build as build_model
 
     def build(parameters: kt.HyperParameters) -> keras.Model:
         index = parameters.Int("child", 0, len(genotypes) - 1)
-        model = network(
-            genotypes[index],
-            image_shape=data.image_shape,
-            classes=len(data.classes),
-            repeats=1,
-            filters=FILTERS,
-            normalization=Normalization((78.0,), (96.0,)),
-            bn_momentum=0.9,
-            seed=index,
-        )
+        model = build_model(drawn_spec(genotypes[index], data, filters=FILTERS, mean=78.0, std=96.0), seed=index)
         optimizer = keras.optimizers.SGD(
             keras.optimizers.schedules.CosineDecay(RATE, steps), 0.9, weight_decay=1e-4, global_clipnorm=5.0
         )

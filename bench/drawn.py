@@ -7,7 +7,9 @@ import numpy as np
 from cells.genotype import Block, Cell, CellGenotype
 from cells.operations import NASNET_OPERATIONS
 from cells.spaces.nasnet import NASNetSpace
+from cells.walks.stack import CellNetwork, Stem
 from nasnet.data.dataset import DataSet, Split
+from nasnet.networks.spec import NetworkSpec
 
 
 def drawn_genotypes(number: int, seed: int, blocks: int = 5) -> list[CellGenotype]:
@@ -47,3 +49,28 @@ def drawn_pictures(
     ]
     train_split, valid_split = splits
     return DataSet("drawn", tuple(map(str, range(classes))), (size, size, channels), train_split, valid_split)
+
+
+def drawn_spec(
+    genotype: CellGenotype,
+    data: DataSet,
+    *,
+    repeats: int = 1,
+    filters: int = 4,
+    stem: Stem = "cifar",
+    mean: float = 100.0,
+    std: float = 80.0,
+    bn_momentum: float | None = 0.9,
+    bn_epsilon: float | None = None,
+) -> NetworkSpec:
+    """A network of the cells for a data set, small unless told otherwise, whitening by the same for all channels."""
+    channels = data.image_shape[2]
+    return NetworkSpec(
+        CellNetwork(genotype, repeats, filters, len(data.classes), stem),
+        data.classes,
+        data.image_shape,
+        (mean,) * channels,
+        (std,) * channels,
+        bn_momentum=bn_momentum,
+        bn_epsilon=bn_epsilon,
+    )

@@ -28,7 +28,7 @@ from bench.drawn import drawn_genotypes
 from bench.fidelity_statistics import Tau, chosen, sampling_error, spread, tau
 from cells.count import count
 from cells.genotype import CellGenotype
-from cells.walks.stack import Stack
+from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 from nasnet.data.dataset import DataSet, channel_statistics, open_dataset
 from nasnet.runtime.errors import UserError
@@ -129,13 +129,11 @@ def train(run: Run) -> dict[str, Any]:
     mean, std = _worker.setdefault("statistics", channel_statistics(data.train))
     config = TrainingConfig(steps=run.steps, batch_size=setting.batch_size, learning_rate=setting.learning_rate)
     spec = NetworkSpec(
-        _worker["genotypes"][run.cell],
+        CellNetwork(_worker["genotypes"][run.cell], setting.repeats, setting.filters, len(data.classes)),
         classes=data.classes,
         image_shape=data.image_shape,
         mean=mean,
         std=std,
-        repeats=setting.repeats,
-        filters=setting.filters,
         bn_momentum=config.bn_momentum,
         bn_epsilon=1e-5,
     )
@@ -180,8 +178,9 @@ def report(setting: Setting, results: dict[Run, dict[str, Any]], flags: argparse
         )
         for name in ("accuracy", "loss"):
             _print_row(f"{steps} steps, {_label(name)}", scores(steps, name, flags.seeds), truth, cells, seconds)
-    stack = Stack(setting.repeats, setting.filters, len(data.classes))
-    counts = [count(setting.genotypes(flags.cells)[cell], stack, data.image_shape) for cell in cells]
+    genotypes = setting.genotypes(flags.cells)
+    networks = [CellNetwork(genotypes[i], setting.repeats, setting.filters, len(data.classes)) for i in cells]
+    counts = [count(network, data.image_shape) for network in networks]
     for name in ("parameters", "mult_adds"):
         _print_row(name, np.array([[float(getattr(c, name))] for c in counts]), truth, cells)
     print("\naveraged: tau with the long accuracy of the mean over the seeds")

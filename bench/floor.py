@@ -28,7 +28,7 @@ from bench.machine import machine, spread
 from cells.count import Shape
 from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
-from cells.walks.stack import Stack, walk
+from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 
 
@@ -194,7 +194,7 @@ def _above(
     from bench.step import our_step
 
     floor = Floor()
-    walk(genotype, Stack(1, filters, 10), floor, (size, size, 1))
+    CellNetwork(genotype, 1, filters, 10).walk(floor, (size, size, 1))
     kinds = floor.seconds(batch_size, peak, width)
     least = sum(seconds for _, seconds in kinds.values())
     step, _ = our_step((genotype, size, filters, batch_size))

@@ -24,11 +24,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from bench.drawn import drawn_pictures
+from bench.drawn import drawn_pictures, drawn_spec
 from bench.machine import machine, spread
 from cells.zoo.cells import NASNET_A
 from nasnet.data.input_pipeline import feed, training_order
-from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.training.loop import Training
 from nasnet.training.replicas import open_replicas
@@ -76,7 +75,7 @@ def main() -> None:
     replicas = open_replicas(ReplicaConfig())  # sets the threads
     print(machine("tensorflow", "keras", "xprof"), flush=True)
     data = drawn_pictures(28, train=54_000, valid=8)
-    spec = NetworkSpec(NASNET_A, data.classes, data.image_shape, (128.0,), (74.0,), 1, 8, bn_momentum=0.9)
+    spec = drawn_spec(NASNET_A, data, filters=8, mean=128.0, std=74.0)
     kinds = {"augmented": {"pad": 3, "flip": True, "cutout": 8}, "plain": {"pad": 0, "flip": False}}
     steps = {}
     for name, augmentation in kinds.items():

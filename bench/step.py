@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from bench.drawn import drawn_genotypes, drawn_pictures
+from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec
 from bench.machine import machine, spread
 from cells.genotype import CellGenotype
-from cells.walks.stack import Stack
+from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 
 MEAN, STD, MOMENTUM, DECAY, CLIP, RATE = 128.0, 74.0, 0.9, 1e-4, 5.0, 0.02
@@ -40,7 +40,6 @@ Loss = float
 def our_step(setting: Setting) -> tuple[Callable[[int], Loss], dict[str, np.ndarray]]:
     """A child's step, and the weights that it starts from."""
     from nasnet.estimators.child import Child
-    from nasnet.networks.spec import NetworkSpec
     from nasnet.training.config import TrainingConfig
 
     genotype, size, filters, batch_size = setting
@@ -48,7 +47,7 @@ def our_step(setting: Setting) -> tuple[Callable[[int], Loss], dict[str, np.ndar
     config = TrainingConfig(
         epochs=100, batch_size=batch_size, learning_rate=RATE, weight_decay=DECAY, clip_norm=CLIP, pad=0, flip=False
     )
-    spec = NetworkSpec(genotype, data.classes, data.image_shape, (MEAN,), (STD,), 1, filters, bn_momentum=MOMENTUM)
+    spec = drawn_spec(genotype, data, filters=filters, mean=MEAN, std=STD, bn_momentum=MOMENTUM)
     child = Child(spec, data, config, seed=0)
     weights = child.named_weights()
     session = child.session()
@@ -65,8 +64,9 @@ def torch_step(setting: Setting, weights: dict[str, np.ndarray]) -> Callable[[in
 
     genotype, size, filters, batch_size = setting
     data = drawn_pictures(size, train=4 * batch_size, valid=batch_size)
-    stack = Stack(1, filters, len(data.classes))
-    model = TorchChild(genotype, stack, data.image_shape, weights, momentum=MOMENTUM)
+    model = TorchChild(
+        CellNetwork(genotype, 1, filters, len(data.classes)), data.image_shape, weights, momentum=MOMENTUM
+    )
     kernels, others = model.parameters_of("kernel"), model.parameters_of("other")
     groups: list[dict[str, Any]] = [{"params": kernels, "weight_decay": DECAY}, {"params": others}]
     optimizer = torch.optim.SGD(groups, lr=RATE, momentum=0.9, foreach=True)

@@ -12,29 +12,27 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from cells.architecture import Architecture
 from cells.count import Weight, count
-from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
-from cells.walks.stack import Stack, walk
 
 EPSILON = 1e-5
 
 
 class TorchChild:
-    """A network of `genotype` with `weights`, as `nasnet.estimators.child.Child.named_weights` has them."""
+    """A network with `weights`, as `nasnet.estimators.child.Child.named_weights` has them."""
 
     def __init__(
         self,
-        genotype: CellGenotype,
-        stack: Stack,
+        architecture: Architecture,
         image_shape: tuple[int, int, int],
         weights: Mapping[str, np.ndarray],
         *,
         momentum: float,
     ) -> None:
-        self.genotype, self.stack, self.momentum = genotype, stack, momentum
+        self.architecture, self.momentum = architecture, momentum
         self.weights: dict[str, torch.nn.Parameter] = {}
-        for weight in count(genotype, stack, image_shape).weights:
+        for weight in count(architecture, image_shape).weights:
             value = torch.from_numpy(_torch_layout(weight, weights[weight.name]))
             if value.dim() == 4:
                 value = value.contiguous(memory_format=torch.channels_last)
@@ -42,7 +40,7 @@ class TorchChild:
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """`[B, channels, height, width]`, whitened, to `[B, classes]`; with the batch's statistics, as in training."""
-        return walk(self.genotype, self.stack, _Reading(self.weights, self.momentum), images).logits
+        return self.architecture.walk(_Reading(self.weights, self.momentum), images).logits
 
     def parameters_of(self, role: str) -> list[torch.nn.Parameter]:
         """Trainable weights that are kernels (`role="kernel"`), or all others."""

@@ -18,10 +18,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from bench.drawn import drawn_pictures
+from bench.drawn import drawn_pictures, drawn_spec
 from bench.machine import machine, spread
 from cells.zoo.cells import NASNET_A
-from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.training.loop import Training
 from nasnet.training.replicas import open_replicas
@@ -45,7 +44,7 @@ def main() -> None:
     open_replicas(ReplicaConfig())  # sets the threads
     print(machine("tensorflow", "keras"), flush=True)
     data = drawn_pictures(28, train=64, valid=8)
-    spec = NetworkSpec(NASNET_A, data.classes, data.image_shape, (128.0,), (74.0,), 1, flags.filters, bn_momentum=0.9)
+    spec = drawn_spec(NASNET_A, data, filters=flags.filters, mean=128.0, std=74.0)
     batch = tf.constant(data.train.images), tf.constant(data.train.labels), tf.constant(0.0)
     steps = {}
     for name, changes in VARIANTS.items():

@@ -6,9 +6,8 @@ import dataclasses
 import math
 from typing import Literal
 
-from cells.genotype import CellGenotype
+from cells.architecture import Architecture
 from cells.primitives import Padding, Pair
-from cells.walks.stack import Outputs, Stack, walk
 
 Shape = tuple[int, ...]
 Role = Literal["kernel", "gamma", "beta", "moving_mean", "moving_variance", "bias"]
@@ -61,19 +60,19 @@ class Counts:
         return sum(weight.size for weight in self.weights if weight.trainable)
 
 
-def count(genotype: CellGenotype, stack: Stack, image_shape: Shape) -> Counts:
-    """Counts the network without building it.
+def count(architecture: Architecture, image_shape: Shape, *, auxiliary: bool = False) -> Counts:
+    """Counts a network without building it.
 
     Args:
-        genotype: its cells.
-        stack: how they are stacked.
+        architecture: the network.
         image_shape: `[height, width, channels]`.
+        auxiliary: with the classifier that only training has.
 
     Raises:
         ValueError: if the picture is too small for a VALID convolution or pooling (ImageNet stem, auxiliary head).
     """
     reading = _Counting()
-    outputs: Outputs[Shape] = walk(genotype, stack, reading, image_shape)
+    outputs = architecture.walk(reading, image_shape, auxiliary=auxiliary)
     endpoints = {name: feature.value for name, feature in outputs.endpoints.items()}
     return Counts(tuple(reading.weights), reading.mult_adds, 4 * reading.activations, endpoints)
 

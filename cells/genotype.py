@@ -8,6 +8,8 @@ from typing import Any
 from cells.operations import COMBINERS, OPERATIONS
 
 VERSION = 1
+KIND = "cells"
+"""What the JSON of cells says that it is. Files that have no kind are older, and cells."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,15 +79,27 @@ class CellGenotype:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` reads them back."""
-        return {"version": VERSION, "normal": _cell_to_json(self.normal), "reduction": _cell_to_json(self.reduction)}
+        return {
+            "version": VERSION,
+            "kind": KIND,
+            "normal": _cell_to_json(self.normal),
+            "reduction": _cell_to_json(self.reduction),
+        }
 
     @classmethod
     def from_json(cls, value: Any) -> CellGenotype:  # noqa: ANN401 - whatever a JSON file held
         """Reads what `to_json` wrote. Other keys beside it are left alone. Raises ValueError for anything else."""
-        if not isinstance(value, dict) or value.get("version") != VERSION:
-            found = value.get("version") if isinstance(value, dict) else type(value).__name__
-            raise ValueError(f'not a genotype of "version": {VERSION}, got {found!r}')
+        if (kind := kind_of(value)) != KIND:
+            raise ValueError(f'a genotype of "kind": {kind!r}; expected {KIND!r}')
         return cls(_cell_from_json("normal", value), _cell_from_json("reduction", value))
+
+
+def kind_of(value: Any) -> str:  # noqa: ANN401 - whatever a JSON file held
+    """Which kind of architecture a JSON value describes. Raises ValueError unless it is of this version."""
+    if not isinstance(value, dict) or value.get("version") != VERSION:
+        found = value.get("version") if isinstance(value, dict) else type(value).__name__
+        raise ValueError(f'not a genotype of "version": {VERSION}, got {found!r}')
+    return value.get("kind", KIND)
 
 
 def _cell_to_json(cell: Cell) -> dict[str, Any]:

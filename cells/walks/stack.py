@@ -1,11 +1,12 @@
-"""The walk over a whole network: stem, cells, reductions, heads."""
+"""A network of cells: stem, Normal Cells, reductions, heads."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Generic, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from cells.genotype import CellGenotype
+from cells.architecture import Outputs
+from cells.genotype import Cell, CellGenotype
 from cells.primitives import Feature, Primitives
 from cells.walks.cell import fold
 
@@ -14,10 +15,11 @@ Stem = Literal["cifar", "imagenet"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Stack:
-    """How cells become a network. `repeats` and `filters` are N and F of the paper (section 4).
+class CellNetwork:
+    """An `Architecture` of cells. `repeats` and `filters` are N and F of the paper (section 4).
 
     Attributes:
+        genotype: its cells.
         repeats: Normal Cells in each of the three stages.
         filters: channels of the first cell's operations; doubled at each reduction. The paper's N@P notation has
             P = 24 * filters for NASNet-A: 4 @ 1056 is 44.
@@ -27,16 +29,15 @@ class Stack:
             (imagenet) channels. None means slim's 3.0 and 1.0. NASNet-A large has 3.0.
         skip_reduction_input: the cell after a reduction takes as h[i-1] the output before the reduction's input instead
             of that input (slim's `skip_reduction_layer_input`: on in NASNet-A large).
-        auxiliary: whether to build the auxiliary head (training only).
     """
 
+    genotype: CellGenotype
     repeats: int
     filters: int
     classes: int
     stem: Stem = "cifar"
     stem_multiplier: float | None = None
     skip_reduction_input: bool = False
-    auxiliary: bool = False
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -59,6 +60,71 @@ class Stack:
             return int(self.filters * (3.0 if self.stem_multiplier is None else self.stem_multiplier))
         return int(32 * (1.0 if self.stem_multiplier is None else self.stem_multiplier))
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """See `Architecture.parts`."""
+        return ("stem", *(position.name for position in positions(self)), "head")
+
+    @property
+    def batch_norm(self) -> tuple[float, float]:
+        """See `Architecture.batch_norm`: slim's for CIFAR and for ImageNet."""
+        return (0.9, 1e-5) if self.stem == "cifar" else (0.9997, 1e-3)
+
+    def describe(self) -> str:
+        """See `Architecture.describe`: in the paper's letters."""
+        return f"N={self.repeats} F={self.filters}"
+
+    def walk(self, p: Primitives[T], image: T, *, auxiliary: bool = False) -> Outputs[T]:
+        """See `Architecture.walk`.
+
+        Cells whose output reaches no head are left out, as dead states are left out of a cell: all readings see the
+        same weights, and each weight has a gradient.
+        """
+        cells = positions(self)
+        auxiliary_at = next(i for i, cell in enumerate(cells) if cell.name == f"cell_{2 * self.repeats - 1}")
+        heads = {len(cells)} | ({auxiliary_at + 1} if auxiliary else set())
+        live = _live_features(self.genotype, cells, heads)
+
+        features = {0: _stem(self, p, image)}
+        for index, position in enumerate(cells):
+            if index + 1 in live:
+                read = _reads(self.genotype, position)
+                features[index + 1] = fold(
+                    _cell_at(self.genotype, position),
+                    p,
+                    (
+                        features[position.current] if 0 in read else None,
+                        features[position.previous] if 1 in read else None,
+                    ),
+                    filters=position.filters,
+                    stride=2 if position.kind == "reduction" else 1,
+                    level=position.level,
+                    first=index == 0,
+                    depth=(index + 1) / len(cells),
+                    name=position.name,
+                )
+        auxiliary_logits = _auxiliary_head(self.classes, p, features[auxiliary_at + 1]) if auxiliary else None
+        x = p.relu(features[len(cells)].value, name="head.relu")
+        x = p.global_avg_pool(x, name="head.pool")
+        x = p.dropout(x, name="head.dropout")
+        logits = p.dense(x, self.classes, name="head.dense")
+        names = ["stem", *(position.name for position in cells)]
+        return Outputs(logits, auxiliary_logits, {names[index]: feature for index, feature in features.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Architecture.to_json`. Readers know the classes from elsewhere: by their names."""
+        return {**self.genotype.to_json(), "network": {name: getattr(self, name) for name in SIZES}}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], classes: int) -> CellNetwork:
+        """Reads what `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        sizes = value["network"]
+        return cls(CellGenotype.from_json(value), classes=classes, **{name: sizes[name] for name in SIZES})
+
+
+SIZES = ("repeats", "filters", "stem", "stem_multiplier", "skip_reduction_input")
+"""What a network's JSON holds beside its cells."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Position:
@@ -78,7 +144,7 @@ class Position:
     level: int
 
 
-def positions(stack: Stack) -> tuple[Position, ...]:
+def positions(network: CellNetwork) -> tuple[Position, ...]:
     """The cells in the order of the walk, with what each reads (slim's `_build_nasnet_base`)."""
     cells: list[Position] = []
 
@@ -89,68 +155,28 @@ def positions(stack: Stack) -> tuple[Position, ...]:
     def before_newest() -> int:
         return max(0, len(cells) - 1)
 
-    if stack.stem == "imagenet":
-        append("stem_0", "reduction", stack.filters // 4, before_newest())
-        append("stem_1", "reduction", stack.filters // 2, before_newest())
-    filters = stack.filters
-    for index in range(3 * stack.repeats):
+    if network.stem == "imagenet":
+        append("stem_0", "reduction", network.filters // 4, before_newest())
+        append("stem_1", "reduction", network.filters // 2, before_newest())
+    filters = network.filters
+    for index in range(3 * network.repeats):
         previous = before_newest()
-        if index in (stack.repeats, 2 * stack.repeats):
+        if index in (network.repeats, 2 * network.repeats):
             filters *= 2
-            append(f"reduction_{index // stack.repeats - 1}", "reduction", filters, previous)
-            if not stack.skip_reduction_input:
+            append(f"reduction_{index // network.repeats - 1}", "reduction", filters, previous)
+            if not network.skip_reduction_input:
                 previous = before_newest()
         append(f"cell_{index}", "normal", filters, previous)
     return tuple(cells)
 
 
-@dataclasses.dataclass(frozen=True)
-class Outputs(Generic[T]):
-    """What the walk gives: logits, the auxiliary head's logits if there is one, and every cell's output by name."""
-
-    logits: T
-    auxiliary_logits: T | None
-    endpoints: dict[str, Feature[T]]
-
-
-def walk(genotype: CellGenotype, stack: Stack, p: Primitives[T], image: T) -> Outputs[T]:
-    """Reads the network that `genotype` and `stack` name with the primitives `p`.
-
-    Cells whose output reaches no head are left out, as dead states are left out of a cell: all readings see the same
-    weights, and each weight has a gradient.
-    """
-    cells = positions(stack)
-    auxiliary_at = next(i for i, cell in enumerate(cells) if cell.name == f"cell_{2 * stack.repeats - 1}")
-    heads = {len(cells)} | ({auxiliary_at + 1} if stack.auxiliary else set())
-    live = _live_features(genotype, cells, heads)
-
-    features = {0: _stem(stack, p, image)}
-    for index, cell in enumerate(cells):
-        if index + 1 in live:
-            read = _reads(genotype, cell)
-            features[index + 1] = fold(
-                genotype.normal if cell.kind == "normal" else genotype.reduction,
-                p,
-                (features[cell.current] if 0 in read else None, features[cell.previous] if 1 in read else None),
-                filters=cell.filters,
-                stride=2 if cell.kind == "reduction" else 1,
-                level=cell.level,
-                first=index == 0,
-                depth=(index + 1) / len(cells),
-                name=cell.name,
-            )
-    auxiliary = _auxiliary_head(stack, p, features[auxiliary_at + 1]) if stack.auxiliary else None
-    x = p.relu(features[len(cells)].value, name="head.relu")
-    x = p.global_avg_pool(x, name="head.pool")
-    x = p.dropout(x, name="head.dropout")
-    logits = p.dense(x, stack.classes, name="head.dense")
-    names = ["stem", *(cell.name for cell in cells)]
-    return Outputs(logits, auxiliary, {names[index]: feature for index, feature in features.items()})
+def _cell_at(genotype: CellGenotype, position: Position) -> Cell:
+    return genotype.normal if position.kind == "normal" else genotype.reduction
 
 
 def _reads(genotype: CellGenotype, position: Position) -> dict[int, int]:
     """The cell's live inputs: state 0 or 1 -> feature."""
-    cell = genotype.normal if position.kind == "normal" else genotype.reduction
+    cell = _cell_at(genotype, position)
     return {state: (position.current, position.previous)[state] for state in (0, 1) if state in cell.live}
 
 
@@ -162,16 +188,16 @@ def _live_features(genotype: CellGenotype, cells: tuple[Position, ...], heads: s
     return live
 
 
-def _stem(stack: Stack, p: Primitives[T], image: T) -> Feature[T]:
+def _stem(network: CellNetwork, p: Primitives[T], image: T) -> Feature[T]:
     # No ReLU before or after; VALID in the ImageNet stem (slim).
-    if stack.stem == "cifar":
-        x = p.conv(image, stack.stem_filters, (3, 3), name="stem.conv")
+    if network.stem == "cifar":
+        x = p.conv(image, network.stem_filters, (3, 3), name="stem.conv")
     else:
-        x = p.conv(image, stack.stem_filters, (3, 3), stride=(2, 2), padding="valid", name="stem.conv")
-    return Feature(p.batch_norm(x, name="stem.bn"), stack.stem_filters, 0)
+        x = p.conv(image, network.stem_filters, (3, 3), stride=(2, 2), padding="valid", name="stem.conv")
+    return Feature(p.batch_norm(x, name="stem.bn"), network.stem_filters, 0)
 
 
-def _auxiliary_head(stack: Stack, p: Primitives[T], feature: Feature[T]) -> T:
+def _auxiliary_head(classes: int, p: Primitives[T], feature: Feature[T]) -> T:
     """The second classifier at two thirds of the depth (appendix A.7; sizes from slim's `_build_aux_head`).
 
     Its second convolution is as large as what the pooling leaves, so these weights, and no others, depend on the
@@ -185,4 +211,4 @@ def _auxiliary_head(stack: Stack, p: Primitives[T], feature: Feature[T]) -> T:
     x = p.full_conv(x, 768, name="auxiliary.conv_2")
     x = p.batch_norm(x, name="auxiliary.bn_2")
     x = p.relu(x, name="auxiliary.relu_2")
-    return p.dense(x, stack.classes, name="auxiliary.dense")
+    return p.dense(x, classes, name="auxiliary.dense")

@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 
 from cells.count import Counts, Weight, count
-from cells.walks.stack import walk
 from nasnet.data.augment import augment
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import batches
@@ -121,7 +120,7 @@ class Child:
         self.batch_size = min(config.batch_size, len(data.train))
         self._steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = config.steps or self._steps_per_epoch * config.epochs
-        self.layout = Layout(count(spec.genotype, spec.stack, spec.image_shape))
+        self.layout = Layout(count(spec.architecture, spec.image_shape))
         weights, statistics = self.layout.fresh(seed, dtype)
         self.weights, self.statistics = tf.Variable(weights), tf.Variable(statistics)
 
@@ -179,7 +178,7 @@ class Child:
         """The graph from whitened pictures to the loss and the gradient, before weight decay."""
         assembly = Assembly(self.layout.trainable, self._dtype, self._epsilon)
         x = Value("images", (self.batch_size, *self.spec.image_shape), trained=False)
-        logits = walk(self.spec.genotype, self.spec.stack, assembly, x).logits
+        logits = self.spec.architecture.walk(assembly, x).logits
         return assembly.assembled(logits, self.config.label_smoothing)
 
     def named_weights(self) -> dict[str, np.ndarray]:
@@ -218,7 +217,7 @@ class Child:
     def _read(self, images: tf.Tensor, weights: dict[str, tf.Tensor], *, training: bool) -> Functions:
         x = self._whitened(images)
         reading = Functions(weights, self._epsilon, training=training)
-        reading.logits = walk(self.spec.genotype, self.spec.stack, reading, x).logits
+        reading.logits = self.spec.architecture.walk(reading, x).logits
         return reading
 
     def _whitened(self, images: tf.Tensor) -> tf.Tensor:

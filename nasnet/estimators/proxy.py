@@ -14,7 +14,7 @@ from cells.genotype import CellGenotype
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Estimate, TrainedChild
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.spec import NetworkSpec
+from nasnet.networks.spec import NetworkSpec, stacked
 from nasnet.training.config import TrainingConfig
 
 
@@ -41,14 +41,11 @@ class ProxyEstimator:
         from nasnet.runtime.seeds import name_seed
 
         spec = NetworkSpec(
-            genotype,
+            stacked(genotype, self.network, len(self.data.classes)),
             classes=self.data.classes,
             image_shape=self.data.image_shape,
             mean=self.mean,
             std=self.std,
-            repeats=self.network.repeats,
-            filters=self.network.filters,
-            stem=self.network.stem,
             bn_momentum=self.training.bn_momentum,
             bn_epsilon=1e-5,
         )

@@ -29,7 +29,7 @@ def export_trained(source: Path, folder: Path, config: RunConfig, extra: dict[st
     """Scores a trained network on valid and, once, on test, and exports it."""
     spec, model = load_trained(source)
     data = open_matching(spec, config)
-    costs = count(spec.genotype, spec.stack, spec.image_shape)
+    costs = count(spec.architecture, spec.image_shape)
     scores = {name: dataclasses.asdict(evaluate(model, split)) for name, split in _splits(data)}
     metrics = {
         "version": 1,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from cells.count import count
@@ -14,7 +15,7 @@ from nasnet.estimators.config import CHILD_MUST_HAVE
 from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.saved import Model, check_trained, load_source
-from nasnet.networks.spec import NetworkSpec, spec_of
+from nasnet.networks.spec import NetworkSpec, stacked, transferred
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json
 from nasnet.training.config import TrainingConfig
@@ -68,11 +69,26 @@ def _check_child(options: SearchConfig, training: TrainingConfig) -> None:
         raise UserError(f"--reward={options.reward} is for --child=functions; with --child=keras leave it out")
 
 
-def check_size(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> None:
-    """Counts the network before anything is written. Raises UserError if it cannot be built at this size."""
+def spec_on(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> NetworkSpec:
+    """The network that flags describe, counted before anything is written. Raises UserError if it cannot be built."""
+    with _sizes_of_flags():
+        spec = NetworkSpec.on(data, stacked(genotype, network, len(data.classes)), bn_momentum=training.bn_momentum)
+        count(spec.architecture, spec.image_shape, auxiliary=training.auxiliary_weight > 0)
+        return spec
+
+
+def transferred_to(source: NetworkSpec, data: DataSet, training: TrainingConfig) -> NetworkSpec:
+    """`source` on other pictures, as `spec_on`."""
+    with _sizes_of_flags():
+        spec = transferred(source, data, training.bn_momentum)
+        count(spec.architecture, spec.image_shape, auxiliary=training.auxiliary_weight > 0)
+        return spec
+
+
+@contextlib.contextmanager
+def _sizes_of_flags() -> Iterator[None]:
     try:
-        spec = spec_of(genotype, data, network, training.bn_momentum)
-        count(genotype, dataclasses.replace(spec.stack, auxiliary=training.auxiliary_weight > 0), data.image_shape)
+        yield
     except ValueError as error:
         raise UserError(
             f"--repeats/--filters/--stem/--auxiliary_weight: {error}; other values, or --image_size"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,11 +27,11 @@ from nasnet.execution.job import Resources
 from nasnet.execution.workers import Workers
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import check_size, open_data
+from nasnet.modes.inputs import open_data, spec_on
 from nasnet.modes.train import train_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.spec import spec_of
+from nasnet.networks.spec import stacked
 from nasnet.reports.terminal import show_export, show_trial
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
@@ -99,10 +100,14 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     child: NetworkConfig = config.group(NetworkConfig)
     final: FinalConfig = config.group(FinalConfig)
     any_cell = space.decode((0,) * len(space.decisions))
-    check_size(any_cell, data, child, training)
-    check_size(any_cell, data, NetworkConfig(final.final_repeats, final.final_filters, child.stem), training)
-    stack = spec_of(any_cell, data, child, training.bn_momentum).stack
-    return Limits(config.group(LimitConfig), stack, data.image_shape, min(training.batch_size, len(data.train)))
+    spec_on(any_cell, data, child, training)
+    spec_on(any_cell, data, NetworkConfig(final.final_repeats, final.final_filters, child.stem), training)
+    return Limits(
+        config.group(LimitConfig),
+        functools.partial(stacked, network=child, classes=len(data.classes)),
+        data.image_shape,
+        min(training.batch_size, len(data.train)),
+    )
 
 
 def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
@@ -213,7 +218,7 @@ def _train_winner(genotype: CellGenotype, data: DataSet, config: RunConfig, work
         config.group(TrainingConfig), epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
     )
     network = NetworkConfig(final.final_repeats, final.final_filters, config.values["stem"])
-    spec = spec_of(genotype, data, network, recipe.bn_momentum)
+    spec = spec_on(genotype, data, network, recipe)
     train_to(workdir / "final", spec, data, recipe, config.seed, options=ReplicaConfig(valid_epochs=0))
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
     export_trained(workdir / "final", workdir / "best", config, extra)

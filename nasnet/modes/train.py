@@ -11,11 +11,11 @@ from cells.count import count
 from nasnet.data.dataset import DataSet
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import check_size, genotype_of, open_data, open_source
+from nasnet.modes.inputs import genotype_of, open_data, open_source, spec_on, transferred_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.saved import load_trained, save_trained
-from nasnet.networks.spec import NetworkSpec, spec_of, transferred
+from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.terminal import TrainingScreen, show_export
 from nasnet.runtime.console import say
 from nasnet.runtime.files import write_json
@@ -66,9 +66,9 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
     if taken_over:
         fresh = ", ".join(training.kept)
         say(f"taken over: all weights but {fresh} (the head, and what depends on the channels, start fresh)")
-    costs = count(spec.genotype, spec.stack, spec.image_shape)
+    costs = count(spec.architecture, spec.image_shape)
     say(
-        f"training N={spec.repeats} F={spec.filters} ({costs.parameters:,} parameters, {costs.mult_adds / 1e6:.2f}M "
+        f"training {spec.architecture.describe()} ({costs.parameters:,} parameters, {costs.mult_adds / 1e6:.2f}M "
         f"mult-adds) for {training.total_steps} steps, {training.steps_per_epoch} an epoch, on "
         f"{training.replicas.describe()}"
     )
@@ -87,10 +87,9 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     data = open_data(config)
     training: TrainingConfig = config.group(TrainingConfig)
     network: NetworkConfig = config.group(NetworkConfig)
-    check_size(genotype, data, network, training)
+    spec = spec_on(genotype, data, network, training)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
-        spec = spec_of(genotype, data, network, training.bn_momentum)
         train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
         if not replicas.chief:
             return
@@ -106,8 +105,7 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
     source_spec, source = open_source(config)
     data = open_data(config)
     training: TrainingConfig = config.group(TrainingConfig)
-    spec = transferred(source_spec, data, training.bn_momentum)
-    check_size(spec.genotype, data, NetworkConfig(spec.repeats, spec.filters, spec.stem), training)
+    spec = transferred_to(source_spec, data, training)
     transfer: TransferConfig = config.group(TransferConfig)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))

@@ -16,7 +16,6 @@ from typing import Any
 import keras_tuner
 import tensorflow as tf
 
-from cells.walks.stack import positions
 from controller.strategy import Outcome
 from nasnet.data.config import DataConfig
 from nasnet.estimators.finetuning import FineTuning
@@ -24,10 +23,9 @@ from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import TICK_SECONDS, Slot
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import check_size, open_data, open_source
+from nasnet.modes.inputs import open_data, open_source, transferred_to
 from nasnet.modes.workdir import claim_workdir
-from nasnet.networks.config import NetworkConfig
-from nasnet.networks.spec import NetworkSpec, transferred
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, UserError
@@ -73,7 +71,7 @@ def _oracle(options: TuneConfig, config: RunConfig, spec: NetworkSpec) -> keras_
         space.Choice("learning_rate", [rate / 3, rate, rate * 3], ordered=True)
     else:
         space.Float("learning_rate", rate / 10, rate * 10, sampling="log")
-    cells = len(positions(spec.stack))
+    cells = len(spec.architecture.parts) - 2
     space.Choice("trainable_cells", [cells + 1, (cells + 1) // 2, 0], ordered=True)  # all and the stem, half, none
     space.Choice("weight_decay", [0.0, 5e-4], ordered=True)
     space.Choice("drop_path_keep", [1.0, 0.8], ordered=True)
@@ -196,6 +194,5 @@ def run_tune(config: RunConfig, workdir: Path) -> None:
     source_spec, _ = open_source(config)
     data = open_data(config)
     training: TrainingConfig = config.group(TrainingConfig)
-    spec = transferred(source_spec, data, training.bn_momentum)
-    check_size(spec.genotype, data, NetworkConfig(spec.repeats, spec.filters, spec.stem), training)
+    spec = transferred_to(source_spec, data, training)
     tune(config, workdir, spec)

@@ -1,29 +1,18 @@
-"""The reading with Keras layers: from a genotype to a functional `keras.Model`."""
+"""The reading with Keras layers: from an architecture to a functional `keras.Model`."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Literal
 
 import keras
 
-from cells.genotype import CellGenotype
 from cells.primitives import Padding, Pair
-from cells.walks.stack import Stack, Stem, walk
 from nasnet.networks.layers import Dropping, FusedBatchNorm, Shift, StatelessDropout
-from nasnet.networks.spec import Border, NetworkSpec, Shape
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.seeds import name_seed
 
 BatchNorm = Literal["stock", "fused", "synchronized"]
 Tensor = Any  # Keras' symbolic tensors; Keras ships no types
-
-
-@dataclasses.dataclass(frozen=True)
-class Normalization:
-    """What is taken from the pixels and what they are divided by, one number a channel, in pixel units (0 to 255)."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 def build(
@@ -35,63 +24,15 @@ def build(
     seed: int = 0,
     dtype: str = "float32",
 ) -> keras.Model:
-    """The network with fresh weights, from raw pixels to logits; see `network` for what training adds."""
-    return network(
-        spec.genotype,
-        image_shape=spec.image_shape,
-        classes=len(spec.classes),
-        repeats=spec.repeats,
-        filters=spec.filters,
-        stem=spec.stem,
-        stem_multiplier=spec.stem_multiplier,
-        skip_reduction_input=spec.skip_reduction_input,
-        auxiliary=auxiliary,
-        normalization=Normalization(spec.mean, spec.std),
-        dropping=dropping,
-        border=spec.border,
-        batch_norm=batch_norm,
-        bn_momentum=spec.bn_momentum,
-        bn_epsilon=spec.bn_epsilon,
-        seed=seed,
-        dtype=dtype,
-    )
-
-
-def network(
-    genotype: CellGenotype,
-    *,
-    image_shape: Shape,
-    classes: int,
-    repeats: int,
-    filters: int,
-    stem: Stem = "cifar",
-    stem_multiplier: float | None = None,
-    skip_reduction_input: bool = False,
-    auxiliary: bool = False,
-    normalization: Normalization | None = None,
-    dropping: Dropping | None = None,
-    border: Border = "same",
-    batch_norm: BatchNorm = "stock",
-    bn_momentum: float | None = None,
-    bn_epsilon: float | None = None,
-    seed: int = 0,
-    dtype: str = "float32",
-) -> keras.Model:
-    """Builds the network of `genotype` as a functional model from pictures to logits.
+    """Builds a network with fresh weights as a functional model, from raw pixels to logits.
 
     Args:
-        genotype: its cells.
-        image_shape: `(height, width, channels)`. It decides the stem's input channels and the auxiliary head's size and
-            no other weight.
-        classes, repeats, filters, stem, stem_multiplier, skip_reduction_input, auxiliary: see `Stack`.
-        normalization: applied inside the model, so that it takes raw pixels. None: the pictures come normalised.
+        spec: the network.
         dropping: what training drops. A network that has it is for training, and may have layers of ours; one that is
             built with None is of stock layers and drops nothing.
-        border: what strided pooling sees beyond the picture: "same" is TensorFlow's SAME (nothing), "zero" zeros, as in
-            keras.applications, whose weights were trained with them.
+        auxiliary: whether to build the auxiliary head, which training alone has.
         batch_norm: "stock" is Keras' own layer, "synchronized" the same with statistics over all replicas, "fused" one
             operation instead of a dozen, for training. What is to be exported has stock ones and no `dropping`.
-        bn_momentum, bn_epsilon: of batch norm; None means slim's 0.9 and 1e-5 (cifar), 0.9997 and 1e-3 (imagenet).
         seed: of the initial weights; each tensor's seed is derived from it and from the tensor's name.
         dtype: of weights and results, or a policy of Keras: with "mixed_bfloat16" layers compute in bfloat16, weights
             and logits are float32.
@@ -103,26 +44,13 @@ def network(
     Raises:
         ValueError: for sizes that cannot be built, in one line.
     """
-    stack = Stack(repeats, filters, classes, stem, stem_multiplier, skip_reduction_input, auxiliary)
-    default_momentum, default_epsilon = (0.9, 1e-5) if stem == "cifar" else (0.9997, 1e-3)
-    reading = _Layers(
-        dropping=dropping,
-        border=border,
-        batch_norm=batch_norm,
-        bn_momentum=default_momentum if bn_momentum is None else bn_momentum,
-        bn_epsilon=default_epsilon if bn_epsilon is None else bn_epsilon,
-        seed=seed,
-        dtype=dtype,
-    )
     exact = keras.DTypePolicy(dtype).variable_dtype
-    image = keras.Input(image_shape, name="image", dtype=exact)
-    x = image
-    if normalization is not None:
-        variance = [std * std for std in normalization.std]
-        x = keras.layers.Normalization(
-            mean=list(normalization.mean), variance=variance, name="normalization", dtype=exact
-        )(x)
-    outputs = walk(genotype, stack, reading, x)
+    image = keras.Input(spec.image_shape, name="image", dtype=exact)
+    whitening = keras.layers.Normalization(
+        mean=list(spec.mean), variance=[std * std for std in spec.std], name="normalization", dtype=exact
+    )
+    reading = _Layers(spec, dropping=dropping, batch_norm=batch_norm, seed=seed, dtype=dtype)
+    outputs = spec.architecture.walk(reading, whitening(image), auxiliary=auxiliary)
     if auxiliary:
         return keras.Model(image, {"logits": outputs.logits, "auxiliary": outputs.auxiliary_logits}, name="network")
     return keras.Model(image, outputs.logits, name="network")
@@ -158,20 +86,13 @@ class _Layers:
     """Implements `Primitives[keras.KerasTensor]`."""
 
     def __init__(
-        self,
-        *,
-        dropping: Dropping | None,
-        border: Border,
-        batch_norm: BatchNorm,
-        bn_momentum: float,
-        bn_epsilon: float,
-        seed: int,
-        dtype: str,
+        self, spec: NetworkSpec, *, dropping: Dropping | None, batch_norm: BatchNorm, seed: int, dtype: str
     ) -> None:
-        self._dropping, self._border, self._seed, self._dtype = dropping, border, seed, dtype
+        self._dropping, self._border, self._seed, self._dtype = dropping, spec.border, seed, dtype
         self._exact = keras.DTypePolicy(dtype).variable_dtype
         self._bn_class = FusedBatchNorm if batch_norm == "fused" else keras.layers.BatchNormalization
-        self._bn = {"momentum": bn_momentum, "epsilon": bn_epsilon, "dtype": dtype}
+        momentum, epsilon = spec.batch_norm
+        self._bn = {"momentum": momentum, "epsilon": epsilon, "dtype": dtype}
         if batch_norm == "synchronized":
             self._bn["synchronized"] = True
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 from nasnet.networks.config import KERAS
 from nasnet.networks.keras_model import build, named_weights
@@ -17,7 +18,7 @@ from nasnet.runtime.errors import UserError, first_line
 
 
 @dataclasses.dataclass(frozen=True)
-class Published:
+class ApplicationsNetwork:
     """One network of keras.applications (`keras/src/applications/nasnet.py`): 4 @ 1056 and 6 @ 4032 of the paper."""
 
     build: Callable[..., keras.Model]
@@ -29,8 +30,8 @@ class Published:
 
 
 PUBLISHED = {
-    "NASNetMobile": Published(keras.applications.NASNetMobile, 4, 44, 1.0, False, 224),
-    "NASNetLarge": Published(keras.applications.NASNetLarge, 6, 168, 3.0, True, 331),
+    "NASNetMobile": ApplicationsNetwork(keras.applications.NASNetMobile, 4, 44, 1.0, False, 224),
+    "NASNetLarge": ApplicationsNetwork(keras.applications.NASNetLarge, 6, 168, 3.0, True, 331),
 }
 
 # Its layers number a cell's operations by the place in the figure; those without weights have no name here.
@@ -57,17 +58,20 @@ def load_pretrained(source: str, weights: str | None) -> tuple[NetworkSpec, kera
     theirs, with_head = _open(name, weights)
     published = PUBLISHED[name]
     spec = NetworkSpec(
-        NASNET_A,
+        CellNetwork(
+            NASNET_A,
+            published.repeats,
+            published.filters,
+            classes=1000,
+            stem="imagenet",
+            stem_multiplier=published.stem_multiplier,
+            skip_reduction_input=published.skip_reduction_input,
+        ),
         classes=tuple(map(str, range(1000))),
         image_shape=(published.image_size, published.image_size, 3),
         # Their `preprocess_input`: from 0..255 to -1..1.
         mean=(127.5,) * 3,
         std=(127.5,) * 3,
-        repeats=published.repeats,
-        filters=published.filters,
-        stem="imagenet",
-        stem_multiplier=published.stem_multiplier,
-        skip_reduction_input=published.skip_reduction_input,
         border="zero",  # what those weights were trained with
     )
     ours = build(spec)

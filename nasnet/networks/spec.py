@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
-from cells.genotype import CellGenotype
-from cells.walks.stack import Stack, Stem
+from cells.architecture import Architecture
+from cells.genotype import KIND, CellGenotype, kind_of
+from cells.walks.stack import CellNetwork
 from nasnet.data.dataset import DataSet, channel_statistics
 from nasnet.networks.config import NetworkConfig
 
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]
 
+READERS: dict[str, Callable[[dict[str, Any], int], Architecture]] = {KIND: CellNetwork.from_json}
+"""The "kind" of an architecture's JSON -> what reads it, given the number of classes."""
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSpec:
-    """All that a network needs to be built again, as a value. `genotype.json` of a run or an export holds one.
+    """An architecture, and what it is for. `genotype.json` of a run or an export holds one.
 
     Attributes:
-        genotype: the cells.
+        architecture: the network.
         classes: names of the classes, in the order of the logits.
-        image_shape: `(height, width, channels)`.
+        image_shape: `(height, width, channels)`. It decides the first convolution's input channels and the auxiliary
+            head's size, and no other weight.
         mean, std: what the model takes from raw pixels (0 to 255) and divides by, one number a channel.
-        repeats, filters, stem, stem_multiplier, skip_reduction_input: see `cells.walks.stack.Stack`.
-        border, bn_momentum, bn_epsilon: see `network`.
+        border: what strided pooling sees beyond the picture: "same" is TensorFlow's SAME (nothing), "zero" zeros, as in
+            keras.applications, whose weights were trained with them.
+        bn_momentum, bn_epsilon: of batch norm; None means those that the architecture was published with.
     """
 
-    genotype: CellGenotype
+    architecture: Architecture
     classes: tuple[str, ...]
     image_shape: Shape
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    repeats: int
-    filters: int
-    stem: Stem = "cifar"
-    stem_multiplier: float | None = None
-    skip_reduction_input: bool = False
     border: Border = "same"
     bn_momentum: float | None = None
     bn_epsilon: float | None = None
@@ -49,47 +51,68 @@ class NetworkSpec:
             raise ValueError(f"mean and std (above 0) are one number for each of {channels} channels, got {self.std}")
         if self.border not in ("same", "zero"):
             raise ValueError(f'border must be "same" or "zero", got {self.border!r}')
-        _ = self.stack  # checks the rest
+        if self.architecture.classes != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes for a network of {self.architecture.classes}")
+
+    @classmethod
+    def on(
+        cls,
+        data: DataSet,
+        architecture: Architecture,
+        *,
+        bn_momentum: float | None = None,
+        bn_epsilon: float | None = None,
+    ) -> NetworkSpec:
+        """A network for a data set, whitening by the statistics of its training split."""
+        mean, std = channel_statistics(data.train)
+        return cls(
+            architecture,
+            classes=data.classes,
+            image_shape=data.image_shape,
+            mean=mean,
+            std=std,
+            bn_momentum=bn_momentum,
+            bn_epsilon=bn_epsilon,
+        )
 
     @property
-    def stack(self) -> Stack:
-        """How its cells are stacked."""
-        return Stack(
-            self.repeats, self.filters, len(self.classes), self.stem, self.stem_multiplier, self.skip_reduction_input
+    def batch_norm(self) -> tuple[float, float]:
+        """Momentum and epsilon of batch norm."""
+        momentum, epsilon = self.architecture.batch_norm
+        return (
+            momentum if self.bn_momentum is None else self.bn_momentum,
+            epsilon if self.bn_epsilon is None else self.bn_epsilon,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """A genotype's JSON with the rest under "network"."""
-        rest = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "genotype"}
-        return {**self.genotype.to_json(), "network": rest}
+        """The architecture's JSON, with the rest beside its sizes under "network"."""
+        architecture = self.architecture.to_json()
+        rest = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "architecture"
+        }
+        return {**architecture, "network": {**architecture["network"], **rest}}
 
     @classmethod
     def from_json(cls, value: Any) -> NetworkSpec:  # noqa: ANN401 - whatever a JSON file held
-        """Reads what `to_json` wrote. Raises ValueError for anything else."""
-        genotype = CellGenotype.from_json(value)
+        """Reads what `to_json` wrote, also before it said its "kind". Raises ValueError for anything else."""
+        if (kind := kind_of(value)) not in READERS:
+            raise ValueError(f'"kind" is {kind!r}; expected {", ".join(READERS)}')
         try:
+            classes = tuple(value["network"]["classes"])
+            architecture = READERS[kind](value, len(classes))
             rest: dict[str, Any] = {
-                key: tuple(item) if isinstance(item, list) else item for key, item in value["network"].items()
+                key: tuple(item) if isinstance(item, list) else item
+                for key, item in value["network"].items()
+                if key not in architecture.to_json()["network"]
             }
-            return cls(genotype, **rest)
+            return cls(architecture, **rest)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'its "network" is missing or malformed ({error})') from error
 
 
-def spec_of(genotype: CellGenotype, data: DataSet, network: NetworkConfig, bn_momentum: float) -> NetworkSpec:
-    """The network that a config describes, whitening by the statistics of the training split."""
-    mean, std = channel_statistics(data.train)
-    return NetworkSpec(
-        genotype,
-        classes=data.classes,
-        image_shape=data.image_shape,
-        mean=mean,
-        std=std,
-        repeats=network.repeats,
-        filters=network.filters,
-        stem=network.stem,
-        bn_momentum=bn_momentum,
-    )
+def stacked(genotype: CellGenotype, network: NetworkConfig, classes: int) -> CellNetwork:
+    """The network of these cells that a config describes. Raises ValueError for sizes that cannot be built."""
+    return CellNetwork(genotype, network.repeats, network.filters, classes, network.stem)
 
 
 def transferred(source: NetworkSpec, data: DataSet, bn_momentum: float) -> NetworkSpec:
@@ -104,6 +127,7 @@ def transferred(source: NetworkSpec, data: DataSet, bn_momentum: float) -> Netwo
         mean, std = (mean[:1] * channels, std[:1] * channels) if alike else channel_statistics(data.train)
     return dataclasses.replace(
         source,
+        architecture=dataclasses.replace(source.architecture, classes=len(data.classes)),
         classes=data.classes,
         image_shape=data.image_shape,
         mean=mean,

@@ -97,13 +97,13 @@ class Training:
         )
         if source is not None:
             self.kept = copy_weights(source, self.model, fresh="head.")
-        freeze(self.model, spec.stack, self.transfer)
+        freeze(self.model, spec.architecture.parts, self.transfer)
         self._variables: list[keras.Variable] = []
         self._optimizers: list[tuple[keras.optimizers.Optimizer, int]] = []
         lengths = {"total_steps": self.total_steps, "steps_per_epoch": self.steps_per_epoch}
         self.schedule = Schedule(config, **lengths)
         head_steps = round(self.transfer.head_epochs * self.steps_per_epoch)
-        for (factor, waits), variables in groups(self.model, spec.stack, self.transfer).items():
+        for (factor, waits), variables in groups(self.model, spec.architecture.parts, self.transfer).items():
             schedule = Schedule(config, **lengths, factor=factor, from_step=head_steps if waits else 0)
             optimizer = make_optimizer(config.optimizer, schedule)
             if config.precision == "mixed_float16":

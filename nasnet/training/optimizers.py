@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from cells.walks.stack import Stack, positions
 from nasnet.training.config import TrainingConfig, TransferConfig
 
 
@@ -57,19 +57,17 @@ def make_optimizer(name: str, schedule: Schedule) -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(schedule, momentum=0.9)
 
 
-def cells_to_head(stack: Stack) -> dict[str, int]:
-    """How far each part of a network is from the head, in cells: the last cell is 1, the heads are 0."""
-    names = [cell.name for cell in positions(stack)]
-    parts = {name: len(names) - index for index, name in enumerate(names)}
-    return {"head": 0, "auxiliary": 0, "stem": len(names) + 1, **parts}
+def parts_to_head(parts: Sequence[str]) -> dict[str, int]:
+    """How far each part of a network (`Architecture.parts`) is from the head: the last cell is 1, the heads are 0."""
+    return {"auxiliary": 0, **{part: distance for distance, part in enumerate(reversed(parts))}}
 
 
-def freeze(model: keras.Model, stack: Stack, transfer: TransferConfig) -> int:
+def freeze(model: keras.Model, parts: Sequence[str], transfer: TransferConfig) -> int:
     """Freezes all layers further from the head than `trainable_cells`; returns how many cells are left to train.
 
     A frozen batch norm takes its moving statistics and leaves them as they are.
     """
-    distances = cells_to_head(stack)
+    distances = parts_to_head(parts)
     cells = max(distances.values()) - 1
     if transfer.trainable_cells is None or transfer.trainable_cells > cells:
         return cells
@@ -85,10 +83,10 @@ def part_of(name: str) -> str:
 
 
 def groups(
-    model: keras.Model, stack: Stack, transfer: TransferConfig
+    model: keras.Model, parts: Sequence[str], transfer: TransferConfig
 ) -> dict[tuple[float, bool], list[keras.Variable]]:
     """The trainable variables by (share of the learning rate, whether they wait while the head warms up)."""
-    distances = cells_to_head(stack)
+    distances = parts_to_head(parts)
     found: dict[tuple[float, bool], list[keras.Variable]] = {}
     for layer in model.layers:
         distance = distances.get(part_of(layer.name), 0)

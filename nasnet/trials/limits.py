@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
+from cells.architecture import Architecture
 from cells.count import count
 from cells.genotype import CellGenotype
-from cells.walks.stack import Stack
 from nasnet.trials.config import LimitConfig
 
 
@@ -15,7 +16,7 @@ class Limits:
     """The limits on a child, and what they are counted for."""
 
     config: LimitConfig
-    stack: Stack
+    network: Callable[[CellGenotype], Architecture]
     image_shape: tuple[int, int, int]
     batch_size: int
 
@@ -25,7 +26,7 @@ class Limits:
         if config.max_params is None and config.max_mult_adds is None and config.max_memory is None:
             return None
         try:
-            counts = count(genotype, self.stack, self.image_shape)
+            counts = count(self.network(genotype), self.image_shape)
         except ValueError as error:
             return str(error)
         # Weights, their gradients and their momentum, and what the backward pass needs of every picture.

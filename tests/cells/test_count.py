@@ -9,41 +9,42 @@ import pytest
 from bench.drawn import drawn_genotypes, every_operation
 from cells.count import count
 from cells.genotype import Block, Cell, CellGenotype
-from cells.walks.stack import Stack, positions
+from cells.walks.stack import CellNetwork, positions
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 
-MOBILE = Stack(4, 44, 1000, stem="imagenet")
-LARGE = Stack(6, 168, 1000, stem="imagenet", stem_multiplier=3.0, skip_reduction_input=True)
-CIFAR = Stack(6, 32, 10)
+MOBILE = CellNetwork(NASNET_A, 4, 44, 1000, stem="imagenet")
+LARGE = CellNetwork(NASNET_A, 6, 168, 1000, stem="imagenet", stem_multiplier=3.0, skip_reduction_input=True)
+CIFAR = CellNetwork(NASNET_A, 6, 32, 10)
+AMOEBA = dataclasses.replace(CIFAR, genotype=AMOEBANET_A)
 CIFAR_SHAPE = (32, 32, 3)
 
 
 @pytest.mark.parametrize(
-    ("genotype", "stack", "shape", "parameters"),
+    ("network", "shape", "auxiliary", "parameters"),
     [
-        (NASNET_A, MOBILE, (224, 224, 3), 5_289_978),
-        (NASNET_A, LARGE, (331, 331, 3), 88_753_150),
-        (NASNET_A, CIFAR, CIFAR_SHAPE, 3_346_538),
-        (NASNET_A, dataclasses.replace(CIFAR, auxiliary=True), CIFAR_SHAPE, 3_346_538 + 1_631_498),
-        (NASNET_A, dataclasses.replace(CIFAR, repeats=4), CIFAR_SHAPE, 2_320_618),
-        (NASNET_A, dataclasses.replace(CIFAR, repeats=2), CIFAR_SHAPE, 1_294_698),
-        (NASNET_A, dataclasses.replace(CIFAR, filters=96, repeats=7), CIFAR_SHAPE, 32_590_954),
+        (MOBILE, (224, 224, 3), False, 5_289_978),
+        (LARGE, (331, 331, 3), False, 88_753_150),
+        (CIFAR, CIFAR_SHAPE, False, 3_346_538),
+        (CIFAR, CIFAR_SHAPE, True, 3_346_538 + 1_631_498),
+        (dataclasses.replace(CIFAR, repeats=4), CIFAR_SHAPE, False, 2_320_618),
+        (dataclasses.replace(CIFAR, repeats=2), CIFAR_SHAPE, False, 1_294_698),
+        (dataclasses.replace(CIFAR, filters=96, repeats=7), CIFAR_SHAPE, False, 32_590_954),
         # 1x7 then 7x1 in its reduction: the evidence for the bottleneck.
-        (AMOEBANET_A, CIFAR, CIFAR_SHAPE, 2_567_754),
-        (AMOEBANET_A, dataclasses.replace(CIFAR, filters=36), CIFAR_SHAPE, 3_218_266),
+        (AMOEBA, CIFAR_SHAPE, False, 2_567_754),
+        (dataclasses.replace(AMOEBA, filters=36), CIFAR_SHAPE, False, 3_218_266),
     ],
 )
-def test_trainable_parameters(genotype, stack, shape, parameters):
-    assert count(genotype, stack, shape).parameters == parameters
+def test_trainable_parameters(network, shape, auxiliary, parameters):
+    assert count(network, shape, auxiliary=auxiliary).parameters == parameters
 
 
 def test_all_weights_of_keras_applications():
     # 5,326,716 and 88,949,818 with the moving statistics, in 1126 and 1546 tensors, 742 and 1018 of them trainable.
-    for stack, shape, total, trainable_tensors, tensors in (
+    for network, shape, total, trainable_tensors, tensors in (
         (MOBILE, (224, 224, 3), 5_326_716, 742, 1126),
         (LARGE, (331, 331, 3), 88_949_818, 1018, 1546),
     ):
-        weights = count(NASNET_A, stack, shape).weights
+        weights = count(network, shape).weights
         assert sum(weight.size for weight in weights) == total
         # keras.applications has one layer, with two kernels, where we have a depthwise and a pointwise convolution.
         assert (sum(weight.trainable for weight in weights), len(weights)) == (trainable_tensors, tensors)
@@ -51,12 +52,12 @@ def test_all_weights_of_keras_applications():
 
 
 def test_mult_adds():
-    assert round(count(NASNET_A, MOBILE, (224, 224, 3)).mult_adds / 1e6, 1) == 563.6
-    assert round(count(NASNET_A, LARGE, (331, 331, 3)).mult_adds / 1e9, 2) == 23.78
+    assert round(count(MOBILE, (224, 224, 3)).mult_adds / 1e6, 1) == 563.6
+    assert round(count(LARGE, (331, 331, 3)).mult_adds / 1e9, 2) == 23.78
 
 
 @pytest.mark.parametrize(
-    ("stack", "shape", "expected"),
+    ("network", "shape", "expected"),
     [  # slim nasnet_test.py
         (
             CIFAR,
@@ -79,17 +80,18 @@ def test_mult_adds():
         ),
     ],
 )
-def test_end_points(stack, shape, expected):
-    endpoints = count(NASNET_A, stack, shape).endpoints
+def test_end_points(network, shape, expected):
+    endpoints = count(network, shape).endpoints
     assert {name: endpoints[name] for name in expected} == expected
-    assert len(endpoints) == 1 + len(positions(stack))
+    assert len(endpoints) == 1 + len(positions(network))
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
 def test_weights_are_the_same_at_every_resolution(stem):
-    stack = Stack(2, 8, 10, stem=stem)
     for genotype in [NASNET_A, AMOEBANET_A, *drawn_genotypes(40, seed=1), *every_operation()]:
-        first, *others = (count(genotype, stack, (size, size, 3)).weights for size in (32, 33, 48, 224))
+        first, *others = (
+            count(CellNetwork(genotype, 2, 8, 10, stem=stem), (size, size, 3)).weights for size in (32, 33, 48, 224)
+        )
         assert all(other == first for other in others)
 
 
@@ -97,7 +99,7 @@ def test_dead_cells_and_states_are_left_out():
     """A cell that reads only h[i-1] makes every second cell dead; no weight may be left that has no gradient."""
     op = "3x3 depthwise-separable conv"
     skips = Cell((Block(1, 1, op, op),), (2,))
-    counts = count(CellGenotype(skips, skips), Stack(2, 8, 10), (32, 32, 3))
+    counts = count(CellNetwork(CellGenotype(skips, skips), 2, 8, 10), (32, 32, 3))
     names = {weight.primitive.split(".")[0] for weight in counts.weights}
     # By hand from the last: cell_5 reads reduction_1, that cell_2, that (over reduction_0) cell_1, that the stem.
     assert names == {"stem", "cell_1", "cell_2", "reduction_1", "cell_5", "head"}
@@ -108,10 +110,8 @@ def test_the_auxiliary_head_keeps_its_cell_alive():
     op = "3x3 depthwise-separable conv"
     skips = Cell((Block(1, 1, op, op),), (2,))
     for repeats in (1, 2, 3):
-        stack = Stack(repeats, 8, 10, auxiliary=True)
-        names = {
-            weight.primitive.split(".")[0] for weight in count(CellGenotype(skips, skips), stack, (32, 32, 3)).weights
-        }
+        counts = count(CellNetwork(CellGenotype(skips, skips), repeats, 8, 10), (32, 32, 3), auxiliary=True)
+        names = {weight.primitive.split(".")[0] for weight in counts.weights}
         assert {f"cell_{2 * repeats - 1}", "auxiliary"} <= names
 
 
@@ -133,4 +133,4 @@ def test_sizes_that_cannot_be_stacked(change, words):
 
 def test_pictures_too_small_for_the_auxiliary_head_say_so():
     with pytest.raises(ValueError, match=r"auxiliary\.pool: a window of 5x5 does not fit a picture of 4x4"):
-        count(NASNET_A, Stack(1, 8, 10, auxiliary=True), (8, 8, 1))
+        count(CellNetwork(NASNET_A, 1, 8, 10), (8, 8, 1), auxiliary=True)

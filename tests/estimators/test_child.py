@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
+from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_operation
 from cells.count import count
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.estimators.child import Child
-from nasnet.networks.keras_model import Normalization, build, named_weights, network
-from nasnet.networks.spec import NetworkSpec
+from nasnet.networks.keras_model import build, named_weights
 from nasnet.runtime.errors import DivergedError
 from nasnet.training.config import TrainingConfig
 from nasnet.training.loop import Training
@@ -25,27 +24,9 @@ CONFIG = TrainingConfig(epochs=1, batch_size=8, learning_rate=0.02, pad=0, flip=
 GENOTYPES = [*drawn_genotypes(30, seed=11), *every_operation(), NASNET_A, AMOEBANET_A]
 
 
-def spec_of(genotype, data, **changes):
-    mean, std = (100.0,) * data.image_shape[2], (80.0,) * data.image_shape[2]
-    values = {"repeats": 1, "filters": 4, "bn_momentum": 0.9, **changes}
-    return NetworkSpec(genotype, data.classes, data.image_shape, mean, std, **values)
-
-
 def keras_twin(child, dtype):
     """The Keras reading of a child's network, with the child's weights."""
-    spec = child.spec
-    model = network(
-        spec.genotype,
-        image_shape=spec.image_shape,
-        classes=len(spec.classes),
-        repeats=spec.repeats,
-        filters=spec.filters,
-        stem=spec.stem,
-        normalization=Normalization(spec.mean, spec.std),
-        bn_momentum=spec.bn_momentum,
-        bn_epsilon=1e-5,
-        dtype=dtype,
-    )
+    model = build(child.spec, dtype=dtype)
     values = child.named_weights()
     assert {name: value.shape for name, value in values.items()} == {
         name: tuple(variable.shape) for name, variable in named_weights(model).items()
@@ -61,9 +42,9 @@ def test_counts_logits_gradients_and_losses_are_those_of_keras(index):
     genotype, size = GENOTYPES[index], (28, 33)[index % 2]
     data = drawn_pictures(size, 1 + index % 3, train=40, seed=index)
     stem = "imagenet" if index % 5 == 4 else "cifar"
-    spec = spec_of(genotype, data, stem=stem, filters=8 if stem == "imagenet" else 4, bn_epsilon=1e-5)
+    spec = drawn_spec(genotype, data, stem=stem, filters=8 if stem == "imagenet" else 4, bn_epsilon=1e-5)
     child = Child(spec, data, CONFIG, seed=index, dtype="float64")
-    assert child.weights.shape[0] == count(genotype, spec.stack, spec.image_shape).parameters
+    assert child.weights.shape[0] == count(spec.architecture, spec.image_shape).parameters
     model = keras_twin(child, "float64")
 
     images, labels = tf.constant(data.train.images[:8], tf.float64), data.train.labels[:8]
@@ -89,7 +70,7 @@ def test_counts_logits_gradients_and_losses_are_those_of_keras(index):
 @pytest.mark.parametrize("index", some_now([0, 1, 2, 33, 43, 44], slow=[1, 2, 33, 43, 44]))
 def test_losses_of_five_steps_are_those_of_keras(index):
     data = drawn_pictures(12, train=40, seed=index)
-    child = Child(spec_of(GENOTYPES[index], data), data, CONFIG, seed=index, dtype="float64")
+    child = Child(drawn_spec(GENOTYPES[index], data), data, CONFIG, seed=index, dtype="float64")
     model = keras_twin(child, "float64")
     losses = child.run().losses
     assert len(losses) == 5
@@ -124,7 +105,7 @@ def test_float32_training_is_that_of_the_training_loop(seed):
     The rate is small: in float32 the readings' gradients differ by a few percent (house.md, section 5).
     """
     data = drawn_pictures(10, 3, train=96, seed=seed)
-    spec = spec_of(drawn_genotypes(1, seed)[0], data)
+    spec = drawn_spec(drawn_genotypes(1, seed)[0], data)
     config = dataclasses.replace(
         CONFIG, epochs=2, batch_size=32, learning_rate=1e-5, pad=2, flip=True, label_smoothing=0.1
     )
@@ -146,7 +127,7 @@ def test_float32_training_is_that_of_the_training_loop(seed):
 def test_losses_in_float32_are_those_of_keras():
     for seed, genotype in enumerate(drawn_genotypes(5, seed=4)):
         data = drawn_pictures(12, train=8, seed=seed)
-        child = Child(spec_of(genotype, data), data, CONFIG, seed=seed)
+        child = Child(drawn_spec(genotype, data), data, CONFIG, seed=seed)
         model = keras_twin(child, "float32")
         images, labels = tf.constant(data.train.images, tf.float32), data.train.labels
         ours = cross_entropy(labels, child.logits(images, training=True), 0.0)
@@ -155,7 +136,7 @@ def test_losses_in_float32_are_those_of_keras():
 
 def test_nothing_of_the_child_before_survives():
     data = drawn_pictures(10, train=64)
-    specs = [spec_of(genotype, data) for genotype in drawn_genotypes(2, seed=8)]
+    specs = [drawn_spec(genotype, data) for genotype in drawn_genotypes(2, seed=8)]
     run = lambda index: Child(specs[index], data, CONFIG, seed=index).run()  # noqa: E731
     forward = [run(0), run(1)]
     backward = [run(1), run(0)][::-1]
@@ -167,7 +148,7 @@ def test_nothing_of_the_child_before_survives():
 def test_grappler_is_as_it_was_afterwards():
     before = tf.config.optimizer.get_experimental_options()
     data = drawn_pictures(8, train=16)
-    Child(spec_of(NASNET_A, data), data, CONFIG, seed=0).run()
+    Child(drawn_spec(NASNET_A, data), data, CONFIG, seed=0).run()
     assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False) == before.get(
         "disable_meta_optimizer", False
     )
@@ -175,7 +156,7 @@ def test_grappler_is_as_it_was_afterwards():
 
 def test_fresh_weights_have_the_variance_of_the_keras_reading():
     data = drawn_pictures(8, 3)
-    spec = spec_of(NASNET_A, data, filters=32)
+    spec = drawn_spec(NASNET_A, data, filters=32)
     ours = Child(spec, data, CONFIG, seed=0).named_weights()
     theirs = named_weights(build(spec, seed=1))
     for name, value in ours.items():
@@ -190,11 +171,11 @@ def test_divergence_is_told_with_its_step():
     data = drawn_pictures(8, train=64)
     config = dataclasses.replace(CONFIG, learning_rate=1e30, clip_norm=0.0, epochs=4)
     with pytest.raises(DivergedError, match=r"loss was (nan|inf) at step \d"):
-        Child(spec_of(NASNET_A, data), data, config, seed=0).run()
+        Child(drawn_spec(NASNET_A, data), data, config, seed=0).run()
 
 
 @pytest.mark.parametrize("change", [{"auxiliary_weight": 0.4}, {"drop_path_keep": 0.6}, {"optimizer": "adam"}])
 def test_what_a_child_does_not_have_is_refused(change):
     data = drawn_pictures(8)
     with pytest.raises(ValueError, match=next(iter(change))):
-        Child(spec_of(NASNET_A, data), data, dataclasses.replace(CONFIG, **change), seed=0)
+        Child(drawn_spec(NASNET_A, data), data, dataclasses.replace(CONFIG, **change), seed=0)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.drawn import drawn_genotypes, drawn_pictures, every_operation
+from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_operation
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.estimators.child import Child
-from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import cross_entropy
 from tests.support.slow import some_now
@@ -19,9 +18,8 @@ GENOTYPES = [*drawn_genotypes(12, seed=21), *every_operation(), NASNET_A, AMOEBA
 
 def child_of(index, smoothing=0.0):
     data = drawn_pictures((8, 13)[index % 2], 1 + index % 3, train=16, valid=8, seed=index)
-    mean, std = (100.0,) * data.image_shape[2], (80.0,) * data.image_shape[2]
     stem = "imagenet" if index % 5 == 4 else "cifar"
-    spec = NetworkSpec(GENOTYPES[index], data.classes, data.image_shape, mean, std, 1, 8, stem, bn_epsilon=1e-5)
+    spec = drawn_spec(GENOTYPES[index], data, filters=8, stem=stem, bn_momentum=None, bn_epsilon=1e-5)
     config = TrainingConfig(epochs=1, batch_size=8, learning_rate=0.02, label_smoothing=smoothing, pad=0, flip=False)
     return Child(spec, data, config, seed=index, dtype="float64"), data.train
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench.drawn import drawn_genotypes
+from cells.walks.stack import CellNetwork
 from nasnet.networks.export import folder as export_module
 from nasnet.networks.export.folder import export
 from nasnet.networks.keras_model import build
@@ -20,7 +21,11 @@ from nasnet.runtime.errors import RunError, UserError
 @pytest.fixture(scope="module")
 def spec():
     return NetworkSpec(
-        drawn_genotypes(1, 6, blocks=3)[0], ("a", "b", "c"), (12, 10, 2), (50.0, 60.0), (70.0, 80.0), 1, 4
+        CellNetwork(drawn_genotypes(1, 6, blocks=3)[0], 1, 4, 3),
+        ("a", "b", "c"),
+        (12, 10, 2),
+        (50.0, 60.0),
+        (70.0, 80.0),
     )
 
 

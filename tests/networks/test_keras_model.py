@@ -8,12 +8,19 @@ import tensorflow as tf
 
 from bench.drawn import drawn_genotypes, every_operation
 from cells.count import count
-from cells.walks.stack import Stack
+from cells.walks.stack import CellNetwork
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
-from nasnet.networks.keras_model import Normalization, build, copy_weights, named_weights, network
+from nasnet.networks.keras_model import build, copy_weights, named_weights
 from nasnet.networks.layers import Dropping, StatelessDropout
 from nasnet.networks.spec import NetworkSpec
 from tests.support.slow import some_now
+
+
+def network(genotype, *, image_shape, classes, repeats, filters, stem="cifar", mean=None, std=None, **options):
+    """A model of the cells that takes pixels as they are, unless it is told how to whiten them."""
+    channels, names = image_shape[2], tuple(map(str, range(classes)))
+    cells = CellNetwork(genotype, repeats, filters, classes, stem)
+    return build(NetworkSpec(cells, names, image_shape, mean or (0.0,) * channels, std or (1.0,) * channels), **options)
 
 
 def shapes(model):
@@ -25,11 +32,10 @@ def test_weights_and_shapes_are_those_that_are_counted(size):
     genotypes = [NASNET_A, AMOEBANET_A, *drawn_genotypes(6, seed=size), *every_operation()]
     for index, genotype in enumerate(genotypes):
         stem, auxiliary = ("cifar", "imagenet")[index % 2], index % 3 == 0 and index % 2 == 0
-        stack = Stack(1, 8, 7, stem=stem, auxiliary=auxiliary)
         model = network(
             genotype, image_shape=(size, size, 3), classes=7, repeats=1, filters=8, stem=stem, auxiliary=auxiliary
         )
-        counts = count(genotype, stack, (size, size, 3))
+        counts = count(CellNetwork(genotype, 1, 8, 7, stem), (size, size, 3), auxiliary=auxiliary)
         assert shapes(model) == {weight.name: weight.shape for weight in counts.weights}
         trainable = {weight.name for weight in counts.weights if weight.trainable}
         assert trainable == {name for name, variable in named_weights(model).items() if variable.trainable}
@@ -46,10 +52,10 @@ def test_every_weight_has_a_gradient():
 
 def test_initial_weights_depend_on_the_seed_and_the_name_alone():
     genotype = drawn_genotypes(1, seed=5)[0]
-    build = lambda classes, seed: named_weights(  # noqa: E731
+    weights = lambda classes, seed: named_weights(  # noqa: E731
         network(genotype, image_shape=(8, 8, 1), classes=classes, repeats=1, filters=4, seed=seed)
     )
-    first, other_head, other_seed = build(3, 0), build(5, 0), build(3, 1)
+    first, other_head, other_seed = weights(3, 0), weights(5, 0), weights(3, 1)
     for name, variable in first.items():
         if name.endswith("/kernel"):
             if not name.startswith("head"):
@@ -72,7 +78,7 @@ def test_normalization_is_inside():
     genotype = NASNET_A
     kwargs = {"image_shape": (8, 8, 2), "classes": 3, "repeats": 1, "filters": 4}
     plain = network(genotype, **kwargs)
-    raw = network(genotype, normalization=Normalization((10.0, 100.0), (2.0, 50.0)), **kwargs)
+    raw = network(genotype, mean=(10.0, 100.0), std=(2.0, 50.0), **kwargs)
     assert copy_weights(plain, raw) == ()
     images = np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 2)).astype(np.float32)
     expected = plain((images - [10.0, 100.0]) / [2.0, 50.0])
@@ -80,10 +86,10 @@ def test_normalization_is_inside():
 
 
 def test_copying_keeps_what_differs():
-    build = lambda classes, channels, seed: network(  # noqa: E731
+    made = lambda classes, channels, seed: network(  # noqa: E731
         NASNET_A, image_shape=(16, 16, channels), classes=classes, repeats=1, filters=4, seed=seed
     )
-    source, target = build(10, 1, 0), build(3, 3, 1)
+    source, target = made(10, 1, 0), made(3, 3, 1)
     before = {name: np.asarray(v) for name, v in named_weights(target).items()}
     assert copy_weights(source, target) == ("stem.conv/kernel", "head.dense/kernel", "head.dense/bias")
     for name, variable in named_weights(target).items():
@@ -92,17 +98,19 @@ def test_copying_keeps_what_differs():
 
 
 def test_copying_leaves_a_fresh_head():
-    build = lambda seed: network(  # noqa: E731
+    made = lambda seed: network(  # noqa: E731
         NASNET_A, image_shape=(8, 8, 1), classes=3, repeats=1, filters=4, seed=seed
     )
-    source, target = build(0), build(1)
+    source, target = made(0), made(1)
     assert copy_weights(source, target, fresh="head.") == ("head.dense/kernel", "head.dense/bias")
     head, other = (named_weights(model)["head.dense/kernel"] for model in (source, target))
     assert (np.asarray(head) != np.asarray(other)).any()
 
 
 def test_spec_round_trip_builds_the_same_network():
-    spec = NetworkSpec(drawn_genotypes(1, 9)[0], ("a", "b", "c"), (20, 24, 2), (1.0, 2.0), (3.0, 4.0), 1, 8)
+    spec = NetworkSpec(
+        CellNetwork(drawn_genotypes(1, 9)[0], 1, 8, 3), ("a", "b", "c"), (20, 24, 2), (1.0, 2.0), (3.0, 4.0)
+    )
     again = NetworkSpec.from_json(spec.to_json())
     assert again == spec
     images = np.random.default_rng(0).uniform(0, 255, (2, 20, 24, 2)).astype(np.float32)

@@ -10,9 +10,10 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bench.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
+from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 from nasnet.data.augment import augment
-from nasnet.data.dataset import channel_statistics, open_dataset
+from nasnet.data.dataset import open_dataset
 from nasnet.data.input_pipeline import batches
 from nasnet.networks.keras_model import named_weights
 from nasnet.networks.spec import NetworkSpec
@@ -37,9 +38,8 @@ FULL = TrainingConfig(
 
 
 def spec_of(data, genotype=None):
-    mean, std = channel_statistics(data.train)
     genotype = genotype or drawn_genotypes(1, seed=2, blocks=2)[0]
-    return NetworkSpec(genotype, data.classes, data.image_shape, mean, std, 1, 4, bn_momentum=0.9)
+    return NetworkSpec.on(data, CellNetwork(genotype, 1, 4, len(data.classes)), bn_momentum=0.9)
 
 
 class Stop(Exception):

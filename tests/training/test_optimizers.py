@@ -14,7 +14,7 @@ from bench.drawn import cheap_genotype, drawn_pictures
 from nasnet.networks.keras_model import named_weights
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.training.loop import Training
-from nasnet.training.optimizers import Schedule, cells_to_head, make_optimizer, part_of
+from nasnet.training.optimizers import Schedule, make_optimizer, part_of, parts_to_head
 from tests.training.test_loop import spec_of
 
 PLAIN = TrainingConfig(
@@ -72,8 +72,7 @@ def moved_by(steps, transfer, **changes):
 @pytest.mark.parametrize("cells", [0, 1, 3])
 def test_frozen_parts_stay_bit_for_bit(cells):
     """Kernels and moving statistics alike; what is nearer to the head moves."""
-    stack = spec_of(drawn_pictures(20), cheap_genotype()).stack
-    distances = cells_to_head(stack)
+    distances = parts_to_head(spec_of(drawn_pictures(20), cheap_genotype()).architecture.parts)
     assert distances == {
         "head": 0,
         "auxiliary": 0,
@@ -89,8 +88,7 @@ def test_frozen_parts_stay_bit_for_bit(cells):
 
 
 def test_layer_decay_divides_the_rate_by_the_distance_from_the_head():
-    stack = spec_of(drawn_pictures(20), cheap_genotype()).stack
-    distances = cells_to_head(stack)
+    distances = parts_to_head(spec_of(drawn_pictures(20), cheap_genotype()).architecture.parts)
     even, decayed = (moved_by(1, TransferConfig(layer_decay=decay)) for decay in (1.0, 0.5))
     for name, change in even.items():
         if "moving" not in name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import signal
 
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from cells.count import count
 from cells.spaces.nasnet import NASNetSpace
-from cells.walks.stack import Stack
+from cells.walks.stack import CellNetwork
 from controller.config import PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
@@ -259,10 +260,11 @@ def test_what_is_over_a_limit_is_invalid_and_never_starts(tmp_path):
     with pytest.raises(RunError, match=r"none of 4 trials succeeded \(4 invalid: too large\)"):
         search(SPACE, ppo(), estimator, journal, 4, why_invalid=lambda _: "too large")
     assert estimator.calls == []
-    limits = Limits(LimitConfig(max_params=2500), Stack(1, 4, 10), (8, 8, 1), 16)
+    network = functools.partial(CellNetwork, repeats=1, filters=4, classes=10)
+    limits = Limits(LimitConfig(max_params=2500), network, (8, 8, 1), 16)
     search(SPACE, ppo(), estimator, Journal(tmp_path / "k"), 20, why_invalid=limits.why_invalid)
     for trial in Journal(tmp_path / "k").trials.values():
-        parameters = count(SPACE.decode(trial.proposal.tokens), Stack(1, 4, 10), (8, 8, 1)).parameters
+        parameters = count(network(SPACE.decode(trial.proposal.tokens)), (8, 8, 1)).parameters
         assert (trial.outcome is Outcome.INVALID) == (parameters > 2500)
         assert trial.cause == (f"{parameters:,} parameters, over --max_params=2500" if parameters > 2500 else "")
     assert 0 < len(estimator.calls) < 20

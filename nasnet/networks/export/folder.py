@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from cells.drawing.cell import draw
+from cells.walks.stack import CellNetwork
 from nasnet.networks.saved import save_trained
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, UserError
@@ -59,7 +60,8 @@ def export(folder: Path, spec: NetworkSpec, model: keras.Model, metrics: dict[st
         beside.mkdir(parents=True)
         save_trained(beside, spec, model)
         model.export(str(beside / "saved_model"), format="tf_saved_model", verbose=False)
-        write_text(beside / "cell.svg", draw(spec.genotype, title=folder.parent.name))
+        if isinstance(spec.architecture, CellNetwork):
+            write_text(beside / "cell.svg", draw(spec.architecture.genotype, title=folder.parent.name))
         pictures = np.random.default_rng(0).integers(0, 256, (4, *spec.image_shape)).astype(np.float32)
         differences = _check(beside, pictures, np.asarray(model(pictures, training=False)))
         write_json(beside / "metrics.json", {**metrics, "export_check": differences})

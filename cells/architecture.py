@@ -1,0 +1,59 @@
+"""A whole network as one value, and what reading one gives."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from cells.primitives import Feature, Primitives
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs(Generic[T]):
+    """What a walk gives: logits, the auxiliary head's logits if it was asked for, and each part by name."""
+
+    logits: T
+    auxiliary_logits: T | None
+    endpoints: dict[str, Feature[T]]
+
+
+class Architecture(Protocol):
+    """A network as a value: a frozen dataclass. Every reading takes one, and none asks which kind it is."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    @property
+    def classes(self) -> int:
+        """Size of the logits."""
+        ...
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """From the image to the head: "stem", "cell_0", ..., "head". The names of weights begin with their part's.
+
+        What is frozen, and how far something is from the head, is told by them.
+        """
+        ...
+
+    @property
+    def batch_norm(self) -> tuple[float, float]:
+        """Momentum and epsilon that it was published with, where no others are asked for."""
+        ...
+
+    def walk(self, p: Primitives[T], image: T, *, auxiliary: bool = False) -> Outputs[T]:
+        """Reads the network with the primitives `p`; with `auxiliary` the classifier that only training has, too.
+
+        Raises:
+            ValueError: if it has no such classifier, or from a reading that knows sizes, if the image is too small.
+        """
+        ...
+
+    def describe(self) -> str:
+        """In a few words, for the screen."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: "version", "kind", what it is made of, and its sizes under "network"."""
+        ...
