@@ -20,7 +20,7 @@ from nasnet.data.augment import augment
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import batches
 from nasnet.estimators.config import CHILD_MUST_HAVE
-from nasnet.estimators.graph import Assembled, Assembly
+from nasnet.estimators.graph import ChildFunction, ChildGraph
 from nasnet.estimators.session import ChildSession, State
 from nasnet.estimators.traces import Value
 from nasnet.networks.functions import Functions
@@ -152,7 +152,7 @@ class Child:
     def session(self) -> ChildSession:
         """What trains it, with its weights as they are now; to be entered, or closed."""
         return ChildSession(
-            functools.partial(self._step, self.assembled()),
+            functools.partial(self._step, self.function()),
             self.batch_size,
             self.spec.image_shape,
             self.weights.numpy(),
@@ -165,21 +165,21 @@ class Child:
         for start in range(0, len(split), batch_size):
             images = tf.constant(split.images[start : start + batch_size])
             labels = tf.constant(split.labels[start : start + batch_size])
-            logits = self._read(images, weights, training=False).logits
+            logits = self._read(images, weights, training=False)
             correct += int(tf.math.count_nonzero(tf.equal(tf.argmax(logits, 1, tf.int32), labels)))
             loss += float(tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)))
         return Score(correct / len(split), loss / len(split), len(split))
 
     def logits(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
         """`[B, height, width, channels]` raw pixels to `[B, classes]`, with the batch's or the moving statistics."""
-        return self._read(images, self._parts() if training else self._constants(), training=training).logits
+        return self._read(images, self._parts() if training else self._constants(), training=training)
 
-    def assembled(self) -> Assembled:
-        """The graph from whitened pictures to the loss and the gradient, before weight decay."""
-        assembly = Assembly(self.layout.trainable, self._dtype, self._epsilon)
-        x = Value("images", (self.batch_size, *self.spec.image_shape), trained=False)
-        logits = self.spec.architecture.walk(assembly, x).logits
-        return assembly.assembled(logits, self.config.label_smoothing)
+    def function(self) -> ChildFunction:
+        """From whitened pictures to the loss and the gradient, before weight decay."""
+        graph = ChildGraph(self.layout.trainable, self._dtype, self._epsilon)
+        images = Value("images", (self.batch_size, *self.spec.image_shape), trained=False)
+        logits = self.spec.architecture.walk(graph, images).logits
+        return graph.function(logits, self.config.label_smoothing)
 
     def named_weights(self) -> dict[str, np.ndarray]:
         """All weights by name, as `network.named_weights` has them."""
@@ -214,11 +214,10 @@ class Child:
             for weight in self.layout.trainable + self.layout.statistics
         }
 
-    def _read(self, images: tf.Tensor, weights: dict[str, tf.Tensor], *, training: bool) -> Functions:
+    def _read(self, images: tf.Tensor, weights: dict[str, tf.Tensor], *, training: bool) -> tf.Tensor:
         x = self._whitened(images)
         reading = Functions(weights, self._epsilon, training=training)
-        reading.logits = self.spec.architecture.walk(reading, x).logits
-        return reading
+        return self.spec.architecture.walk(reading, x).logits
 
     def _whitened(self, images: tf.Tensor) -> tf.Tensor:
         return (tf.cast(images, self._dtype) - self._constant(self.spec.mean)) / self._constant(self.spec.std)
@@ -233,7 +232,7 @@ class Child:
         return tf.constant(np.repeat(decay, [weight.size for weight in self.layout.trainable]), self._dtype)
 
     def _step(
-        self, assembled: Assembled, images: tf.Tensor, labels: tf.Tensor, index: tf.Tensor, state: State
+        self, function: ChildFunction, images: tf.Tensor, labels: tf.Tensor, index: tf.Tensor, state: State
     ) -> tuple[tf.Tensor, list[tf.Operation]]:
         config = self.config
         seed = tf.stack([tf.constant(name_seed(self._seed, "augment"), tf.int64), index])
@@ -247,7 +246,7 @@ class Child:
                 cutout=config.cutout,
             )
         weights = tf.convert_to_tensor(state.weights)
-        loss, gradient, batch_statistics = assembled(self._whitened(images), labels, weights)
+        loss, gradient, batch_statistics = function(self._whitened(images), labels, weights)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             decay = tf.nn.l2_loss(self._decayed() * weights)

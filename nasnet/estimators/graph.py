@@ -1,10 +1,16 @@
-"""The reading that assembles a child's training step from pieces that TensorFlow traced before (`traces.py`).
+"""The reading that assembles a child's training step from traces (`traces.py`): copies of them with the ends tied.
 
 TensorFlow's Python needs 0.3 ms for every node that it traces, and a child's step has 2,000. But children are made of
 the same few primitives at the same few shapes. So a primitive and its gradient, as `tf.GradientTape` gives it, are
-traced when they are first met and kept as nodes; a child is their copies with the ends tied together, a function that
-TensorFlow takes in one call. The chain rule between pieces is all that is written here: what flows back into a value is
-the sum of what its readers send.
+traced when they are first met and kept as nodes; a child is their copies, a function that TensorFlow takes in one call.
+
+The chain rule between the copies is all that is written here. With loss L, a primitive y = f(x, w) and the primitives
+that read y, each of which sends dL/dy by its own reading of y:
+
+    dL/dy = sum over the readers of y of what they send
+    dL/dx = (dL/dy) dy/dx and dL/dw = (dL/dy) dy/dw, which the trace of f computes from dL/dy and its inputs.
+
+So the walk is gone through backwards: when a copy is met, all that read its result have sent their gradient.
 """
 
 # ruff: noqa: D102 - the protocol says what each primitive does
@@ -12,7 +18,7 @@ the sum of what its readers send.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,27 +26,28 @@ import tensorflow as tf
 
 from cells.count import Weight
 from cells.primitives import Padding, Pair
-from nasnet.estimators.traces import Piece, Value, traced_loss, traced_primitive
+from nasnet.estimators.traces import Trace, Value, traced_loss, traced_primitive
+from nasnet.networks.functions import Functions
 
 AttrValue = tf.compat.v1.AttrValue
 INPUTS = ("images", "labels", "weights")
-"""The names of what an assembled function takes."""
+"""What a child's function takes: `[B, height, width, channels]` whitened, `[B]` int32, the vector of weights."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Assembled:
-    """A function of `INPUTS`: the loss, the gradient of the weights, and the batch's statistics.
+class ChildFunction:
+    """A function of `INPUTS`: the loss `[]`, the gradient of the weights `[n]`, and the batch's statistics `[m]`.
 
-    `biased` is what to multiply the statistics by: see `Functions.noted`.
+    `to_biased` is what to multiply the statistics by: see `Functions.batch_statistics`.
     """
 
-    function: Any
-    biased: np.ndarray
+    definition: Any  # a FunctionDef, which has no public name
+    to_biased: np.ndarray
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
         """Calls it in the graph that is being built: a session's, for a `tf.function` would not find it."""
-        graph, signature = tf.compat.v1.GraphDef(), self.function.signature
-        graph.library.function.append(self.function)
+        graph, signature = tf.compat.v1.GraphDef(), self.definition.signature
+        graph.library.function.append(self.definition)
         node = graph.node.add(op="PartitionedCall", name=signature.name, input=INPUTS)
         node.attr["f"].func.name = signature.name
         node.attr["_disable_call_shape_inference"].b = True  # it would go through the whole function, 0.02 s each time
@@ -49,56 +56,74 @@ class Assembled:
         inputs = dict(zip(INPUTS, (images, labels, weights), strict=True))
         outputs = [f"{signature.name}:{index}" for index in range(len(signature.output_arg))]
         loss, gradient, statistics = tf.graph_util.import_graph_def(graph, inputs, outputs, name="")
-        return [loss, gradient, statistics * tf.constant(self.biased, statistics.dtype)]
+        return [loss, gradient, statistics * tf.constant(self.to_biased, statistics.dtype)]
 
 
-class Assembly:
-    """Implements `Primitives[Value]`."""
+@dataclasses.dataclass(frozen=True)
+class _Copy:
+    """A trace at its place in the graph: what its nodes' names begin with, what it reads, what it gives."""
+
+    trace: Trace
+    prefix: str
+    inputs: tuple[Value, ...]
+    output: Value
+
+    @property
+    def bound(self) -> dict[str, str]:
+        """The trace's placeholders -> the tensors that it reads here."""
+        return {name: value.name for name, value in zip(self.trace.inputs, self.inputs, strict=True)}
+
+
+class ChildGraph:
+    """Implements `Primitives[Value]`: reading a network places the copies, `function` ties them together."""
 
     def __init__(self, weights: Sequence[Weight], dtype: str, epsilon: float) -> None:
+        """`weights` are the trainable ones in the order of the walk, `epsilon` is batch norm's."""
         self._weights: dict[str, list[tuple[int, Weight]]] = {}
         for index, weight in enumerate(weights):
             self._weights.setdefault(weight.primitive, []).append((index, weight))
         self._sizes = [weight.size for weight in weights]
         self._dtype, self._epsilon = dtype, epsilon
-        self._placed: list[tuple[Piece, tuple[Value, ...], Value]] = []
+        self._copies: list[_Copy] = []
         self._rectified: dict[str, Value] = {}
 
-    def assembled(self, logits: Value, smoothing: float) -> Assembled:
-        """All pieces and the loss on `logits`, what flows back, the weights cut and their gradients joined.
-
-        The order is that of the walk reversed: all that read a value have sent their gradient when its piece is met.
-        """
+    def function(self, logits: Value, smoothing: float) -> ChildFunction:
+        """All that was read, the loss on `logits` `[B, classes]`, and what flows back from it into the weights."""
         labels = Value("labels", logits.shape[:1], trained=False)
         loss = self._place(traced_loss(logits.shape, self._dtype, smoothing), (logits, labels))
-        function = _Function(self._dtype)
-        gradients: dict[str, list[str]] = {}
-        for piece, inputs, output in reversed(self._placed):
-            bound = {name: value.name for name, value in zip(piece.inputs, inputs, strict=True)}
-            if piece.upstream:
-                bound[piece.upstream] = function.sum(gradients[output.name])
-            prefix = output.name.split("/")[0]
-            function.add(piece, prefix, bound)
-            trained = [value for value in inputs if value.trained]
-            for value, gradient in zip(trained, piece.gradients, strict=True):
-                gradients.setdefault(value.name, []).append(_renamed(gradient, prefix, bound))
-        function.split("weights", self._sizes, "parts")
-        gradient = function.concat([gradients[_part(index)][0] for index in range(len(self._sizes))])
-        noted = [(piece, output.name.split("/")[0]) for piece, _, output in self._placed if piece.statistics]
-        statistics = function.concat([f"{prefix}/{name}" for piece, prefix in noted for name in piece.statistics])
-        biased = np.concatenate([factors for piece, _ in noted for factors in piece.biased])
-        return Assembled(function.finished({"loss": loss.name, "gradient": gradient, "statistics": statistics}), biased)
 
-    def _place(self, piece: Piece, inputs: tuple[Value, ...]) -> Value:
-        prefix = f"p{len(self._placed)}"
-        bound = {name: value.name for name, value in zip(piece.inputs, inputs, strict=True)}
-        output = Value(_renamed(piece.output, prefix, bound), piece.shape)
-        self._placed.append((piece, inputs, output))
+        definition = _FunctionDef(self._dtype)
+        definition.split("weights", self._sizes, "parts")
+        gradients: dict[str, list[str]] = {}  # value -> what its readers send back into it
+        for copy in reversed(self._copies):
+            bound = copy.bound
+            if copy.trace.upstream:
+                bound[copy.trace.upstream] = definition.sum(gradients[copy.output.name])
+            definition.add(copy.trace, copy.prefix, bound)
+            trained = [value for value in copy.inputs if value.trained]
+            for value, gradient in zip(trained, copy.trace.gradients, strict=True):
+                gradients.setdefault(value.name, []).append(_renamed(gradient, copy.prefix, bound))
+
+        # Each weight has one reader, and the vectors are in the order of the walk.
+        gradient = definition.concat([gradients[_part(index)][0] for index in range(len(self._sizes))])
+        noting = [copy for copy in self._copies if copy.trace.statistics]
+        statistics = definition.concat([f"{copy.prefix}/{name}" for copy in noting for name in copy.trace.statistics])
+        to_biased = np.concatenate([factors for copy in noting for factors in copy.trace.to_biased])
+        outputs = {"loss": loss.name, "gradient": gradient, "statistics": statistics}
+        return ChildFunction(definition.finished(outputs), to_biased)
+
+    def _place(self, trace: Trace, inputs: tuple[Value, ...]) -> Value:
+        prefix = f"p{len(self._copies)}"
+        bound = {name: value.name for name, value in zip(trace.inputs, inputs, strict=True)}
+        output = Value(_renamed(trace.output, prefix, bound), trace.shape)
+        self._copies.append(_Copy(trace, prefix, inputs, output))
         return output
 
-    def _read(self, primitive: str, xs: Sequence[Value], name: str, *arguments: object, **options: object) -> Value:
+    def _read(
+        self, primitive: Callable[..., Any], xs: Sequence[Value], name: str, *arguments: object, **options: object
+    ) -> Value:
         weights = self._weights.get(name, [])
-        piece = traced_primitive(
+        trace = traced_primitive(
             primitive,
             tuple(dataclasses.replace(x, name="") for x in xs),
             tuple((weight.role, weight.shape) for _, weight in weights),
@@ -107,7 +132,7 @@ class Assembly:
             self._dtype,
             self._epsilon,
         )
-        return self._place(piece, (*xs, *(Value(_part(index), (weight.size,)) for index, weight in weights)))
+        return self._place(trace, (*xs, *(Value(_part(index), (weight.size,)) for index, weight in weights)))
 
     def conv(
         self,
@@ -120,31 +145,31 @@ class Assembly:
         dilation: int = 1,
         padding: Padding = "same",
     ) -> Value:
-        return self._read("conv", [x], name, filters, kernel, stride=stride, dilation=dilation, padding=padding)
+        return self._read(Functions.conv, [x], name, filters, kernel, stride=stride, dilation=dilation, padding=padding)
 
     def depthwise(self, x: Value, kernel: int, *, name: str, stride: int = 1) -> Value:
-        return self._read("depthwise", [x], name, kernel, stride=stride)
+        return self._read(Functions.depthwise, [x], name, kernel, stride=stride)
 
     def full_conv(self, x: Value, filters: int, *, name: str) -> Value:
-        return self._read("full_conv", [x], name, filters)
+        return self._read(Functions.full_conv, [x], name, filters)
 
     def batch_norm(self, x: Value, *, name: str) -> Value:
-        return self._read("batch_norm", [x], name)
+        return self._read(Functions.batch_norm, [x], name)
 
     def relu(self, x: Value, *, name: str) -> Value:
         # Several operations rectify the same state: once is enough.
         if x.name not in self._rectified:
-            self._rectified[x.name] = self._read("relu", [x], name)
+            self._rectified[x.name] = self._read(Functions.relu, [x], name)
         return self._rectified[x.name]
 
     def max_pool(self, x: Value, size: int, *, name: str, stride: int = 1) -> Value:
-        return self._read("max_pool", [x], name, size, stride=stride)
+        return self._read(Functions.max_pool, [x], name, size, stride=stride)
 
     def avg_pool(self, x: Value, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Value:
-        return self._read("avg_pool", [x], name, size, stride=stride, padding=padding)
+        return self._read(Functions.avg_pool, [x], name, size, stride=stride, padding=padding)
 
     def subsample(self, x: Value, *, name: str) -> Value:
-        return self._read("subsample", [x], name)
+        return self._read(Functions.subsample, [x], name)
 
     def shift(self, x: Value, *, name: str) -> Value:
         del name
@@ -159,19 +184,19 @@ class Assembly:
         return x
 
     def add(self, x: Value, y: Value, *, name: str) -> Value:
-        return self._read("add", [x, y], name)
+        return self._read(Functions.add, [x, y], name)
 
     def concat(self, xs: list[Value], *, name: str) -> Value:
-        return self._read("concat", xs, name)
+        return self._read(Functions.concat, xs, name)
 
     def global_avg_pool(self, x: Value, *, name: str) -> Value:
-        return self._read("global_avg_pool", [x], name)
+        return self._read(Functions.global_avg_pool, [x], name)
 
     def dense(self, x: Value, units: int, *, name: str) -> Value:
-        return self._read("dense", [x], name, units)
+        return self._read(Functions.dense, [x], name, units)
 
 
-class _Function:
+class _FunctionDef:
     """A function in the making."""
 
     def __init__(self, dtype: str) -> None:
@@ -190,11 +215,11 @@ class _Function:
             self._function.ret[name] = tensor
         return self._function
 
-    def add(self, piece: Piece, prefix: str, bound: dict[str, str]) -> None:
-        """A copy of the piece. `bound` says what its placeholders are; its constants join them there."""
-        for name, value in piece.constants.items():
+    def add(self, trace: Trace, prefix: str, bound: dict[str, str]) -> None:
+        """A copy of the trace. `bound` says what its placeholders are; its constants join them there."""
+        for name, value in trace.constants.items():
             bound[name] = self._constant(value)
-        for node in piece.nodes:
+        for node in trace.nodes:
             copy = self._function.node_def.add()
             copy.CopyFrom(node)
             copy.name = f"{prefix}/{node.name}"
@@ -244,5 +269,5 @@ def _part(index: int) -> str:
 
 
 def _renamed(name: str, prefix: str, bound: dict[str, str]) -> str:
-    """A tensor's name in the graph; `^node`, a control input, waits for a node of the piece."""
+    """A tensor's name in the graph; `^node`, a control input, waits for a node of the trace."""
     return f"^{prefix}/{name[1:]}" if name[0] == "^" else bound.get(name) or f"{prefix}/{name}"

@@ -1,6 +1,6 @@
 """Primitives and their gradients as nodes of a graph, each traced by TensorFlow once in a process.
 
-A piece is a function of its key alone, so it is the same whatever was traced before. A search meets a few hundred keys
+A trace is a function of its key alone, so it is the same whatever was traced before. A search meets a few hundred keys
 (256 in its first eleven children) and then hardly any more: shapes are few, channels are multiples of F.
 """
 
@@ -18,11 +18,20 @@ from nasnet.networks.functions import Functions
 from nasnet.training.metrics import cross_entropy
 
 Shape = tuple[int, ...]
+Read = Callable[..., tuple[tf.Tensor, Functions | None]]
+"""What is traced: from tensors to a result, and the functions that noted a batch's statistics, where there are any."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """A tensor of the graph to be: its name, its shape, whether a gradient flows back to it, whether it is shifted."""
+    """A tensor of the graph to be.
+
+    Attributes:
+        name: as a node of a function writes it: `node:output:0`, or the name of an argument.
+        shape: with the batch in front: `[B, height, width, channels]` of a picture, `[n]` of a weight.
+        trained: whether a gradient flows back to it.
+        shifted: whether `Functions.shift` is to come first, which moves nothing by itself.
+    """
 
     name: str
     shape: Shape
@@ -31,8 +40,8 @@ class Value:
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
-    """Nodes of a function and of its gradient.
+class Trace:
+    """The nodes of a primitive and of its gradient.
 
     Names of tensors are as the nodes of a FunctionDef write them: `node:output:0`, by the outputs of its operation, or
     the name of a placeholder.
@@ -42,9 +51,11 @@ class Piece:
         constants: name -> value, written out; a graph has each value but once.
         inputs: the placeholders.
         output, shape: the result.
-        upstream: the placeholder of the gradient that flows back into the result; empty where it starts, at the loss.
-        gradients: what flows back into those inputs that are trained.
-        statistics, biased: the batch's means and variances, and what to multiply them by (see `Functions.noted`).
+        upstream: the placeholder of d loss / d result, which flows back into the result; empty where the gradient
+            starts, at the loss.
+        gradients: d loss / d input, for those inputs that are trained.
+        statistics, to_biased: the batch's means and variances, and what to multiply them by (see
+            `Functions.batch_statistics`).
     """
 
     nodes: tuple[tf.compat.v1.NodeDef, ...]
@@ -55,41 +66,49 @@ class Piece:
     upstream: str
     gradients: tuple[str, ...]
     statistics: tuple[str, ...]
-    biased: tuple[np.ndarray, ...]
+    to_biased: tuple[np.ndarray, ...]
 
 
 @functools.lru_cache(maxsize=2048)
 def traced_primitive(
-    primitive: str,
+    primitive: Callable[..., Any],
     xs: tuple[Value, ...],
     weights: tuple[tuple[str, Shape], ...],
     arguments: tuple[Any, ...],
     options: tuple[tuple[str, Any], ...],
     dtype: str,
     epsilon: float,
-) -> Piece:
-    """A primitive of `Functions` on values such as `xs`; its weights are flat, as they come out of the vector."""
+) -> Trace:
+    """The trace of a primitive on values such as `xs`.
+
+    Args:
+        primitive: a method of `Functions`, such as `Functions.conv`.
+        xs: what it reads; their names do not matter and are empty.
+        weights: role and shape of each weight that it owns. They come in flat, as they lie in the vector.
+        arguments, options: what the primitive is called with besides.
+        dtype: of everything computed.
+        epsilon: of batch norm.
+    """
 
     def read(*tensors: tf.Tensor) -> tuple[tf.Tensor, Functions]:
-        shaped = {
-            f"piece/{role}": tf.raw_ops.Reshape(tensor=part, shape=shape[2:] if shape[:2] == (1, 1) else shape)
+        owned = {
+            f"traced/{role}": tf.raw_ops.Reshape(tensor=part, shape=shape[2:] if shape[:2] == (1, 1) else shape)
             if role == "kernel"
             else part
             for (role, shape), part in zip(weights, tensors[len(xs) :], strict=True)
         }
-        functions = Functions(shaped, epsilon, training=True)
+        functions = Functions(owned, epsilon, training=True)
         features = [functions.shift(x, name="") if value.shifted else x for value, x in zip(xs, tensors, strict=False)]
-        read = getattr(functions, primitive)
-        first = [features] if primitive == "concat" else features
-        return read(*first, *arguments, name="piece", **dict(options)), functions
+        first = [features] if primitive is Functions.concat else features  # the one that takes a list
+        return primitive(functions, *first, *arguments, name="traced", **dict(options)), functions
 
     flat = [Value("", (int(np.prod(shape)),)) for _, shape in weights]
     return _traced(read, [*xs, *flat], [dtype] * (len(xs) + len(flat)), upstream=True)
 
 
 @functools.lru_cache(maxsize=64)
-def traced_loss(logits: Shape, dtype: str, smoothing: float) -> Piece:
-    """`training.cross_entropy` on logits of a shape; its second input is the labels."""
+def traced_loss(logits: Shape, dtype: str, smoothing: float) -> Trace:
+    """The trace of `cross_entropy` on logits `[B, classes]`; its second input is the labels `[B]`."""
 
     def read(x: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, None]:
         return cross_entropy(labels, x, smoothing), None
@@ -98,9 +117,7 @@ def traced_loss(logits: Shape, dtype: str, smoothing: float) -> Piece:
     return _traced(read, [Value("", logits), labels], [dtype, "int32"], upstream=False)
 
 
-def _traced(
-    read: Callable[..., tuple[tf.Tensor, Functions | None]], values: list[Value], dtypes: list[str], *, upstream: bool
-) -> Piece:
+def _traced(read: Read, values: list[Value], dtypes: list[str], *, upstream: bool) -> Trace:
     with tf.Graph().as_default() as graph:
         inputs = [
             tf.compat.v1.placeholder(dtype, value.shape, name="input")
@@ -112,40 +129,44 @@ def _traced(
             output, functions = read(*inputs)
         back = tf.compat.v1.placeholder(output.dtype, output.shape, name="upstream") if upstream else None
         gradients = tape.gradient(output, trained, output_gradients=back)
-        written = {
-            f"{operation.name}:{index}": name
-            for operation in graph.get_operations()
-            for index, name in enumerate(_written(operation))
-        }
-        nodes = graph.as_graph_def().node
+
+    # A graph names tensors `node:0`; a function names them `node:output:0`, and its inputs without a number.
+    in_function = {
+        f"{operation.name}:{index}": name
+        for operation in graph.get_operations()
+        for index, name in enumerate(_outputs(operation))
+    }
+    nodes = list(graph.as_graph_def().node)
     for node in nodes:
-        node.input[:] = [name if name[0] == "^" else written[_with_index(name)] for name in node.input]
-    statistics, biased = functions.noted() if functions else ((), ())
-    return Piece(
-        tuple(node for node in nodes if node.op not in ("Const", "Placeholder")),
-        {
-            written[f"{n.name}:0"]: n.attr["value"].tensor.SerializeToString(deterministic=True)
-            for n in nodes
-            if n.op == "Const"
-        },
-        tuple(written[tensor.name] for tensor in inputs),
-        written[output.name],
-        tuple(output.shape),
-        "" if back is None else written[back.name],
-        tuple(written[gradient.name] for gradient in gradients),
-        tuple(written[tensor.name] for tensor in statistics),
-        tuple(biased),
+        node.input[:] = [name if name[0] == "^" else in_function[_with_index(name)] for name in node.input]
+
+    constants = {
+        in_function[f"{node.name}:0"]: node.attr["value"].tensor.SerializeToString(deterministic=True)
+        for node in nodes
+        if node.op == "Const"
+    }
+    statistics, to_biased = functions.batch_statistics() if functions else ([], [])
+    return Trace(
+        nodes=tuple(node for node in nodes if node.op not in ("Const", "Placeholder")),
+        constants=constants,
+        inputs=tuple(in_function[tensor.name] for tensor in inputs),
+        output=in_function[output.name],
+        shape=tuple(output.shape),
+        upstream="" if back is None else in_function[back.name],
+        gradients=tuple(in_function[gradient.name] for gradient in gradients),
+        statistics=tuple(in_function[tensor.name] for tensor in statistics),
+        to_biased=tuple(to_biased),
     )
 
 
-def _written(operation: tf.Operation) -> list[str]:
-    """The names of its outputs, in their order."""
+def _outputs(operation: tf.Operation) -> list[str]:
+    """The names of an operation's outputs inside a function, in their order."""
     if operation.type == "Placeholder":
         return [operation.name]
     names: list[str] = []
     for output in operation.op_def.output_arg:
-        number = operation.get_attr(output.number_attr) if output.number_attr else 1
-        names += [f"{operation.name}:{output.name}:{index}" for index in range(number)]
+        count = operation.get_attr(output.number_attr) if output.number_attr else 1
+        names += [f"{operation.name}:{output.name}:{index}" for index in range(count)]
     return names
 
 

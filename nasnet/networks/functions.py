@@ -28,9 +28,10 @@ _ODD[[1, 3, 1, 3], [0, 1, 1, 2], [0, 0, 1, 1]] = 1
 
 
 class Functions:
-    """Implements `Primitives[tf.Tensor]`. Raw operations: the same kernels with less Python around each."""
+    """Implements `Primitives[tf.Tensor]` on `[B, height, width, channels]`.
 
-    logits: tf.Tensor
+    Raw operations: the same kernels with less Python around each.
+    """
 
     def __init__(self, weights: Mapping[str, tf.Tensor], epsilon: float, *, training: bool) -> None:
         self._weights = weights
@@ -39,12 +40,15 @@ class Functions:
         self._epsilon = epsilon
         self._training = training
         self._batch: list[tf.Tensor] = []
-        self._biased: list[np.ndarray] = []
+        self._to_biased: list[np.ndarray] = []
         self._rectified: dict[int, tuple[tf.Tensor, tf.Tensor]] = {}
 
-    def noted(self) -> tuple[list[tf.Tensor], list[np.ndarray]]:
-        """Mean and variance of this batch for every batch norm so far, and what to multiply them by."""
-        return self._batch, self._biased
+    def batch_statistics(self) -> tuple[list[tf.Tensor], list[np.ndarray]]:
+        """Mean `[channels]` and variance of this batch for every batch norm so far, and what to multiply them by.
+
+        The fused operation's variance is the unbiased one; the moving variance moves towards the biased one.
+        """
+        return self._batch, self._to_biased
 
     def conv(
         self,
@@ -141,14 +145,13 @@ class Functions:
             epsilon=self._epsilon,
             is_training=True,
         )
-        # The fused operation's variance is the unbiased one; Keras moves towards the biased one.
-        number = math.prod(x.shape[:3])
-        self._note(mean, variance, (number - 1) / number)
+        count = math.prod(x.shape[:3])  # networks/layers.py does the same for a Keras layer
+        self._note(mean, variance, (count - 1) / count)
         return y
 
-    def _note(self, mean: tf.Tensor, variance: tf.Tensor, biased: float) -> None:
+    def _note(self, mean: tf.Tensor, variance: tf.Tensor, to_biased: float) -> None:
         self._batch += [mean, variance]
-        self._biased += [np.ones(mean.shape[0]), np.full(mean.shape[0], biased)]
+        self._to_biased += [np.ones(mean.shape[0]), np.full(mean.shape[0], to_biased)]
 
     def relu(self, x: tf.Tensor, *, name: str) -> tf.Tensor:
         del name

@@ -29,7 +29,7 @@ def assembled(child, train):
     weights = child.weights.numpy()
     pixels = (train.images[:8].astype(np.float64) - child.spec.mean) / child.spec.std
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        return session.run(child.assembled()(*map(tf.constant, (pixels, train.labels[:8], weights))))
+        return session.run(child.function()(*map(tf.constant, (pixels, train.labels[:8], weights))))
 
 
 @pytest.mark.parametrize("index", some_now(range(len(GENOTYPES)), slow=[*range(2, 12), *range(13, 25, 2)]))
@@ -46,8 +46,8 @@ def test_loss_and_gradient_are_those_of_the_tape(index):
 
 
 def test_a_function_does_not_depend_on_what_was_assembled_before():
-    first = child_of(0)[0].assembled().function
+    first = child_of(0)[0].function().definition
     for index in range(1, 6):
-        child_of(index)[0].assembled()
-    again = child_of(0)[0].assembled().function
+        child_of(index)[0].function()
+    again = child_of(0)[0].function().definition
     assert first == again
