@@ -11,6 +11,7 @@ from cells.count import count
 from cells.genotype import Block, Cell, CellGenotype
 from cells.walks.stack import CellNetwork, positions
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
+from tests.support.numbers import Numbers, draw
 
 MOBILE = CellNetwork(NASNET_A, 4, 44, 1000, stem="imagenet")
 LARGE = CellNetwork(NASNET_A, 6, 168, 1000, stem="imagenet", stem_multiplier=3.0, skip_reduction_input=True)
@@ -134,3 +135,29 @@ def test_sizes_that_cannot_be_stacked(change, words):
 def test_pictures_too_small_for_the_auxiliary_head_say_so():
     with pytest.raises(ValueError, match=r"auxiliary\.pool: a window of 5x5 does not fit a picture of 4x4"):
         count(CellNetwork(NASNET_A, 1, 8, 10), (8, 8, 1), auxiliary=True)
+
+
+@pytest.mark.parametrize("genotype", [*every_operation(), *drawn_genotypes(3, seed=5)])
+def test_shapes_and_activations_are_those_of_what_is_made(genotype):
+    """All results but those of drop-path and dropout, which are not there outside training, are kept in float32."""
+
+    class Summed(Numbers):
+        made = 0
+
+        def __getattribute__(self, name):
+            found = super().__getattribute__(name)
+            if name.startswith("_") or name in ("made", "log", "drop_path", "dropout"):
+                return found
+
+            def primitive(*args, **options):
+                result = found(*args, **options)
+                self.made += result.size
+                return result
+
+            return primitive
+
+    network, reading = CellNetwork(genotype, 1, 2, 3), Summed()
+    outputs = network.walk(reading, draw("image", (9, 10, 1)))
+    counts = count(network, (9, 10, 1))
+    assert counts.activation_bytes == 4 * reading.made
+    assert counts.endpoints == {name: feature.value.shape for name, feature in outputs.endpoints.items()}
