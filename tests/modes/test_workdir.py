@@ -41,3 +41,17 @@ def test_a_folder_with_other_files_is_refused(name, tmp_path):
     (tmp_path / name).touch()
     with pytest.raises(UserError, match="holds files but no config"):
         check_workdir(tmp_path, CONFIG)
+
+
+@pytest.mark.parametrize("change", [{"trials": 3}, {"trials": None}, {"retries": 9}])
+def test_another_config_is_refused_and_shown(change, tmp_path):
+    """A key that the earlier run did not know counts as another value; what only decides where things run does not."""
+    found = {
+        key: value for key, value in {**CONFIG.to_json(), **change}.items() if value is not None or key != "trials"
+    }
+    (tmp_path / "config.json").write_text(json.dumps(found))
+    if "retries" in change:
+        check_workdir(tmp_path, CONFIG)
+        return
+    with pytest.raises(UserError, match=rf"\(trials: {change['trials']} there, {CONFIG.values['trials']} now\)"):
+        check_workdir(tmp_path, CONFIG)

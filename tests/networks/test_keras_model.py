@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.drawn import drawn_genotypes, every_operation
+from bench.drawn import cheap_genotype, drawn_genotypes, every_operation
 from cells.count import count
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
@@ -48,6 +50,15 @@ def test_every_weight_has_a_gradient():
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(model(images, training=True) ** 2)
         assert all(g is not None for g in tape.gradient(loss, model.trainable_variables))
+
+
+@pytest.mark.parametrize(("stem", "momentum", "epsilon"), [("cifar", 0.9, 1e-5), ("imagenet", 0.9997, 1e-3)])
+def test_batch_norm_is_slims_unless_told(stem, momentum, epsilon):
+    spec = NetworkSpec(CellNetwork(cheap_genotype(), 1, 8, 2, stem), ("a", "b"), (19, 19, 3), (0.0,) * 3, (1.0,) * 3)
+    layer = build(spec).get_layer("stem.bn")
+    assert (layer.momentum, layer.epsilon) == (momentum, epsilon)
+    layer = build(dataclasses.replace(spec, bn_momentum=0.5, bn_epsilon=0.25)).get_layer("stem.bn")
+    assert (layer.momentum, layer.epsilon) == (0.5, 0.25)
 
 
 def test_initial_weights_depend_on_the_seed_and_the_name_alone():

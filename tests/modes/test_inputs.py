@@ -1,0 +1,34 @@
+"""What the flags name, against the network that it is for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from cells.walks.stack import CellNetwork
+from cells.zoo.cells import NASNET_A
+from nasnet.modes.flags import resolve
+from nasnet.modes.inputs import open_matching
+from nasnet.networks.spec import NetworkSpec
+from nasnet.runtime.errors import UserError
+
+SPEC = NetworkSpec(CellNetwork(NASNET_A, 1, 2, 10), tuple("0123456789"), (8, 8, 1), (1.0,), (1.0,))
+FEWER = {"architecture": CellNetwork(NASNET_A, 1, 2, 2), "classes": ("a", "b")}
+CONFIG = resolve("evaluate", 0, {"dataset": "digits"})
+
+
+@pytest.mark.parametrize("change", [{"image_shape": (9, 8, 1)}, {"image_shape": (8, 9, 1)}, FEWER])
+def test_pictures_of_another_shape_or_number_of_classes_are_refused(change):
+    assert open_matching(SPEC, CONFIG).image_shape == (8, 8, 1)
+    with pytest.raises(UserError, match=r"has pictures of \(8, 8, 1\) in 10 classes, the network takes"):
+        open_matching(dataclasses.replace(SPEC, **change), CONFIG)
+
+
+@pytest.mark.parametrize(("workers", "deterministic"), [(0, True), (5, True), (6, False)])
+def test_a_search_is_deterministic_where_an_update_has_four_trials_a_worker_or_more(workers, deterministic):
+    flags = {"workers": workers, "gpus_per_child": 0, "update_trials": 20}
+    assert resolve("search", 0, flags).values["deterministic"] is deterministic
+    assert (
+        resolve("search", 0, {**flags, "deterministic": not deterministic}).values["deterministic"] is not deterministic
+    )

@@ -1,0 +1,23 @@
+"""What is told of a training, from steps that are made up."""
+
+from __future__ import annotations
+
+import pytest
+import tensorflow as tf
+
+from nasnet.training.metrics import Score
+from nasnet.training.progress import Meter
+
+
+def test_an_epochs_end_tells_its_own_steps_and_the_rate_of_the_last():
+    told = []
+    meter = Meter(told.append, step=3, steps=8, steps_per_epoch=3, batch_size=4, learning_rate=lambda step: 10.0 - step)
+    for number, (loss, hits) in enumerate([(1.0, 4.0), (2.0, 1.0), (6.0, 1.0), (8.0, 2.0), (4.0, 0.0)], 4):
+        meter.add(tf.constant(loss), tf.constant(hits))
+        if number in (6, 8):
+            meter.check()
+            meter.end(Score(0.5, 1.0, 10) if number == 8 else None)
+    shown = [(p.epoch, p.epochs, p.step, p.steps, p.loss, p.accuracy, p.learning_rate, p.ended) for p in told]
+    assert shown == [(2, 3, 6, 8, 3.0, 0.5, 5.0, True), (3, 3, 8, 8, 6.0, 0.25, 3.0, True)]
+    assert told[0].seconds_left == pytest.approx(2 * 4 / told[0].images_per_second)
+    assert (told[0].valid, told[1].valid, told[1].seconds_left) == (None, Score(0.5, 1.0, 10), 0.0)
