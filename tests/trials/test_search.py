@@ -163,20 +163,6 @@ def test_a_search_on_digits_repeats_to_the_bit(tmp_path, child):
     assert all(0 <= trial.reward <= 1 for trial in runs[0])
 
 
-def test_best_of_last_5_is_at_least_the_last():
-    data = open_dataset("digits")
-    mean, std = channel_statistics(data.train)
-    genotype = SPACE.decode((0, 1, 10, 5, 0) * 2)
-    training = TrainingConfig(epochs=6, batch_size=500)
-    rewards = {
-        reward: ProxyEstimator(data, mean, std, NetworkConfig(1, 2), training, 0, "functions", reward)
-        .estimate(genotype, "x")
-        .reward
-        for reward in ("last", "best_of_last_5")
-    }
-    assert rewards["best_of_last_5"] >= rewards["last"]
-
-
 class Shuffled:
     """An engine of many slots whose children end in a drawn order. The children are real, side by side they are not."""
 
