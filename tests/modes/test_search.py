@@ -96,7 +96,7 @@ def test_finalists_are_trained_for_finalist_steps_and_children_for_steps(searche
     workdir, records = searched
     config = json.loads((workdir / "config.json").read_text())
     training = TrainingConfig(**{field.name: config[field.name] for field in dataclasses.fields(TrainingConfig)})
-    child = json.loads((workdir / "children" / "trial_0" / "genotype.json").read_text())["network"]
+    child = json.loads(next((workdir / "children").glob("trial_*/genotype.json")).read_text())["network"]
     whitening = tuple(child["mean"]), tuple(child["std"])
     estimators = {
         name: ProxyEstimator(
