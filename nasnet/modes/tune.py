@@ -15,6 +15,7 @@ from typing import Any
 import keras_tuner
 import tensorflow as tf
 
+from cells.walks.stack import CellNetwork
 from controller.strategy import Outcome
 from nasnet.data.config import DataConfig
 from nasnet.estimators.finetuning import FineTuning
@@ -142,7 +143,9 @@ class _Trials:
             self._config.seed,
             checkpoints,
         )
-        result = self._in_worker(Job(trial_id, self._spec.genotype, estimator="fine-tuning"), estimator)
+        network = self._spec.architecture
+        assert isinstance(network, CellNetwork), "other networks have no genotype that a job could carry"
+        result = self._in_worker(Job(trial_id, network.genotype, estimator="fine-tuning"), estimator)
         if result.outcome == Outcome.LOST:
             raise RunError(f"trial {trial_id}: {result.cause}; the same command goes on from here")
         return {
