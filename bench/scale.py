@@ -6,7 +6,7 @@
 
 800 training processes do not fit on this machine, so children are sleeps, of log-normal length, in asynchronous Ray
 actors; their reward is the share of separable convolutions in the cell, plus noise seeded by the child's name. All else
-is what a search runs: `NASNetSpace(5)`, the LSTM controller with PPO at its defaults, `Search`, `Children`,
+is what a search runs: `NASNetSpace(5)`, the LSTM controller with PPO at its defaults, `Search`, `RetryingEngine`,
 `RayEngine`, and a journal that is synced to the disk record by record.
 
 A child takes `--mean_seconds`, 22 by default, so that 20,000 of them take ten minutes. That is harder than the papers'
@@ -53,7 +53,7 @@ from controller.strategy import Outcome
 from nasnet.execution.job import Job, Result
 from nasnet.execution.ray_workers import RayEngine
 from nasnet.trials.journal import Journal
-from nasnet.trials.retries import Children
+from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search, SearchProgress
 
 ROOT = Path(__file__).parent.parent
@@ -113,7 +113,7 @@ class Cost:
 
 def cost(search: Search) -> Cost:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return Cost(time.process_time(), search.spent.controller, pages * os.sysconf("SC_PAGESIZE") / 2**20)
+    return Cost(time.process_time(), search.controller_seconds, pages * os.sysconf("SC_PAGESIZE") / 2**20)
 
 
 def a_trial(costs: dict[int, Cost], first: int, last: int) -> tuple[float, float]:
@@ -146,7 +146,7 @@ def resume(path: Path, seed: int) -> None:
     imported = time.monotonic()
     journal = Journal(path)
     opened = time.monotonic()
-    search = Search(NASNetSpace(5), controller, journal, Children(Nowhere(), journal), len(journal.trials))
+    search = Search(NASNetSpace(5), controller, journal, RetryingEngine(Nowhere(), journal), len(journal.trials))
     search.run()
     replayed = time.monotonic()
     seconds = {"import": imported - start, "open": opened - imported, "replay": replayed - opened}
@@ -209,7 +209,7 @@ def live(folder: Path, trials: int, width: int, mean_seconds: float, seed: int, 
     while engine.free < engine.slots:
         engine.collect(1.0)
     controller = strategy(seed)
-    search = Search(NASNetSpace(5), controller, journal, Children(engine, journal), trials, report=report)
+    search = Search(NASNetSpace(5), controller, journal, RetryingEngine(engine, journal), trials, report=report)
     begun = time.monotonic()
     search.run()
     seconds = time.monotonic() - begun

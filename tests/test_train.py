@@ -232,9 +232,9 @@ def test_a_search_without_one_success_says_what_its_children_died_of(tmp_path):
     few = ["--trials=2", "--workers=1", "--blocks=1", "--filters=2", "--steps=30"]
     for flag, cause in (
         ("--memory_per_child=100", "oom:"),
-        ("--seconds_per_child=0.2", "timeout: not done after --seconds_per_child=0.2"),
+        ("--seconds_per_child=0.2", "timeout: not done after 0.2 s (seconds_per_child)"),
         ("--learning_rate=1e30", "nan: the training loss was"),
-        ("--max_params=10", "parameters, over --max_params=10"),
+        ("--max_params=10", "parameters, over max_params=10"),
     ):
         workdir = tmp_path / flag.strip("-")
         done = train("--mode=search", *few, flag, f"--workdir={workdir}")

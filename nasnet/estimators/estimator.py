@@ -13,18 +13,41 @@ from cells.genotype import CellGenotype
 
 @dataclasses.dataclass(frozen=True)
 class TrainedChild:
-    """A child after its training: `NetworkSpec.to_json()`, and its weights by name (`network.named_weights`)."""
+    """A child after its training: `NetworkSpec.to_json()`, and its weights by name (`keras_model.named_weights`)."""
 
     spec: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
+class Timing:
+    """Where the seconds of a child went, or those of many: its graph, its steps, its scores, and all else."""
+
+    tracing: float = 0.0
+    steps: float = 0.0
+    scoring: float = 0.0
+    other: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All of them."""
+        return self.tracing + self.steps + self.scoring + self.other
+
+    def __add__(self, more: Timing) -> Timing:
+        return Timing(
+            self.tracing + more.tracing,
+            self.steps + more.steps,
+            self.scoring + more.scoring,
+            self.other + more.other,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A reward, higher is better; what its seconds went to; and the child, where there is one to keep."""
+    """A reward, higher is better; where its seconds went; and the child, where there is one to keep."""
 
     reward: float
-    seconds: Mapping[str, float]
+    timing: Timing = Timing()
     child: TrainedChild | None = None
 
 
@@ -32,7 +55,12 @@ class Estimator(Protocol):
     """Scores genotypes."""
 
     def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
-        """Scores a genotype; `name` tells its random numbers apart. The same arguments give the same reward.
+        """Scores a genotype. The same arguments give the same reward.
+
+        Args:
+            genotype: what is scored.
+            name: of this estimate, and nothing is read from it: random numbers are seeded by it. A trial's number is
+                too little, because a finalist is estimated from several fresh starts.
 
         Raises:
             DivergedError: if the training's loss is no longer finite.

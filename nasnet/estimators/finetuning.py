@@ -32,7 +32,7 @@ class FineTuning:
     checkpoints: Path
 
     def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
-        """See `nasnet.estimators.proxy.Estimator.estimate`; all that it needs to know, it holds."""
+        """See `Estimator.estimate`. It needs neither argument: what is fine-tuned stands in `source`."""
         del genotype, name
         from nasnet.data.dataset import open_dataset
         from nasnet.networks.saved import load_source
@@ -44,4 +44,4 @@ class FineTuning:
         spec = transferred(spec, data, self.training.bn_momentum)
         training = Training(spec, data, self.training, seed=self.seed, transfer=self.transfer, source=source)
         training.run(self.checkpoints)
-        return Estimate(training.evaluate(data.valid).accuracy, {})
+        return Estimate(training.evaluate(data.valid).accuracy)

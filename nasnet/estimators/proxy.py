@@ -12,7 +12,7 @@ from typing import Literal
 
 from cells.genotype import CellGenotype
 from nasnet.data.dataset import DataSet
-from nasnet.estimators.estimator import Estimate, TrainedChild
+from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec, stacked
 from nasnet.training.config import TrainingConfig
@@ -56,7 +56,7 @@ class ProxyEstimator:
         result = child.run(5 if self.reward == "best_of_last_5" else 1)
         return Estimate(
             max(score.accuracy for score in result.scores),
-            {"tracing": result.seconds_tracing, "steps": result.seconds_training, "scoring": result.seconds_scoring},
+            Timing(result.seconds_tracing, result.seconds_training, result.seconds_scoring),
             TrainedChild(spec.to_json(), child.named_weights()),
         )
 
@@ -75,6 +75,6 @@ class ProxyEstimator:
         weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
         return Estimate(
             accuracy,
-            {"tracing": built - start, "steps": trained - built, "scoring": time.monotonic() - trained},
+            Timing(built - start, trained - built, time.monotonic() - trained),
             TrainedChild(spec.to_json(), weights),
         )

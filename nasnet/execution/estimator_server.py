@@ -32,13 +32,13 @@ class EstimatorServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
-        """Takes no more questions."""
+        """Hands out no more."""
         self._closed = True
         self._listener.close()
 
     def _serve(self) -> None:
         while not self._closed:
-            # Whoever is killed while he asks, or has no key, is none of our business.
+            # A worker that is killed while it asks, or a caller without the key, must not end the server.
             with contextlib.suppress(OSError, EOFError, AuthenticationError):
                 threading.Thread(target=self._hand, args=(self._listener.accept(),), daemon=True).start()
 

@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 from cells.genotype import CellGenotype
 from controller.strategy import Outcome
-from nasnet.estimators.estimator import TrainedChild
+from nasnet.estimators.estimator import Timing, TrainedChild
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One child to train. `name` is that of its log file and tells its random numbers apart.
+    """One child to train.
 
-    `estimator` names one of the estimators that the workers were started with. The weights of a child come back if its
-    reward is above `keep_above`; None is never.
+    Attributes:
+        trial_id: the trial whose cell it is.
+        genotype: the cell.
+        start: which of its fresh starts, where a finalist is trained longer; None for the trial itself.
+        estimator: one of the estimators that the workers were started with, by name.
+        keep_above: the child's weights come back if its reward is above; None is never.
     """
 
-    name: str
+    trial_id: int
     genotype: CellGenotype
+    start: int | None = None
     estimator: str = "proxy"
     keep_above: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What its log file is called and its random numbers are seeded by: `trial_7`, or `finalist_7_1`."""
+        return f"trial_{self.trial_id}" if self.start is None else f"finalist_{self.trial_id}_{self.start}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """How a child ended. `reward` is None unless the outcome is ok; `spent` says what its `seconds` went to.
+    """How a child ended.
 
-    `log` is what it wrote, where its log file is on another machine.
+    Attributes:
+        job: which child.
+        outcome: in one word.
+        reward: None unless the outcome is ok.
+        seconds: from its submission to its end; from the start of its estimate where it ended by itself.
+        cause: one line where it failed.
+        timing: what the estimate's part of the seconds went to; nothing is known where it failed.
+        child: its weights, where `Job.keep_above` asks for them.
+        log: what it wrote, where its log file is on another machine.
     """
 
     job: Job
@@ -36,14 +53,21 @@ class Result:
     reward: float | None
     seconds: float
     cause: str = ""
-    spent: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    timing: Timing = dataclasses.field(default_factory=Timing)
     child: TrainedChild | None = None
     log: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What a child may have: threads, MiB, seconds (None: no limit), and how many share a process one after another."""
+    """What a child gets.
+
+    Attributes:
+        cpus: TensorFlow's threads.
+        memory: MiB of its process; None is no limit.
+        seconds: until it is ended; None is no limit.
+        children_per_worker: how many share a process one after another.
+    """
 
     cpus: int = 1
     memory: int | None = None

@@ -1,6 +1,6 @@
 """Children on a Ray cluster: the same worker processes, each behind a Ray actor on whatever machine has room.
 
-An actor holds a `Slot`, so limits, outcomes and logs are those of one machine. What Ray adds is where:
+An actor holds a `Slot`, so resources, outcomes and logs are those of one machine. What Ray adds is where:
 it places actors by CPUs, GPUs and memory, and tells when one is gone. It retries nothing: the journal counts attempts.
 """
 
@@ -51,7 +51,7 @@ def connect(address: str) -> None:
     try:
         import ray
     except ImportError as error:
-        raise UserError(f"--cluster={address} needs Ray: pip install -r requirements-cluster.txt") from error
+        raise UserError(f"cluster={address} needs Ray: pip install -r requirements-cluster.txt") from error
     try:
         _probe(address)
         ray.init(
@@ -63,7 +63,7 @@ def connect(address: str) -> None:
         )
     except (OSError, OverflowError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         raise UserError(
-            f"--cluster={address}: no Ray cluster answers there ({first_line(error)}); start one with: ray start "
+            f"cluster={address}: no Ray cluster answers there ({first_line(error)}); start one with: ray start "
             "--head; if it has a token, give it: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=..."
         ) from error
 
@@ -83,21 +83,21 @@ def _probe(address: str) -> None:
 class SlotActor:
     """What runs on a node: a worker process with one child at a time. Made an actor by `RayWorkers`."""
 
-    def __init__(self, estimators: Mapping[str, Estimator], limits: Resources, gpus: int) -> None:
+    def __init__(self, estimators: Mapping[str, Estimator], resources: Resources, gpus: int) -> None:
         self._logs = _scratch_folder()
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpus else ""
-        self._slot = Slot(EstimatorServer(estimators), limits, self._logs, visible)
+        self._slot = Slot(EstimatorServer(estimators), resources, self._logs, visible)
 
     def ready(self) -> None:
         """Returns once the actor is there."""
 
     def run(self, job: Job) -> Result:
         """Runs a child to its end; its log comes back with it."""
-        ended = self._slot.run(job)
+        result = self._slot.run(job)
         log = self._logs / f"{job.name}.log"
         text = log.read_bytes()[-_LOG_BYTES:] if log.exists() else b""
         log.unlink(missing_ok=True)
-        return dataclasses.replace(ended, log=text)
+        return dataclasses.replace(result, log=text)
 
 
 def _scratch_folder() -> Path:
@@ -145,19 +145,19 @@ class RayEngine:
 
     def collect(self, seconds: float) -> list[Result]:
         """See `Engine.collect`. Raises RunError if actors die before they come up, again and again."""
-        ended: list[Result] = []
+        results: list[Result] = []
         deadline = time.monotonic() + seconds
-        while not ended:
+        while not results:
             try:
                 event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 break
             while event is not None:
-                ended += self._handle(*event)
+                results += self._handle(*event)
                 event = None if self._events.empty() else self._events.get()
             if self._free:
                 break  # an actor came up, and there may be children waiting
-        return ended
+        return results
 
     def cancel(self) -> None:
         """See `Engine.cancel`."""
@@ -187,23 +187,23 @@ class RayEngine:
         started = actor.jobs.pop(job.name)[1] if job is not None else 0.0
         if actor.ready and job is not None:
             self._free += 1
-        ended: list[Result] = []
+        results: list[Result] = []
         if job is not None and error is None:
-            ended.append(self._with_log(future.result()))
+            results.append(self._with_log(future.result()))
         elif job is not None:
             gone = isinstance(error, RayActorError)
             cause = f"{type(error).__name__}: {first_line(error)}"
             outcome = Outcome.LOST if gone else Outcome.CRASHED
-            ended.append(Result(job, outcome, None, time.monotonic() - started, cause))
+            results.append(Result(job, outcome, None, time.monotonic() - started, cause))
         if error is not None:
             self._replace(actor, error)
-        return ended
+        return results
 
-    def _with_log(self, ended: Result) -> Result:
-        if ended.log:
-            with open(self._logs / f"{ended.job.name}.log", "ab") as file:
-                file.write(ended.log)
-        return dataclasses.replace(ended, log=None)
+    def _with_log(self, result: Result) -> Result:
+        if result.log:
+            with open(self._logs / f"{result.job.name}.log", "ab") as file:
+                file.write(result.log)
+        return dataclasses.replace(result, log=None)
 
     def _replace(self, actor: _Actor, error: BaseException) -> None:
         import ray
@@ -229,7 +229,7 @@ class RayWorkers(RayEngine):
         self,
         address: str,
         estimators: Mapping[str, Estimator],
-        limits: Resources,
+        resources: Resources,
         logs: Path,
         workers: int | None,
         gpus: int,
@@ -238,7 +238,7 @@ class RayWorkers(RayEngine):
 
         Args:
             address: what to call the cluster in an error.
-            estimators, limits: as for `nasnet.execution.engine.Workers`.
+            estimators, resources: as for `nasnet.execution.workers.Workers`.
             logs: folder that the children's logs come to.
             workers: how many children at a time; None is as many as the cluster has room for now.
             gpus: GPUs of a child.
@@ -249,19 +249,24 @@ class RayWorkers(RayEngine):
         import ray
 
         room = ray.cluster_resources()
-        fits = int(room.get("CPU", 0) // limits.cpus)
+        fits = int(room.get("CPU", 0) // resources.cpus)
         if gpus:
             fits = min(fits, int(room.get("GPU", 0) // gpus))
         if fits < 1:
             raise UserError(
-                f"--cluster={address} has {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs: no room for a "
-                f"child of --cpus_per_child={limits.cpus}, --gpus_per_child={gpus}"
+                f"cluster={address}: {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs are no room for a "
+                f"child of cpus_per_child={resources.cpus} and gpus_per_child={gpus}"
             )
-        options: dict[str, Any] = {"num_cpus": limits.cpus, "num_gpus": gpus, "max_restarts": 0, "max_task_retries": 0}
-        if limits.memory is not None:
-            options["memory"] = limits.memory * 2**20  # Ray places by it; the worker enforces it
+        options: dict[str, Any] = {
+            "num_cpus": resources.cpus,
+            "num_gpus": gpus,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+        }
+        if resources.memory is not None:
+            options["memory"] = resources.memory * 2**20  # Ray places by it; the worker enforces it
         actor, reference = ray.remote(SlotActor), ray.put(estimators)
-        super().__init__(lambda: actor.options(**options).remote(reference, limits, gpus), workers or fits, logs)
+        super().__init__(lambda: actor.options(**options).remote(reference, resources, gpus), workers or fits, logs)
 
     def __enter__(self) -> Self:
         return self

@@ -24,7 +24,9 @@ from pathlib import Path
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Estimator
 from nasnet.execution.job import Job, Result
-from nasnet.runtime.errors import first_line
+from nasnet.runtime.devices import grow_memory
+from nasnet.runtime.errors import DivergedError, first_line
+from nasnet.runtime.files import replaced
 
 WATCH_SECONDS = 0.02
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux' prctl(2)
@@ -41,7 +43,7 @@ class WorkerSettings:
         memory: MiB of resident memory of the process, TensorFlow included, at which a child is ended; None is no limit.
         gpus: `CUDA_VISIBLE_DEVICES`; None leaves it as it is.
         parent: the process that it must not outlive.
-        address, key: where it fetches its estimators (`nasnet.execution.slot.EstimatorServer`).
+        address, key: where it fetches its estimators (`nasnet.execution.estimator_server.EstimatorServer`).
     """
 
     logs: Path
@@ -58,14 +60,12 @@ def attempt(estimators: Mapping[str, Estimator], job: Job) -> Result:
     """Trains and scores one child in this process. Whatever it raises becomes an outcome with a one-line cause."""
     import tensorflow as tf
 
-    from nasnet.runtime.errors import DivergedError
-
     start = time.monotonic()
     try:
         estimate = estimators[job.estimator].estimate(job.genotype, job.name)
         wanted = job.keep_above is not None and estimate.reward > job.keep_above
         child = estimate.child if wanted else None
-        return Result(job, Outcome.OK, estimate.reward, time.monotonic() - start, "", estimate.seconds, child)
+        return Result(job, Outcome.OK, estimate.reward, time.monotonic() - start, "", estimate.timing, child)
     except DivergedError as error:
         outcome, cause = Outcome.NAN, first_line(error)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
@@ -89,6 +89,7 @@ class _Worker:
 
 
 _worker: _Worker | None = None
+_saying = threading.Lock()
 
 
 def start(settings: WorkerSettings) -> None:
@@ -105,7 +106,7 @@ def _start(settings: WorkerSettings) -> None:
     _follow(settings.parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the exit code tells who ended the process
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    with contextlib.suppress(OSError):  # not Linux: then the kernel takes whom it likes
+    with contextlib.suppress(OSError):  # not Linux: there the kernel chooses by itself
         # Where the kernel runs out of memory, it is to take a child and not the search.
         Path("/proc/self/oom_score_adj").write_text("500")
     _write_to(settings.logs / "workers.log")
@@ -115,8 +116,7 @@ def _start(settings: WorkerSettings) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(settings.cpus)
     tf.config.threading.set_inter_op_parallelism_threads(settings.cpus)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    grow_memory()
     with Client(settings.address, authkey=settings.key) as driver:
         _worker = _Worker(settings, driver.recv())
     threading.Thread(target=_watch, args=(_worker,), daemon=True).start()
@@ -133,25 +133,25 @@ def run(job: Job) -> Result:
     _say(settings, {"pid": os.getpid(), "job": job.name})
     _worker.job = job
     try:
-        ended = attempt(_worker.estimators, job)
+        result = attempt(_worker.estimators, job)
     finally:
         _worker.job = None
-    shown = f"reward {ended.reward}" if ended.reward is not None else ended.cause
-    _log(f"{ended.outcome}: {shown}, {ended.seconds:.2f} s")
+    shown = f"reward {result.reward}" if result.reward is not None else result.cause
+    _log(f"{result.outcome}: {shown}, {result.seconds:.2f} s")
     _write_to(settings.logs / "workers.log")
-    return ended
+    return result
 
 
 def _follow(parent: int) -> None:
-    """Sees to it that this process ends when its parent does, also when that is killed."""
+    """Makes this process end when its parent does, even if that is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(1)  # it died before we asked
+        os._exit(1)  # the parent died before this call
 
 
 def _watch(worker: _Worker) -> None:
-    """Ends the process when its parent is gone, or when the child has more memory than it may."""
+    """Ends the process when its parent is gone, or when the child uses more memory than it may."""
     settings = worker.settings
     limit = None if settings.memory is None else settings.memory * 2**20 // resource.getpagesize()
     while True:
@@ -163,22 +163,20 @@ def _watch(worker: _Worker) -> None:
             continue
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         if pages > limit and worker.job is job:
-            cause = (
-                f"{pages * resource.getpagesize() // 2**20} MiB of memory, over --memory_per_child={settings.memory}"
-            )
+            mib = pages * resource.getpagesize() // 2**20
+            cause = f"{mib:,} MiB of memory, over memory_per_child={settings.memory}"
             _say(settings, {"pid": os.getpid(), "job": job.name, "outcome": Outcome.OOM, "cause": cause})
             os._exit(1)
 
 
 def _say(settings: WorkerSettings, status: Mapping[str, object]) -> None:
-    beside = settings.status.with_name(f"{settings.status.name}.{threading.get_ident()}")
-    with contextlib.suppress(OSError):
+    """Writes the status file. The watch and the child's thread share the name that it is first written to."""
+    with _saying, contextlib.suppress(OSError), replaced(settings.status) as beside:
         beside.write_text(json.dumps(status))
-        os.replace(beside, settings.status)
 
 
 def _write_to(log: Path) -> None:
-    """Lets all output of this process, that of libraries too, go to a file; nowhere where the disk is full."""
+    """Sends all output of this process, that of libraries too, to a file; nowhere if that cannot be opened."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()

@@ -24,7 +24,7 @@ class Workers:
     def __init__(
         self,
         estimators: Mapping[str, Estimator],
-        limits: Resources,
+        resources: Resources,
         logs: Path,
         workers: int,
         gpus: list[str] | None = None,
@@ -33,7 +33,7 @@ class Workers:
 
         Args:
             estimators: what children are scored by, by name. They travel to every worker.
-            limits: what a child may have.
+            resources: what a child gets.
             logs: folder of the log files; created.
             workers: how many processes.
             gpus: `CUDA_VISIBLE_DEVICES` of each worker; None leaves it as it is.
@@ -41,7 +41,7 @@ class Workers:
         create_folder(logs)
         self._logs = logs
         self._estimators = EstimatorServer(estimators)
-        self._slots = [Slot(self._estimators, limits, logs, gpus[i] if gpus else None, i) for i in range(workers)]
+        self._slots = [Slot(self._estimators, resources, logs, gpus[i] if gpus else None, i) for i in range(workers)]
         self._wake: queue.SimpleQueue[Slot] = queue.SimpleQueue()
 
     @property
@@ -62,12 +62,12 @@ class Workers:
         """See `Engine.collect`. Raises RunError if worker processes fail to start."""
         deadline = time.monotonic() + seconds
         while True:
-            ended = [ended for slot in self._slots if (ended := slot.collect()) is not None]
+            results = [result for slot in self._slots if (result := slot.collect()) is not None]
             if sum(slot.failed_starts for slot in self._slots) >= _FAILED_STARTS:
-                raise RunError(f"no worker process comes up: {ended[-1].cause}; see {self._logs / 'workers.log'}")
+                raise RunError(f"no worker process comes up: {results[-1].cause}; see {self._logs / 'workers.log'}")
             left = deadline - time.monotonic()
-            if ended or left <= 0:
-                return ended
+            if results or left <= 0:
+                return results
             try:
                 self._wake.get(timeout=min(left, TICK_SECONDS))
             except queue.Empty:

@@ -32,17 +32,17 @@ from nasnet.modes.train import train_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import stacked
-from nasnet.reports.terminal import show_export, show_trial
+from nasnet.reports.terminal import show_export, show_retry, show_trial
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import ReplicaConfig, TrainingConfig
-from nasnet.trials.best_weights import KeptChildren
+from nasnet.trials.best_weights import BestWeights
 from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 from nasnet.trials.finalists import Finalist, rank_finalists
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Limits
-from nasnet.trials.retries import Children
+from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 
 LEARNS_AFTER = 500
@@ -62,26 +62,30 @@ def run_search(config: RunConfig, workdir: Path) -> None:
         connect(execution.cluster)
     # One thread an operation: the controller is small, and the winner's operations run side by side (docs/results.md).
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)  # the children's GPUs are the same ones
+    devices.grow_memory()  # the children's GPUs are the same ones
     with claim_workdir(workdir, config):
         journal = Journal(workdir / "journal.jsonl")
-        kept = KeptChildren(workdir / "children", execution.keep_weights)
-        kept.resume(list(journal.trials.values()))
+        best_weights = BestWeights(workdir / "children", execution.keep_weights)
+        best_weights.resume(list(journal.trials.values()))
         # Stopping comes second: Ray too sets a handler for SIGTERM.
         with _engine(_estimators(config, data), execution, workdir / "logs") as engine, Stopping() as stopping:
-            children = Children(
-                engine, journal, retries=execution.retries, stopping=stopping, stop_seconds=execution.stop_seconds
+            retrying = RetryingEngine(
+                engine,
+                journal,
+                retries=execution.retries,
+                stopping=stopping,
+                stop_seconds=execution.stop_seconds,
+                report=show_retry,
             )
             search = Search(
                 space,
                 _strategy(options.strategy, space, config),
                 journal,
-                children,
+                retrying,
                 options.trials,
                 wave=config.values["update_trials"] if execution.deterministic else None,
                 why_invalid=limits.why_invalid,
-                kept=kept,
+                best_weights=best_weights,
                 report=show_trial,
             )
             _say_what(config, data, search)
@@ -122,20 +126,20 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
 
 @contextlib.contextmanager
 def _engine(estimators: dict[str, Estimator], execution: ExecutionConfig, logs: Path) -> Iterator[Engine]:
-    limits = Resources(
-        execution.cpus_per_child,
-        execution.memory_per_child,
-        execution.seconds_per_child,
-        execution.children_per_worker,
+    resources = Resources(
+        cpus=execution.cpus_per_child,
+        memory=execution.memory_per_child,
+        seconds=execution.seconds_per_child,
+        children_per_worker=execution.children_per_worker,
     )
     if execution.cluster:
         from nasnet.execution.ray_workers import RayWorkers
 
         gpus = execution.gpus_per_child or 0
-        with RayWorkers(execution.cluster, estimators, limits, logs, execution.workers, gpus) as engine:
+        with RayWorkers(execution.cluster, estimators, resources, logs, execution.workers, gpus) as engine:
             yield engine
     elif execution.workers:
-        with Workers(estimators, limits, logs, execution.workers, _gpus_of_workers(execution)) as engine:
+        with Workers(estimators, resources, logs, execution.workers, _gpus_of_workers(execution)) as engine:
             yield engine
     else:
         tf.config.threading.set_inter_op_parallelism_threads(execution.cpus_per_child)
@@ -167,7 +171,7 @@ def _say_what(config: RunConfig, data: DataSet, search: Search) -> None:
     if not execution.cluster and not execution.workers:
         where = "in this process"
     order = f"in waves of {search.wave}" if search.wave else "each observed as it ends"
-    say(f"{search.children.slots} at a time {where}, {order}")
+    say(f"{search.engine.slots} at a time {where}, {order}")
     if search.journal.trials:
         say(f"going on after {len(search.journal.trials)} finished trials")
 
@@ -197,13 +201,12 @@ def _best(search: Search, config: RunConfig) -> Trial:
 
     final = rank_finalists(
         search.space,
-        search.children,
+        search.engine,
         search.journal,
         ranked,
         finalists=options.finalists,
         starts=options.finalist_seeds,
         report=show,
-        spent=search.spent,
     )
     order = " > ".join(f"trial {finalist.trial.proposal.trial_id}" for finalist in final)
     say(f"ranked by the longer training: {order}")
@@ -225,11 +228,12 @@ def _train_winner(genotype: CellGenotype, data: DataSet, config: RunConfig, work
 
 
 def _say_seconds(search: Search, searching: float, rest: float) -> None:
-    spent, slots = search.spent, search.children.slots
-    parts = [f"{value:.0f} s {name}" for name, value in sorted(spent.children.items(), key=lambda part: -part[1])]
-    idle = max(0.0, slots * searching - sum(spent.children.values()))
+    timing, slots = search.engine.timing, search.engine.slots
+    longest_first = sorted(dataclasses.asdict(timing).items(), key=lambda part: -part[1])
+    parts = [f"{seconds:.0f} s {name}" for name, seconds in longest_first]
+    idle = max(0.0, slots * searching - timing.seconds)
     say(f"{searching + rest:.0f} s in all: {searching:.0f} s the search, {rest:.0f} s the winner and its export")
     say(
         f"the search's {slots} x {searching:.0f} s: {', '.join([*parts, f'{idle:.0f} s starting and waiting'])}; "
-        f"{spent.controller:.0f} s controller and journal"
+        f"{search.controller_seconds:.0f} s controller and journal"
     )

@@ -7,7 +7,6 @@ to ask KerasTuner again from the start and answer from the files: its own state,
 from __future__ import annotations
 
 import dataclasses
-import queue
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,12 +15,13 @@ from typing import Any
 import keras_tuner
 import tensorflow as tf
 
+from cells.walks.stack import CellNetwork
 from controller.strategy import Outcome
 from nasnet.data.config import DataConfig
 from nasnet.estimators.finetuning import FineTuning
 from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
-from nasnet.execution.slot import TICK_SECONDS, Slot
+from nasnet.execution.slot import Slot
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import open_data, open_source, transferred_to
 from nasnet.modes.workdir import claim_workdir
@@ -134,7 +134,7 @@ class _Trials:
         training = dataclasses.replace(training, epochs=epochs, steps=None, **_fields(TrainingConfig, values))
         transfer = dataclasses.replace(transfer, **_fields(TransferConfig, values))
         data: DataConfig = self._config.group(DataConfig)
-        job = FineTuning(
+        estimator = FineTuning(
             self._config.values["from"],
             self._config.values["weights"],
             data,
@@ -143,18 +143,20 @@ class _Trials:
             self._config.seed,
             checkpoints,
         )
-        ended = self._in_worker(Job(f"trial_{trial_id:04d}", self._spec.genotype, "fine-tuning"), job)
-        if ended.outcome == Outcome.LOST:
-            raise RunError(f"trial {trial_id}: {ended.cause}; the same command goes on from here")
+        network = self._spec.architecture
+        assert isinstance(network, CellNetwork), "other networks have no genotype that a job could carry"
+        result = self._in_worker(Job(trial_id, network.genotype, estimator="fine-tuning"), estimator)
+        if result.outcome == Outcome.LOST:
+            raise RunError(f"trial {trial_id}: {result.cause}; the same command goes on from here")
         return {
             "version": 1,
             "trial_id": trial_id,
             "values": values,
             "epochs": epochs,
-            "outcome": str(ended.outcome),
-            "accuracy": ended.reward,
-            "cause": ended.cause,
-            "seconds": ended.seconds,
+            "outcome": str(result.outcome),
+            "accuracy": result.reward,
+            "cause": result.cause,
+            "seconds": result.seconds,
             "recipe": dataclasses.asdict(training) | dataclasses.asdict(transfer),
         }
 
@@ -163,17 +165,9 @@ class _Trials:
         logs = self._workdir / "logs"
         logs.mkdir(exist_ok=True)
         estimators = EstimatorServer({job.estimator: estimator})
-        slot, wake = Slot(estimators, Resources(cpus=devices.cores()), logs), queue.SimpleQueue()
+        slot = Slot(estimators, Resources(cpus=devices.cores()), logs)
         try:
-            slot.submit(job, wake)
-            while (ended := slot.collect()) is None:
-                if self._stopping.requested:
-                    raise self._stopping.stopped()
-                try:
-                    wake.get(timeout=TICK_SECONDS)
-                except queue.Empty:
-                    continue
-            return ended
+            return slot.run(job, self._stopping)
         finally:
             slot.stop()
             estimators.close()

@@ -11,6 +11,7 @@ import tensorflow as tf
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json
 from nasnet.training.progress import Progress
+from nasnet.trials.retries import Retry
 from nasnet.trials.search import SearchProgress
 
 _SAID_SECONDS, _WRITTEN_SECONDS = 30.0, 10.0
@@ -28,12 +29,19 @@ def show_export(folder: Path) -> None:
 def show_trial(progress: SearchProgress) -> None:
     """A finished trial, the best so far, the time left."""
     trial, best = progress.trial, progress.best
-    ended = f"reward {trial.reward:.4f}" if trial.reward is not None else f"{trial.outcome}: {trial.cause}"
+    result = f"reward {trial.reward:.4f}" if trial.reward is not None else f"{trial.outcome}: {trial.cause}"
     shown = "none yet" if best is None else f"{best.reward:.4f} (trial {best.proposal.trial_id})"
     say(
-        f"trial {trial.proposal.trial_id:4d}  {ended}  best {shown}  {trial.seconds:.1f} s  "
+        f"trial {trial.proposal.trial_id:4d}  {result}  best {shown}  {trial.seconds:.1f} s  "
         f"{progress.done}/{progress.trials}, {_clock(progress.seconds_left)} left"
     )
+
+
+def show_retry(retry: Retry) -> None:
+    """A child that is run again: which, as which attempt, and why. The line of a finished trial begins otherwise."""
+    job = retry.job
+    child = f"trial {job.trial_id}" if job.start is None else f"finalist {job.trial_id}, start {job.start},"
+    say(f"running {child} again, attempt {retry.attempt} of {retry.attempts}: {retry.cause}")
 
 
 class TrainingScreen:

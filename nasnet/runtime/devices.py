@@ -24,6 +24,17 @@ def gpus() -> list[str]:
     return [str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
 
 
+def grow_memory() -> None:
+    """Lets TensorFlow take a GPU's memory as it needs it, not all at once: several processes share a GPU.
+
+    To be called before TensorFlow uses one.
+    """
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
 def alive(pid: int) -> bool:
     """Whether there is such a process."""
     try:

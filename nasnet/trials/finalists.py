@@ -12,8 +12,7 @@ from controller.strategy import Trial
 from nasnet.execution.job import Job
 from nasnet.runtime.errors import RunError
 from nasnet.trials.journal import FinalistRun, Journal
-from nasnet.trials.retries import Children
-from nasnet.trials.search import Spent
+from nasnet.trials.retries import RetryingEngine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +30,13 @@ class Finalist:
 
 def rank_finalists(
     space: Space,
-    children: Children,
+    engine: RetryingEngine,
     journal: Journal,
     ranked: list[Trial],
     *,
     finalists: int,
     starts: int,
     report: Callable[[Finalist], None] = lambda _: None,
-    spent: Spent | None = None,
 ) -> list[Finalist]:
     """Trains the best different cells longer, each from several fresh starts, and ranks them by their mean reward.
 
@@ -46,11 +44,11 @@ def rank_finalists(
 
     Args:
         space, journal: of the search. The journal holds these runs too; what it holds is not run again.
-        children: where they are trained, by the estimator called "finalist".
+        engine: where they are trained, by the estimator called "finalist".
         ranked: the successful trials, best first.
-        finalists: how many different cells; starts: fresh starts of each.
+        finalists: how many different cells.
+        starts: fresh starts of each.
         report: told of each finalist, best trial first.
-        spent: where the seconds are added.
 
     Returns:
         The finalists, best first; of equals, the better trial first.
@@ -63,26 +61,27 @@ def rank_finalists(
     for trial in ranked:
         different.setdefault(trial.proposal.tokens, trial)
     chosen = list(different.values())[:finalists]
-    runs = {
-        f"finalist_{trial.proposal.trial_id}_{start}": (trial, start) for trial in chosen for start in range(starts)
-    }
-    missing = {name: run for name, run in runs.items() if (run[0].proposal.trial_id, run[1]) not in journal.finalists}
-    waiting = list(missing)
+    waiting = [
+        Job(trial.proposal.trial_id, space.decode(trial.proposal.tokens), start, estimator="finalist")
+        for trial in chosen
+        for start in range(starts)
+        if (trial.proposal.trial_id, start) not in journal.finalists
+    ]
+    missing = len(waiting)
     while missing:
-        while waiting and children.free > 0:
-            name = waiting.pop(0)
-            children.submit(Job(name, space.decode(missing[name][0].proposal.tokens), "finalist"))
-        for ended in children.collect():
-            trial, start = missing.pop(ended.job.name)
-            run = (ended.outcome, ended.reward, ended.seconds, ended.cause)
-            journal.finish_finalist(FinalistRun(trial.proposal.trial_id, start, *run))
-            if spent is not None:
-                spent.add(ended)
-    results: list[Finalist] = []
+        while waiting and engine.free > 0:
+            engine.submit(waiting.pop(0))
+        for result in engine.collect():
+            job = result.job
+            assert job.start is not None
+            run = (result.outcome, result.reward, result.seconds, result.cause)
+            journal.finish_finalist(FinalistRun(job.trial_id, job.start, *run))
+            missing -= 1
+    found: list[Finalist] = []
     for trial in chosen:
         rewards = [journal.finalists[trial.proposal.trial_id, start].reward for start in range(starts)]
-        results.append(Finalist(trial, tuple(reward for reward in rewards if reward is not None)))
-        report(results[-1])
-    if not any(result.rewards for result in results):
-        raise RunError(f"none of {len(results)} finalists succeeded; see the causes in the journal")
-    return sorted(results, key=lambda finalist: -finalist.rank_by)
+        found.append(Finalist(trial, tuple(reward for reward in rewards if reward is not None)))
+        report(found[-1])
+    if not any(finalist.rewards for finalist in found):
+        raise RunError(f"none of {len(found)} finalists succeeded; see the causes in the journal")
+    return sorted(found, key=lambda finalist: -finalist.rank_by)

@@ -31,12 +31,12 @@ class Limits:
             return str(error)
         # Weights, their gradients and their momentum, and what the backward pass needs of every picture.
         memory = (3 * 4 * counts.parameters + self.batch_size * counts.activation_bytes) / 2**20
-        for flag, what, value in (
+        for name, what, value in (
             ("max_params", "parameters", counts.parameters),
             ("max_mult_adds", "mult-adds a picture", counts.mult_adds),
             ("max_memory", "MiB in a training step", memory),
         ):
-            limit = getattr(config, flag)
+            limit = getattr(config, name)
             if limit is not None and value > limit:
-                return f"{value:,.0f} {what}, over --{flag}={limit}"
+                return f"{value:,.0f} {what}, over {name}={limit}"
         return None

@@ -1,8 +1,12 @@
-"""Children under way: what a search asks its engine for, with what was taken away run again. No TensorFlow."""
+"""An engine that runs again what was taken away from another one. No TensorFlow."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 from controller.strategy import Outcome
+from nasnet.estimators.estimator import Timing
 from nasnet.execution.engine import Engine
 from nasnet.execution.job import Job, Result
 from nasnet.runtime.signals import Stopping
@@ -11,8 +15,22 @@ from nasnet.trials.journal import Journal
 _POLL_SECONDS = 0.5
 
 
-class Children:
-    """Children under way. What was taken away from outside is run again, `retries` times, and is then lost."""
+@dataclasses.dataclass(frozen=True)
+class Retry:
+    """A child that is run again: why, and as which attempt of how many, the first run being attempt 1."""
+
+    job: Job
+    cause: str
+    attempt: int
+    attempts: int
+
+
+class RetryingEngine:
+    """An `Engine` around an engine. A child that was taken away is run again, `retries` times, and is then lost.
+
+    Attributes:
+        timing: where the seconds of all children went that ended for good.
+    """
 
     def __init__(
         self,
@@ -22,25 +40,36 @@ class Children:
         retries: int = 3,
         stopping: Stopping | None = None,
         stop_seconds: float = 10.0,
+        report: Callable[[Retry], None] = lambda _: None,
     ) -> None:
-        """`stopping` is looked at while waiting; `stop_seconds` is how long it lets children end by themselves."""
-        self._engine, self._journal, self._retries = engine, journal, retries
+        """Starts nothing.
+
+        Args:
+            engine: what runs the children.
+            journal: counts the attempts that were lost, those of earlier processes too.
+            retries: how often a child is run again.
+            stopping: looked at while waiting.
+            stop_seconds: how long children may go on after that, to end by themselves.
+            report: told of each child that is run again, when it is.
+        """
+        self._engine, self._journal, self._retries, self._report = engine, journal, retries, report
         self._stopping, self._stop_seconds = stopping or Stopping(), stop_seconds
-        self._again: list[Job] = []
+        self._again: list[Retry] = []
         self._running = 0
+        self.timing = Timing()
 
     @property
     def free(self) -> int:
-        """How many more children can start now."""
+        """See `Engine.free`. None once it is to stop."""
         return 0 if self._stopping.requested else self._engine.free - len(self._again)
 
     @property
     def slots(self) -> int:
-        """How many children can run at the same time."""
+        """See `Engine.slots`."""
         return self._engine.slots
 
     def submit(self, job: Job) -> None:
-        """Starts a child. Only while `free` is above 0."""
+        """See `Engine.submit`."""
         self._engine.submit(job)
         self._running += 1
 
@@ -51,18 +80,28 @@ class Children:
             Stopped: once a signal came, and the children have ended or had their time to.
         """
         while self._again and self._engine.free and not self._stopping.requested:
-            self.submit(self._again.pop(0))
+            retry = self._again.pop(0)
+            self.submit(retry.job)
+            self._report(retry)
         if self._stopping.requested and (not self._running or self._stopping.seconds > self._stop_seconds):
-            self._engine.cancel()
+            self.cancel()
             raise self._stopping.stopped()
-        ended = self._engine.collect(seconds)
-        self._running -= len(ended)
-        return [end for end in ended if not self._is_run_again(end)]
+        results = self._engine.collect(seconds)
+        self._running -= len(results)
+        final = [result for result in results if not self._is_run_again(result)]
+        for result in final:
+            self.timing += result.timing + Timing(other=result.seconds - result.timing.seconds)
+        return final
 
-    def _is_run_again(self, ended: Result) -> bool:
-        name = ended.job.name
-        if ended.outcome is not Outcome.LOST or self._journal.lost_attempts[name] >= self._retries:
+    def cancel(self) -> None:
+        """See `Engine.cancel`."""
+        self._engine.cancel()
+
+    def _is_run_again(self, result: Result) -> bool:
+        name = result.job.name
+        if result.outcome is not Outcome.LOST or self._journal.lost_attempts[name] >= self._retries:
             return False
-        self._journal.lose_attempt(name, ended.cause)
-        self._again.append(ended.job)
+        self._journal.lose_attempt(name, result.cause)
+        attempt = self._journal.lost_attempts[name] + 1
+        self._again.append(Retry(result.job, result.cause, attempt, self._retries + 1))
         return True

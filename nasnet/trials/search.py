@@ -15,12 +15,9 @@ from cells.spaces.space import Space, check_tokens
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.execution.job import Job, Result
 from nasnet.runtime.errors import RunError, UserError
-from nasnet.trials.best_weights import KeptChildren
+from nasnet.trials.best_weights import BestWeights
 from nasnet.trials.journal import Journal
-from nasnet.trials.retries import Children
-
-_POLL_SECONDS = 0.5
-_TRIAL = "trial_"
+from nasnet.trials.retries import RetryingEngine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,49 +32,36 @@ class SearchProgress:
 
 
 @dataclasses.dataclass
-class Spent:
-    """What the seconds of a search went to: those of the children, and those of the loop."""
-
-    children: dict[str, float] = dataclasses.field(default_factory=dict)
-    controller: float = 0.0
-
-    def add(self, ended: Result) -> None:
-        """Adds a child's seconds."""
-        for name, seconds in {**ended.spent, "other": ended.seconds - sum(ended.spent.values())}.items():
-            self.children[name] = self.children.get(name, 0.0) + seconds
-
-
-@dataclasses.dataclass
 class Search:
     """A search over a space.
 
     Attributes:
         space, strategy, journal: what is searched, who proposes, and what happened so far.
-        children: where proposals are tried.
+        engine: where proposals are tried.
         trials: how many, in all.
         wave: trials of a wave, which make the proposals the same whatever number of children run at a time: a wave is
             observed when all of it has ended, in the order of its trials, and nothing of the next is proposed before.
             None observes each trial as it ends, which is the order of the journal.
         why_invalid: what is wrong with a genotype that must not be tried, in one line; None for the others.
-        kept: where the weights of the best children go.
+        best_weights: where the weights of the best children go.
         report: told of each finished trial.
-        spent: where seconds are added.
+        controller_seconds: how long proposing, observing and the journal took so far.
     """
 
     space: Space
     strategy: Strategy
     journal: Journal
-    children: Children
+    engine: RetryingEngine
     trials: int
     wave: int | None = None
     why_invalid: Callable[[CellGenotype], str | None] = lambda _: None
-    kept: KeptChildren | None = None
+    best_weights: BestWeights | None = None
     report: Callable[[SearchProgress], None] = lambda _: None
-    spent: Spent = dataclasses.field(default_factory=Spent)
-    _observed: int = 0
-    _best: Trial | None = None
-    _begun: float = 0.0
-    _done_before: int = 0
+    controller_seconds: float = dataclasses.field(default=0.0, init=False)
+    _observed: int = dataclasses.field(default=0, init=False)
+    _best: Trial | None = dataclasses.field(default=None, init=False)
+    _begun: float = dataclasses.field(default=0.0, init=False)
+    _done_before: int = dataclasses.field(default=0, init=False)
 
     def run(self) -> list[Trial]:
         """Runs trials until the journal holds `trials` of them.
@@ -100,14 +84,14 @@ class Search:
         self._begun, self._done_before = time.monotonic(), len(self.journal.trials)
         pending = [p for i, p in self.journal.proposals.items() if i not in self.journal.trials]
         while len(self.journal.trials) < self.trials:
-            while self.children.free > 0 and (proposal := pending.pop(0) if pending else self._propose()):
+            while self.engine.free > 0 and (proposal := pending.pop(0) if pending else self._propose()):
                 self._start(proposal)
-            for ended in self.children.collect():
-                self._finish(self._trial(ended))
+            for result in self.engine.collect():
+                self._finish(self._trial(result))
         ranked = sorted((t for t in self.journal.trials.values() if t.reward is not None), key=_rank)
         if not ranked:
             ends = Counter((str(trial.outcome), trial.cause) for trial in self.journal.trials.values())
-            shown = "; ".join(f"{number} {outcome}: {cause}" for (outcome, cause), number in ends.most_common(3))
+            shown = "; ".join(f"{count} {outcome}: {cause}" for (outcome, cause), count in ends.most_common(3))
             raise RunError(f"none of {self.trials} trials succeeded ({shown})")
         return ranked
 
@@ -126,7 +110,7 @@ class Search:
         before = time.monotonic()
         proposal = self.strategy.propose(trial_id)
         self.journal.propose(proposal)
-        self.spent.controller += time.monotonic() - before
+        self.controller_seconds += time.monotonic() - before
         return proposal
 
     def _start(self, proposal: Proposal) -> None:
@@ -134,22 +118,22 @@ class Search:
         if (cause := self.why_invalid(genotype)) is not None:
             self._finish(Trial(proposal, Outcome.INVALID, None, 0.0, cause))
             return
-        above = None if self.kept is None else self.kept.above
-        self.children.submit(Job(f"{_TRIAL}{proposal.trial_id}", genotype, keep_above=above))
+        above = None if self.best_weights is None else self.best_weights.above
+        self.engine.submit(Job(proposal.trial_id, genotype, keep_above=above))
 
-    def _trial(self, ended: Result) -> Trial:
+    def _trial(self, result: Result) -> Trial:
         """The trial that a child was. What is worth keeping of it is kept before the journal says that it ended."""
-        self.spent.add(ended)
-        if self.kept is not None and ended.child is not None and ended.reward is not None:
-            self.kept.offer(ended.job.name, ended.reward, ended.child)
-        proposal = self.journal.proposals[int(ended.job.name.removeprefix(_TRIAL))]
-        return Trial(proposal, ended.outcome, ended.reward, ended.seconds, ended.cause)
+        trial_id = result.job.trial_id
+        if self.best_weights is not None and result.child is not None and result.reward is not None:
+            self.best_weights.offer(trial_id, result.reward, result.child)
+        proposal = self.journal.proposals[trial_id]
+        return Trial(proposal, result.outcome, result.reward, result.seconds, result.cause)
 
     def _finish(self, trial: Trial) -> None:
         before = time.monotonic()
         self.journal.finish(trial)
         self._hear(trial)
-        self.spent.controller += time.monotonic() - before
+        self.controller_seconds += time.monotonic() - before
         done = len(self.journal.trials)
         pace = (time.monotonic() - self._begun) / (done - self._done_before)
         self.report(SearchProgress(trial, self._best, done, self.trials, pace * (self.trials - done)))

@@ -20,9 +20,10 @@ from controller.strategy import Outcome
 from nasnet.execution.engine import InProcess
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.workers import Workers
+from nasnet.reports.terminal import show_retry
 from nasnet.runtime.errors import RunError
 from nasnet.trials.journal import Journal
-from nasnet.trials.retries import Children
+from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 from tests.support.estimators import SPACE, Misbehaving, share
 from tests.support.processes import read, wait_for, wait_until_gone, workers_of
@@ -37,41 +38,52 @@ from nasnet.execution.job import Job
 from tests.support.estimators import SPACE, Misbehaving
 
 if __name__ == "__main__":
-    estimators = {"proxy": Misbehaving({"a": "hang_deaf", "b": "hang_deaf"})}
+    estimators = {"proxy": Misbehaving({"trial_0": "hang_deaf", "trial_1": "hang_deaf"})}
     engine = Workers(estimators, Resources(), Path(sys.argv[1]), 2)
-    engine.submit(Job("a", SPACE.decode((0,) * 10)))
-    engine.submit(Job("b", SPACE.decode((0,) * 10)))
+    engine.submit(Job(0, SPACE.decode((0,) * 10)))
+    engine.submit(Job(1, SPACE.decode((0,) * 10)))
     engine.collect(600)
 """
 CELL: CellGenotype = SPACE.decode((0,) * 10)
 
 
-def collect(engine: Workers, number: int, seconds: float = 120) -> dict[str, Result]:
-    ended: dict[str, Result] = {}
+def collect(engine: Workers, seconds: float = 120) -> Result:
+    """The next result, which must be the only one."""
     deadline = time.monotonic() + seconds
-    while len(ended) < number:
-        assert time.monotonic() < deadline, f"only {sorted(ended)} ended"
-        ended |= {end.job.name: end for end in engine.collect(1.0)}
-    return ended
+    while not (results := engine.collect(1.0)):
+        assert time.monotonic() < deadline, "no child ended"
+    [result] = results
+    return result
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """Each fault in one of two workers, a well-behaved child after each."""
+    """Each fault in one of two workers, a well-behaved child after each: the faults' results, and those after them."""
     logs = tmp_path_factory.mktemp("logs")
     faults = ["raise", "diverge", "run_out", "exit_0", "exit_3", "sys_exit", "segfault", "abort", "killed"]
     faults += ["terminated", "allocate"]
-    ended: dict[str, Result] = {}
+    results: dict[str, Result] = {}
+    after: dict[str, Result] = {}
+    trial_id = 0
     # Apart, for a busy machine may take seconds to allocate what is over the limit.
-    for limits, group in ((Resources(memory=1500), faults), (Resources(seconds=4), ["hang", "hang_deaf"])):
-        waiting = [name for fault in group for name in (fault, f"after_{fault}")]
-        wanted = len(ended) + len(waiting)
-        with Workers({"proxy": Misbehaving({f: f for f in group})}, limits, logs, 2) as engine:
-            while len(ended) < wanted:
+    for resources, group in ((Resources(memory=1500), faults), (Resources(seconds=4), ["hang", "hang_deaf"])):
+        wanted = len(results) + len(group)
+        waiting: list[Job] = []
+        into: dict[str, tuple[dict[str, Result], str]] = {}
+        for fault in group:
+            for found in (results, after):
+                waiting.append(Job(trial_id, CELL))
+                into[waiting[-1].name] = (found, fault)
+                trial_id += 1
+        misbehaving = Misbehaving({name: fault for name, (found, fault) in into.items() if found is results})
+        with Workers({"proxy": misbehaving}, resources, logs, 2) as engine:
+            while len(results) < wanted or len(after) < wanted:
                 while waiting and engine.free:
-                    engine.submit(Job(waiting.pop(0), CELL))
-                ended |= {end.job.name: end for end in engine.collect(60)}
-    return logs, ended
+                    engine.submit(waiting.pop(0))
+                for result in engine.collect(60):
+                    found, fault = into[result.job.name]
+                    found[fault] = result
+    return logs, results, after
 
 
 @pytest.mark.parametrize(
@@ -87,67 +99,70 @@ def outcomes(tmp_path_factory):
         ("abort", Outcome.CRASHED, "SIGABRT"),
         ("killed", Outcome.LOST, "SIGKILL"),
         ("terminated", Outcome.LOST, "SIGTERM"),
-        ("hang", Outcome.TIMEOUT, "--seconds_per_child=4"),
-        ("hang_deaf", Outcome.TIMEOUT, "--seconds_per_child=4"),
-        ("allocate", Outcome.OOM, "--memory_per_child=1500"),
+        ("hang", Outcome.TIMEOUT, "not done after 4 s (seconds_per_child)"),
+        ("hang_deaf", Outcome.TIMEOUT, "not done after 4 s (seconds_per_child)"),
+        ("allocate", Outcome.OOM, "MiB of memory, over memory_per_child=1500"),
     ],
 )
 def test_every_fault_has_one_outcome_a_cause_and_a_log_and_harms_no_other(outcomes, fault, outcome, cause):
-    logs, ended = outcomes
-    end = ended[fault]
-    assert (end.outcome, end.reward) == (outcome, None)
-    assert cause in end.cause
-    assert "\n" not in end.cause
-    assert f"about to {fault}" in (logs / f"{fault}.log").read_text()
-    after = ended[f"after_{fault}"]
-    assert (after.outcome, after.reward, after.cause) == (Outcome.OK, share(CELL), "")
+    logs, results, after = outcomes
+    result = results[fault]
+    assert (result.outcome, result.reward) == (outcome, None)
+    assert cause in result.cause
+    assert "\n" not in result.cause
+    assert "--" not in result.cause
+    assert f"about to {fault}" in (logs / f"{result.job.name}.log").read_text()
+    unhurt = after[fault]
+    assert (unhurt.outcome, unhurt.reward, unhurt.cause) == (Outcome.OK, share(CELL), "")
 
 
 def test_what_a_child_had_over_its_limit_is_told(outcomes):
-    _, ended = outcomes
-    mib = int(ended["allocate"].cause.split()[0])
+    _, results, _ = outcomes
+    mib = int(results["allocate"].cause.split()[0].replace(",", ""))
     assert 1500 <= mib < 2200, "the watch looks every 20 ms; a loaded machine may take longer"
 
 
 def test_traceback_goes_to_the_log_not_to_the_cause(outcomes):
-    logs, _ = outcomes
-    assert "Traceback" in (logs / "raise.log").read_text()
-    assert "and more" in (logs / "raise.log").read_text()
+    logs, results, _ = outcomes
+    log = (logs / f"{results['raise'].job.name}.log").read_text()
+    assert "Traceback" in log
+    assert "and more" in log
 
 
 def test_idle_workers_that_are_killed_are_replaced(tmp_path):
     journal = Journal(tmp_path / "j")
     with Workers({"proxy": Misbehaving({})}, Resources(), tmp_path, 2) as engine:
-        children = Children(engine, journal, retries=1)
-        for round_ in range(2):
-            names = {f"child_{round_}_{slot}" for slot in range(2)}
-            for name in names:
-                children.submit(Job(name, CELL))
-            ended: list[Result] = []
-            while len(ended) < 2:
-                ended += children.collect()
-            assert {end.job.name: end.outcome for end in ended} == dict.fromkeys(names, Outcome.OK)
+        retrying = RetryingEngine(engine, journal, retries=1)
+        for trial_ids in ((0, 1), (2, 3)):
+            for trial_id in trial_ids:
+                retrying.submit(Job(trial_id, CELL))
+            results: list[Result] = []
+            while len(results) < 2:
+                results += retrying.collect()
+            assert {r.job.trial_id: r.outcome for r in results} == dict.fromkeys(trial_ids, Outcome.OK)
             for pid in workers_of(os.getpid()):
                 os.kill(pid, signal.SIGKILL)
                 wait_until_gone(pid)
 
 
-def test_a_worker_killed_in_a_child_costs_that_child_alone_and_it_is_run_again(tmp_path):
+def test_a_worker_killed_in_a_child_costs_that_child_alone_and_it_is_run_again(tmp_path, capsys):
     """Through the search: attempts are journaled, a child that is killed each time is lost, the others are ok."""
     once = tmp_path / "marks"
     once.mkdir()
     runs = {}
+    said = {}
     for name, faults, marks in (
         ("once", {"trial_2": "killed", "trial_5": "killed", "trial_6": "terminated"}, once),
         ("always", {"trial_2": "killed"}, None),
     ):
         journal = Journal(tmp_path / name)
         with Workers({"proxy": Misbehaving(faults, marks)}, Resources(), tmp_path / f"logs_{name}", 2) as engine:
-            children = Children(engine, journal, retries=2)
-            Search(SPACE, RandomSearch(SPACE.decisions, 0), journal, children, 8, wave=4).run()
+            retrying = RetryingEngine(engine, journal, retries=2, report=show_retry)
+            Search(SPACE, RandomSearch(SPACE.decisions, 0), journal, retrying, 8, wave=4).run()
         runs[name] = journal
+        said[name] = sorted(line.partition(" by someone")[0] for line in capsys.readouterr().out.splitlines())
     runs["never"] = Journal(tmp_path / "never")
-    unhurt = Children(InProcess({"proxy": Misbehaving({})}), runs["never"])
+    unhurt = RetryingEngine(InProcess({"proxy": Misbehaving({})}), runs["never"])
     Search(SPACE, RandomSearch(SPACE.decisions, 0), runs["never"], unhurt, 8, wave=4).run()
     rewards = {name: {i: t.reward for i, t in journal.trials.items()} for name, journal in runs.items()}
     assert rewards["once"] == rewards["never"]
@@ -156,6 +171,14 @@ def test_a_worker_killed_in_a_child_costs_that_child_alone_and_it_is_run_again(t
     assert runs["always"].lost_attempts == {"trial_2": 2}
     assert Journal(tmp_path / "always").lost_attempts == {"trial_2": 2}
     assert {i for i, t in runs["always"].trials.items() if t.outcome is not Outcome.OK} == {2}
+    assert said["once"] == [
+        "running trial 2 again, attempt 2 of 3: its process was ended by SIGKILL,",
+        "running trial 5 again, attempt 2 of 3: its process was ended by SIGKILL,",
+        "running trial 6 again, attempt 2 of 3: its process was ended by SIGTERM,",
+    ]
+    assert said["always"] == [
+        f"running trial 2 again, attempt {attempt} of 3: its process was ended by SIGKILL," for attempt in (2, 3)
+    ]
 
 
 @pytest.mark.slow
@@ -169,7 +192,7 @@ def test_workers_that_never_come_up_end_the_search_with_a_reason(tmp_path):
 
     journal = Journal(tmp_path / "j")
     with Workers({"proxy": Unreadable()}, Resources(), tmp_path / "logs", 1) as engine:
-        search = Search(SPACE, RandomSearch(SPACE.decisions, 0), journal, Children(engine, journal), 5)
+        search = Search(SPACE, RandomSearch(SPACE.decisions, 0), journal, RetryingEngine(engine, journal), 5)
         with pytest.raises(RunError, match="no worker process comes up"):
             search.run()
     assert journal.trials == {}
@@ -182,7 +205,7 @@ def test_workers_die_with_their_driver(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     driver = subprocess.Popen([sys.executable, str(script), str(tmp_path)], cwd=ROOT, env=environment)
     try:
-        wait_for(lambda: all("about to" in read(tmp_path / f"{name}.log") for name in "ab"), 60)
+        wait_for(lambda: all("about to" in read(tmp_path / f"trial_{i}.log") for i in range(2)), 60)
         workers = workers_of(driver.pid)
         assert len(workers) == 2
     finally:
@@ -200,24 +223,24 @@ def test_a_worker_killed_before_it_has_its_data_stops_nothing(tmp_path):
     journal = Journal(tmp_path / "j")
     rng = np.random.default_rng(0)
     with Workers({"proxy": large}, Resources(), tmp_path, 1) as engine:
-        children = Children(engine, journal, retries=100)
-        children.submit(Job("child", CELL))
+        retrying = RetryingEngine(engine, journal, retries=100)
+        retrying.submit(Job(0, CELL))
 
         def worker() -> list[int]:
-            assert children.collect(0.01) == []
+            assert retrying.collect(0.01) == []
             return workers_of(os.getpid())
 
         for _ in range(12):
             (pid,) = wait_for(worker, 60)
             moment = time.monotonic() + rng.uniform(0, 0.4)
             while time.monotonic() < moment:
-                assert children.collect(0.01) == []
+                assert retrying.collect(0.01) == []
             os.kill(pid, signal.SIGKILL)
             wait_until_gone(pid)
-        ended: list[Result] = []
-        while not ended:
-            ended = children.collect()
-    assert ended[0].outcome is Outcome.OK
+        results: list[Result] = []
+        while not results:
+            results = retrying.collect()
+    assert results[0].outcome is Outcome.OK
 
 
 def test_a_worker_killed_while_it_is_given_its_child_stops_nothing(tmp_path):
@@ -237,22 +260,26 @@ def test_a_worker_killed_while_it_is_given_its_child_stops_nothing(tmp_path):
     with Workers({"proxy": Misbehaving({})}, Resources(), tmp_path, 1) as engine:
         shooter.start()
         try:
-            for number in range(25):
-                engine.submit(Job(f"child_{number}", CELL))
-                assert collect(engine, 1, 10)[f"child_{number}"].outcome is Outcome.LOST
+            for trial_id in range(25):
+                job = Job(trial_id, CELL)
+                engine.submit(job)
+                result = collect(engine, 10)
+                assert (result.job, result.outcome) == (job, Outcome.LOST)
         finally:
             over.set()
             shooter.join()
             sys.setswitchinterval(before)
-        engine.submit(Job("unhurt", CELL))
-        assert collect(engine, 1)["unhurt"].outcome is Outcome.OK
+        engine.submit(Job(25, CELL))
+        result = collect(engine)
+        assert (result.job.trial_id, result.outcome) == (25, Outcome.OK)
 
 
 @pytest.mark.slow
 def test_recycled_workers_go_on(tmp_path):
     with Workers({"proxy": Misbehaving({})}, Resources(children_per_worker=2), tmp_path, 1) as engine:
-        for number in range(5):
-            engine.submit(Job(f"child_{number}", CELL))
-            assert collect(engine, 1)[f"child_{number}"].outcome is Outcome.OK
-    pids = {read(tmp_path / f"child_{number}.log").split("process ")[1].split(",")[0] for number in range(5)}
+        for trial_id in range(5):
+            engine.submit(Job(trial_id, CELL))
+            result = collect(engine)
+            assert (result.job.trial_id, result.outcome) == (trial_id, Outcome.OK)
+    pids = {read(tmp_path / f"trial_{trial_id}.log").split("process ")[1].split(",")[0] for trial_id in range(5)}
     assert len(pids) == 3

@@ -85,4 +85,4 @@ class Misbehaving:
             print(f"about to {fault}", flush=True)
             FAULTS[fault]()
         weights = {"w": np.full(3, share(genotype))}
-        return Estimate(share(genotype), {"steps": 0.0}, TrainedChild({"version": 1, "name": name}, weights))
+        return Estimate(share(genotype), child=TrainedChild({"version": 1, "name": name}, weights))

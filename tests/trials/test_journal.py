@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,39 @@ def test_attempts_are_counted_by_child(tmp_path):
     for child in ("trial_1", "finalist_0_1", "trial_1"):
         journal.lose_attempt(child, "SIGKILL")
     assert Journal(tmp_path / "j").lost_attempts == journal.lost_attempts == {"trial_1": 2, "finalist_0_1": 1}
+
+
+def test_every_record_is_on_the_disk_before_the_journal_goes_on(tmp_path, monkeypatch):
+    """After each append the last thing done to this very file, whole as it is then, was an fsync."""
+    synced: list[tuple[int, int]] = []
+    fsync = os.fsync
+
+    def recording(descriptor: int) -> None:
+        fsync(descriptor)
+        status = os.fstat(descriptor)
+        synced.append((status.st_ino, status.st_size))
+
+    monkeypatch.setattr(os, "fsync", recording)
+    path = tmp_path / "j"
+    journal = Journal(path)
+    proposal = Proposal(0, (1,), (-0.5,))
+    sizes = [0]
+    for count, append in enumerate(
+        (
+            lambda: None,  # the header, when it was opened
+            lambda: journal.propose(proposal),
+            lambda: journal.lose_attempt("trial_0", "SIGKILL"),
+            lambda: journal.finish(Trial(proposal, Outcome.OK, 0.5, 1.0)),
+            lambda: journal.finish_finalist(FinalistRun(0, 1, Outcome.OK, 0.7, 2.0)),
+        ),
+        1,
+    ):
+        append()
+        status = path.stat()
+        sizes.append(status.st_size)
+        assert len(synced) == count
+        assert synced[-1] == (status.st_ino, status.st_size)
+    assert sizes == sorted(set(sizes))
 
 
 def test_a_full_disk_leaves_the_journal_whole(tmp_path):

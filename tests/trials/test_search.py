@@ -31,7 +31,7 @@ from nasnet.trials.config import LimitConfig
 from nasnet.trials.finalists import rank_finalists as rank
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Limits
-from nasnet.trials.retries import Children
+from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 from tests.support.slow import some_now
 
@@ -51,16 +51,16 @@ class ShareEstimator:
         if name in self.failures:
             raise self.failures[name]
         tokens = SPACE.encode(genotype)
-        return Estimate(sum(token == 0 for token in tokens) / len(tokens), {"steps": 0.0})
+        return Estimate(sum(token == 0 for token in tokens) / len(tokens))
 
 
 def search(space, strategy, estimator, journal, trials, **options):
-    children = Children(InProcess({"proxy": estimator}), journal)
-    return Search(space, strategy, journal, children, trials, **options).run()
+    engine = RetryingEngine(InProcess({"proxy": estimator}), journal)
+    return Search(space, strategy, journal, engine, trials, **options).run()
 
 
 def rank_finalists(space, estimator, journal, ranked, **options):
-    return rank(space, Children(InProcess({"finalist": estimator}), journal), journal, ranked, **options)
+    return rank(space, RetryingEngine(InProcess({"finalist": estimator}), journal), journal, ranked, **options)
 
 
 def ppo():
@@ -131,7 +131,7 @@ def test_finalists_are_different_cells_ranked_by_their_mean_and_not_run_twice(tm
             self.calls.append(name)
             if name.endswith("_1"):
                 raise DivergedError("nan")
-            return Estimate(-ShareEstimator().estimate(genotype, name).reward, {})
+            return Estimate(-ShareEstimator().estimate(genotype, name).reward)
 
     journal = Journal(tmp_path / "j")
     ranked = search(SPACE, RandomSearch(SPACE.decisions, 0), ShareEstimator(), journal, 30)
@@ -161,20 +161,6 @@ def test_a_search_on_digits_repeats_to_the_bit(tmp_path, child):
         runs.append([dataclasses.replace(trial, seconds=0) for trial in journal.trials.values()])
     assert runs[0] == runs[1]
     assert all(0 <= trial.reward <= 1 for trial in runs[0])
-
-
-def test_best_of_last_5_is_at_least_the_last():
-    data = open_dataset("digits")
-    mean, std = channel_statistics(data.train)
-    genotype = SPACE.decode((0, 1, 10, 5, 0) * 2)
-    training = TrainingConfig(epochs=6, batch_size=500)
-    rewards = {
-        reward: ProxyEstimator(data, mean, std, NetworkConfig(1, 2), training, 0, "functions", reward)
-        .estimate(genotype, "x")
-        .reward
-        for reward in ("last", "best_of_last_5")
-    }
-    assert rewards["best_of_last_5"] >= rewards["last"]
 
 
 class Shuffled:
@@ -208,8 +194,8 @@ def side_by_side(path, slots, wave, seed=0, trials=23, stop_after=None):
         if progress.done == stop_after:
             raise KeyboardInterrupt
 
-    children = Children(Shuffled(ShareEstimator({"trial_3": RuntimeError("x")}), slots, seed), journal)
-    search = Search(SPACE, strategy, journal, children, trials, wave=wave, report=report)
+    engine = RetryingEngine(Shuffled(ShareEstimator({"trial_3": RuntimeError("x")}), slots, seed), journal)
+    search = Search(SPACE, strategy, journal, engine, trials, wave=wave, report=report)
     if stop_after is None:
         search.run()
     else:
@@ -266,7 +252,7 @@ def test_what_is_over_a_limit_is_invalid_and_never_starts(tmp_path):
     for trial in Journal(tmp_path / "k").trials.values():
         parameters = count(network(SPACE.decode(trial.proposal.tokens)), (8, 8, 1)).parameters
         assert (trial.outcome is Outcome.INVALID) == (parameters > 2500)
-        assert trial.cause == (f"{parameters:,} parameters, over --max_params=2500" if parameters > 2500 else "")
+        assert trial.cause == (f"{parameters:,} parameters, over max_params=2500" if parameters > 2500 else "")
     assert 0 < len(estimator.calls) < 20
 
 
@@ -279,9 +265,9 @@ def test_asked_to_stop_it_starts_nothing_more_and_says_so(tmp_path):
                 if progress.done == 3:
                     signal.raise_signal(number)
 
-            children = Children(Shuffled(ShareEstimator(), 1, 0), journal, stopping=stopping)
+            engine = RetryingEngine(Shuffled(ShareEstimator(), 1, 0), journal, stopping=stopping)
             with pytest.raises(Stopped, match=f"stopped by {number.name}; the same command goes on") as stopped:
-                Search(SPACE, ppo(), journal, children, 10, report=report).run()
+                Search(SPACE, ppo(), journal, engine, 10, report=report).run()
         assert stopped.value.signal == number
         assert len(journal.trials) == 3
         search(SPACE, ppo(), ShareEstimator(), journal, 10)

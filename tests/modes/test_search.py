@@ -1,0 +1,118 @@
+"""`--mode=search`: what is exported, and how its children and finalists were trained, from outside the process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cells.genotype import CellGenotype
+from cells.spaces.nasnet import NASNetSpace
+from nasnet.data.dataset import DataSet, open_dataset
+from nasnet.estimators.proxy import ProxyEstimator
+from nasnet.execution.job import Job, Resources
+from nasnet.execution.workers import Workers
+from nasnet.networks.config import NetworkConfig
+from nasnet.training.config import TrainingConfig
+
+ROOT = Path(__file__).parents[2]
+SPACE = NASNetSpace(1)
+STEPS, FINALIST_STEPS = 3, 12
+FLAGS = [
+    *("--blocks=1", "--repeats=1", "--filters=2", f"--steps={STEPS}", "--batch_size=16", "--seed=0"),
+    *("--trials=4", "--update_trials=4", "--deterministic", "--workers=1", "--cpus_per_child=1"),
+    *("--finalists=2", f"--finalist_steps={FINALIST_STEPS}", "--finalist_seeds=2"),
+    *("--final_filters=2", "--final_epochs=1"),
+]
+"""With this seed the best of the search is not the best of the finalists."""
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search's folder, and the records of its journal by kind."""
+    workdir = tmp_path_factory.mktemp("searched") / "run"
+    command = [sys.executable, str(ROOT / "train.py"), "--mode=search", *FLAGS, f"--workdir={workdir}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    records: dict[str, list[dict]] = {}
+    for line in (workdir / "journal.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        records.setdefault(record["kind"], []).append(record)
+    return workdir, records
+
+
+@pytest.fixture(scope="module")
+def digits() -> DataSet:
+    return open_dataset("digits")
+
+
+def cell(records, trial_id) -> CellGenotype:
+    return SPACE.decode(tuple(records["proposal"][trial_id]["tokens"]))
+
+
+def test_the_winner_of_the_finalists_is_exported_and_not_the_best_of_the_search(searched):
+    workdir, records = searched
+    rewards = {record["trial_id"]: record["reward"] for record in records["trial"]}
+    best = max(rewards, key=lambda trial_id: rewards[trial_id])
+    longer: dict[int, list[float]] = {}
+    for record in records["finalist"]:
+        longer.setdefault(record["trial_id"], []).append(record["reward"])
+    assert sorted(map(len, longer.values())) == [2, 2]
+    winner = max(longer, key=lambda trial_id: np.mean(longer[trial_id]))
+    assert winner != best, "another seed is needed: here both are the same"
+    exported = json.loads((workdir / "best" / "genotype.json").read_text())
+    assert CellGenotype.from_json(exported) == cell(records, winner) != cell(records, best)
+    assert json.loads((workdir / "best" / "metrics.json").read_text())["trial_id"] == winner
+
+
+def test_the_exported_metrics_hold_the_reward_of_the_winners_trial(searched):
+    workdir, records = searched
+    metrics = json.loads((workdir / "best" / "metrics.json").read_text())
+    reward = records["trial"][[r["trial_id"] for r in records["trial"]].index(metrics["trial_id"])]["reward"]
+    assert metrics["reward"] == reward > 0
+
+
+def test_children_are_whitened_by_the_training_split(searched, digits):
+    workdir, _ = searched
+    folders = sorted((workdir / "children").iterdir())
+    assert len(folders) == 3
+    mean, std = (digits.train.images.astype(np.float64).mean((0, 1, 2)), digits.train.images.std((0, 1, 2)))
+    valid = digits.valid.images.astype(np.float64)
+    assert abs(valid.mean() - mean[0]) > 1e-3 * mean[0]
+    assert abs(valid.std() - std[0]) > 1e-3 * std[0]
+    for folder in [*folders, workdir / "best"]:
+        network = json.loads((folder / "genotype.json").read_text())["network"]
+        np.testing.assert_allclose(network["mean"], mean, rtol=1e-5)
+        np.testing.assert_allclose(network["std"], std, rtol=1e-5)
+
+
+def test_finalists_are_trained_for_finalist_steps_and_children_for_steps(searched, digits, tmp_path):
+    """Trained again here, in a worker with the same threads, the rewards are the same to the bit."""
+    workdir, records = searched
+    config = json.loads((workdir / "config.json").read_text())
+    training = TrainingConfig(**{field.name: config[field.name] for field in dataclasses.fields(TrainingConfig)})
+    child = json.loads(next((workdir / "children").glob("trial_*/genotype.json")).read_text())["network"]
+    whitening = tuple(child["mean"]), tuple(child["std"])
+    estimators = {
+        name: ProxyEstimator(
+            digits, *whitening, NetworkConfig(1, 2), dataclasses.replace(training, steps=steps), config["seed"]
+        )
+        for name, steps in (("proxy", STEPS), ("finalist", FINALIST_STEPS))
+    }
+    jobs = {Job(r["trial_id"], cell(records, r["trial_id"])): r["reward"] for r in records["trial"]}
+    for record in records["finalist"]:
+        job = Job(record["trial_id"], cell(records, record["trial_id"]), record["start"], "finalist")
+        jobs[job] = record["reward"]
+    assert len(jobs) == 8
+    waiting, rewards = list(jobs), {}
+    with Workers(estimators, Resources(cpus=1), tmp_path, 1) as engine:
+        while len(rewards) < len(jobs):
+            while waiting and engine.free:
+                engine.submit(waiting.pop(0))
+            rewards |= {result.job: result.reward for result in engine.collect(60)}
+    assert rewards == jobs
