@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,8 +13,9 @@ from pathlib import Path
 
 from absl import flags
 
-from nasnet.modes.flags import MODES, resolve
+from nasnet.modes.flags import RUN_FLAGS, in_flags, resolve
 from nasnet.modes.flags import flags as config_flags
+from nasnet.modes.help import help_text
 from nasnet.modes.inputs import check_inputs
 from nasnet.modes.runners import runner
 from nasnet.modes.workdir import check_workdir, resolved_before
@@ -20,18 +23,17 @@ from nasnet.runtime.errors import PeerGone, RunError, UserError
 from nasnet.runtime.signals import Stopped
 
 _DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean, str: flags.DEFINE_string}
+_HELP = ("--help", "-help", "-h", "--helpfull")
+_CLOSED_PIPE = 128 + signal.SIGPIPE
 
 
 def define_flags() -> tuple[str, ...]:
     """Defines every flag; returns the names of those that a config's field makes."""
-    flags.DEFINE_enum("mode", "search", MODES, "what to do (default search)")
-    flags.DEFINE_string("workdir", None, "folder of this run; the same command on it resumes (default runs/MODE)")
-    flags.DEFINE_integer("seed", 0, "seed of everything that is drawn (default 0)")
-    for flag in config_flags():
+    for flag in (*RUN_FLAGS, *config_flags()):
         if flag.choices:
-            flags.DEFINE_enum(flag.name, None, flag.choices, flag.help)
+            flags.DEFINE_enum(flag.name, flag.default, flag.choices, flag.help)
         else:
-            _DEFINE[flag.kind](flag.name, None, flag.help)
+            _DEFINE[flag.kind](flag.name, flag.default, flag.help)
     return tuple(flag.name for flag in config_flags())
 
 
@@ -53,15 +55,40 @@ def quiet() -> Iterator[None]:
 
 
 def main(argv: list[str]) -> int:
-    """Runs one mode. Returns the exit code: 0, 1 for a run that failed, 2 for bad input, 130 or 143 for one stopped."""
-    names = define_flags()
-    if any(argument in ("--help", "-help", "-h", "--helpfull") for argument in argv[1:]):
-        print(__doc__, flags.FLAGS.get_help(include_special_flags=False), sep="\n")
-        return 0
+    """Runs one mode.
+
+    Returns:
+        The exit code: 0, 1 for a run that failed, 2 for bad input, 130 or 143 for one stopped, 141 for one whose
+        reader went away, as `| head` does.
+    """
     try:
-        extra = flags.FLAGS(argv)[1:]
+        code = _main(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        # What is still held back would be tried once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CLOSED_PIPE
+    return code
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads the standard output any more; a broken pipe might be another one."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return bool(poll.poll(0))
+
+
+def _main(argv: list[str]) -> int:
+    names = define_flags()
+    try:
+        extra = flags.FLAGS([argument for argument in argv if argument not in _HELP])[1:]
         if extra:
             raise UserError(f"{extra[0]!r} is not a flag; flags look like --trials=24")
+        if any(argument in _HELP for argument in argv):
+            print(__doc__, help_text(flags.FLAGS.mode if flags.FLAGS["mode"].present else None), sep="\n\n")
+            return 0
         values = {name: flags.FLAGS[name].value for name in names}
         workdir = Path(flags.FLAGS.workdir or f"runs/{flags.FLAGS.mode}")
         given = {name: value for name, value in values.items() if value is not None}
@@ -75,8 +102,11 @@ def main(argv: list[str]) -> int:
             run = runner(config.mode)
 
         run(config, workdir)
-    except (flags.Error, UserError) as error:
+    except flags.Error as error:
         print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except UserError as error:
+        print(f"train.py: {in_flags(error)}", file=sys.stderr)
         return 2
     except RunError as error:
         print(f"train.py: {error}", file=sys.stderr, flush=True)

@@ -17,7 +17,7 @@ from nasnet.data import sources
 from nasnet.data.npz import npz
 from nasnet.data.pictures import check_alike
 from nasnet.data.tfds import tfds
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import SettingError, UserError
 
 SPECS = "digits, tfds:NAME, folder:PATH or npz:PATH"
 TEST_FRACTION = 0.1
@@ -89,10 +89,10 @@ def open_dataset(
             library tries again for minutes before it gives up.
 
     Raises:
-        UserError: for anything that can't be opened, read or split, with what would do.
+        UserError: for anything that can't be opened, read or split, with what was expected.
     """
     if image_size is not None and image_size < 1:
-        raise UserError(f"--image_size={image_size}: must be 1 or more")
+        raise SettingError("image_size", image_size, "must be 1 or more")
     if not 0 < valid_fraction < 1 - TEST_FRACTION:
         raise UserError(f"valid_fraction={valid_fraction}: must be above 0 and below {1 - TEST_FRACTION}")
     check_dataset(spec)
@@ -114,16 +114,16 @@ def check_dataset(spec: str) -> None:
     """Raises UserError if a data set's name has another form than those that there are, or its path is not there."""
     kind, _, name = spec.partition(":")
     if spec != "digits" and not (kind in ("tfds", "folder", "npz") and name):
-        raise UserError(f"--dataset={spec}: {SPECS} would do")
+        raise SettingError("dataset", spec, f"must be {SPECS}")
     if kind not in ("folder", "npz"):
         return
     try:
         path = Path(name).expanduser()
         wanted, there = ("folder", path.is_dir()) if kind == "folder" else ("file", path.is_file())
         if not there:
-            raise UserError(f"--dataset={kind}:{path}: {'not a' if path.exists() else 'no such'} {wanted}")
+            raise SettingError("dataset", f"{kind}:{path}", f"{'not a' if path.exists() else 'no such'} {wanted}")
     except (OSError, RuntimeError) as error:  # RuntimeError: the home of someone who is not there
-        raise UserError(f"--dataset={spec} can't be read ({getattr(error, 'strerror', error)})") from error
+        raise SettingError("dataset", spec, f"can't be read ({getattr(error, 'strerror', error)})") from error
 
 
 def _open_source(spec: str, image_size: int | None, download: bool) -> sources.Source:
@@ -136,7 +136,7 @@ def _open_source(spec: str, image_size: int | None, download: bool) -> sources.S
         path = Path(name).expanduser()
         return sources.folder(path, image_size) if kind == "folder" else npz(path, image_size)
     except OSError as error:
-        raise UserError(f"--dataset={spec} can't be read ({error.strerror})") from error
+        raise SettingError("dataset", spec, f"can't be read ({error.strerror})") from error
 
 
 def _rows(
@@ -145,14 +145,16 @@ def _rows(
     """The pictures of `source.train` that are for train, valid and test; None for a split that the source has."""
     labels, classes = source.train.labels, source.classes
     if len(classes) < 2 or len(set(classes)) < len(classes):
-        raise UserError(f"--dataset={spec} has the classes {list(classes)}; two or more, all different, would do")
+        raise SettingError("dataset", spec, f"has the classes {list(classes)}; expected two or more, all different")
     _check_labels(spec, "train", labels, classes)
     counts = np.bincount(labels, minlength=len(classes))
     parts = 1 + (source.valid is None) + (source.test is None)
     if counts.min() < parts:
-        raise UserError(
-            f"--dataset={spec}: class {classes[counts.argmin()]!r} has {counts.min()} picture(s) to train on; {parts} "
-            f"or more would do{' (some are set aside for valid and test)' if parts > 1 else ''}"
+        raise SettingError(
+            "dataset",
+            spec,
+            f"class {classes[counts.argmin()]!r} has {counts.min()} picture(s) to train on; expected {parts} or more"
+            f"{' (some are set aside for valid and test)' if parts > 1 else ''}",
         )
     valid_size, test_size = source.carve or (round(valid_fraction * len(labels)), round(TEST_FRACTION * len(labels)))
     rows, valid, test = np.arange(len(labels)), None, None
@@ -186,9 +188,11 @@ def _read(
 def _check_labels(spec: str, split: str, labels: np.ndarray, classes: tuple[str, ...]) -> None:
     for label in (labels.min(), labels.max()):
         if not 0 <= label < len(classes):
-            raise UserError(
-                f"--dataset={spec}: the label {label} is in {split} and none of the {len(classes)} classes of train; "
-                f"0 to {len(classes) - 1} would do"
+            raise SettingError(
+                "dataset",
+                spec,
+                f"the label {label} is in {split} and none of the {len(classes)} classes of train; "
+                f"expected 0 to {len(classes) - 1}",
             )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nasnet.data.sources import Pool, Source, array_pool
-from nasnet.runtime.errors import UserError, first_line
+from nasnet.runtime.errors import SettingError, UserError, first_line
 
 _SPLIT_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _VALID_KEYS = ("x_valid", "y_valid")
@@ -49,14 +49,16 @@ def _keys(path: Path) -> list[str]:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             keys = list(arrays.files)
     except (*_BROKEN, TypeError) as error:  # TypeError: what a .npy holds is no context manager
-        raise UserError(f"--dataset=npz:{path} is not an npz file; what numpy.savez writes would do") from error
+        raise SettingError("dataset", f"npz:{path}", "is not an npz file; expected what numpy.savez writes") from error
     needed = _POOL_KEYS if "x" in keys else _SPLIT_KEYS
     allowed = {*needed, "classes", *(_VALID_KEYS if needed == _SPLIT_KEYS else ())}
     paired = ("x_valid" in keys) == ("y_valid" in keys)
     if not set(needed) <= set(keys) or not set(keys) <= allowed or not paired:
-        raise UserError(
-            f"--dataset=npz:{path} holds {keys[:12]}; {', '.join(_SPLIT_KEYS)} and optionally "
-            f"{', '.join(_VALID_KEYS)} would do, or {', '.join(_POOL_KEYS)}; both with optional classes"
+        raise SettingError(
+            "dataset",
+            f"npz:{path}",
+            f"holds {keys[:12]}; expected {', '.join(_SPLIT_KEYS)} and optionally {', '.join(_VALID_KEYS)}, or "
+            f"{', '.join(_POOL_KEYS)}; both with optional classes",
         )
     return keys
 
@@ -95,12 +97,12 @@ def _is_unit(raw: np.ndarray) -> bool:
 def _images(name: str, raw: np.ndarray, unit: bool) -> np.ndarray:
     """uint8 [N, height, width, channels], converted in pieces: no copy of the whole in another type is made."""
     if raw.dtype.kind not in "uif":
-        raise UserError(f"{name} is of type {raw.dtype}; integers of 0 to 255, or floats, would do")
+        raise UserError(f"{name} is of type {raw.dtype}; expected integers of 0 to 255, or floats")
     images = raw[..., np.newaxis] if raw.ndim == 3 else raw
     if images.ndim != 4 or 0 in images.shape[1:]:
-        raise UserError(f"{name} has shape {raw.shape}; [N, height, width] or [N, height, width, channels] would do")
+        raise UserError(f"{name} has shape {raw.shape}; expected [N, height, width] or [N, height, width, channels]")
     if images.shape[1] in (1, 3) and images.shape[3] > 4:
-        raise UserError(f"{name} has shape {raw.shape}, its channels first; [N, height, width, channels] would do")
+        raise UserError(f"{name} has shape {raw.shape}, its channels first; expected [N, height, width, channels]")
     if images.dtype == np.uint8:
         return images
     limit = 1 if unit else 255
@@ -109,8 +111,8 @@ def _images(name: str, raw: np.ndarray, unit: bool) -> np.ndarray:
         piece = images[rows]
         low, high = piece.min(), piece.max()  # NaN, where there is one
         if not (low >= 0 and high <= limit):
-            rule = "x_train is at most 1, so 0 to 1" if unit else "0 to 255, or floats of 0 to 1,"
-            raise UserError(f"{name} has values from {low} to {high}; {rule} would do")
+            rule = "x_train is at most 1, so expected 0 to 1" if unit else "expected 0 to 255, or floats of 0 to 1"
+            raise UserError(f"{name} has values from {low} to {high}; {rule}")
         converted[rows] = piece if piece.dtype.kind != "f" else np.rint(piece.astype(np.float64) * (255 / limit))
     return converted
 
@@ -123,9 +125,9 @@ def _chunks(images: np.ndarray) -> Iterator[slice]:
 def _labels(name: str, raw: np.ndarray) -> np.ndarray:
     labels = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
-        raise UserError(f"{name} is {raw.dtype} of shape {raw.shape}; one integer label a picture would do")
+        raise UserError(f"{name} is {raw.dtype} of shape {raw.shape}; expected one integer label a picture")
     if len(labels) and labels.min() < 0:
-        raise UserError(f"{name} has the label {labels.min()}; 0 to K-1 would do")
+        raise UserError(f"{name} has the label {labels.min()}; expected 0 to K-1")
     return labels
 
 
@@ -133,13 +135,13 @@ def _class_names(path: Path, labels: np.ndarray, stored: bool) -> tuple[str, ...
     if stored:
         names = _load(path, "classes")
         if names.ndim != 1 or names.dtype.kind != "U":
-            raise UserError(f"npz:{path}: classes is {names.dtype} of shape {names.shape}; [K] strings would do")
+            raise UserError(f"npz:{path}: classes is {names.dtype} of shape {names.shape}; expected [K] strings")
         return tuple(names.tolist())
     present = np.unique(labels)
     gap = np.flatnonzero(present != np.arange(len(present)))
     if len(gap):
         raise UserError(
             f"npz:{path}: the labels of the training pictures go up to {present[-1]} and lack {gap[0]}; "
-            f"0 to K-1 without a gap would do, or an array classes"
+            f"expected 0 to K-1 without a gap, or an array classes"
         )
     return tuple(str(label) for label in present)

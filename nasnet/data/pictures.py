@@ -40,7 +40,7 @@ def _pixels(path: Path, picture: Image.Image) -> np.ndarray:
     if picture.has_transparency_data:
         picture = picture.convert("LA" if picture.mode in ("1", "L", "LA", "La") else "RGBA")
         if picture.getchannel("A").getextrema() != (255, 255):
-            raise UserError(f"{path} has transparent pixels; a picture flattened onto a background would do")
+            raise UserError(f"{path} has transparent pixels; expected a picture flattened onto a background")
         picture = picture.convert("L" if picture.mode == "LA" else "RGB")
     if picture.mode.startswith("I;16"):
         return np.rint(np.asarray(picture, np.float64) / 257)[..., np.newaxis].astype(np.uint8)  # 65535 / 257 = 255
@@ -48,7 +48,7 @@ def _pixels(path: Path, picture: Image.Image) -> np.ndarray:
         return np.asarray(picture.convert("L"))[..., np.newaxis]
     if picture.mode in ("RGB", "P", "CMYK", "YCbCr"):
         return np.asarray(picture.convert("RGB"))
-    raise UserError(f"{path} has pixels of Pillow's mode {picture.mode!r}; 8-bit grey or RGB would do")
+    raise UserError(f"{path} has pixels of Pillow's mode {picture.mode!r}; expected 8-bit grey or RGB")
 
 
 def resize(picture: np.ndarray, image_size: int) -> np.ndarray:
@@ -80,7 +80,8 @@ def stack(pictures: Iterable[tuple[str, np.ndarray]], count: int) -> np.ndarray:
     except MemoryError as error:
         raise UserError(
             f"{count} pictures of {_text(first.shape)} values need {count * first.size / 2**30:,.0f} GiB of memory; "
-            f"a smaller --image_size would do"
+            "expected a smaller image_size",
+            see=("image_size",),
         ) from error
     stacked[0] = first
     for index, (name, picture) in enumerate(named, start=1):
@@ -94,12 +95,13 @@ def check_alike(name: str, shape: tuple[int, ...], other_name: str, other_shape:
     if shape[2] != other_shape[2]:
         raise UserError(
             f"{name} has {shape[2]} channel(s) and {other_name} has {other_shape[2]}; "
-            f"all pictures saved as grey or all as RGB would do"
+            f"expected all pictures saved as grey or all as RGB"
         )
     if shape != other_shape:
         raise UserError(
             f"{name} is {_text(shape[:2])} and {other_name} is {_text(other_shape[:2])} pixels (height x width); "
-            f"give --image_size"
+            "expected one size, or an image_size to resize them to",
+            see=("image_size",),
         )
 
 

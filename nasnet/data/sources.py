@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nasnet.data.pictures import SUFFIXES, decode, resize, stack
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import SettingError, UserError
 
 _NOT_PICTURES = ("Thumbs.db", "desktop.ini")  # what Windows leaves in folders of pictures
 
@@ -80,22 +80,20 @@ def folder(path: Path, image_size: int | None) -> Source:
     parts = {child.name: child for child in _folders(path)}
     if not ("train" in parts and _folders(parts["train"])):
         if parts and set(parts) <= {"train", "valid", "test"}:
-            raise UserError(
-                f"--dataset=folder:{path} holds {', '.join(parts)} without a folder for each class in train"
-            )
+            rule = f"holds {', '.join(parts)} without a folder for each class in train"
+            raise SettingError("dataset", f"folder:{path}", rule)
         classes = _classes(path)
         return Source(tuple(classes), _files_pool(classes, tuple(classes), image_size))
     if "test" not in parts or set(parts) - {"train", "valid", "test"}:
-        raise UserError(
-            f"--dataset=folder:{path} holds train/<class> beside {sorted(set(parts) - {'train'})}; "
-            f"train, test and optionally valid would do"
-        )
+        beside = sorted(set(parts) - {"train"})
+        rule = f"holds train/<class> beside {beside}; expected train, test and optionally valid"
+        raise SettingError("dataset", f"folder:{path}", rule)
     files = {part: _classes(child) for part, child in parts.items()}
     names = tuple(files["train"])
     for part, classes in files.items():
         for name in classes:
             if name not in names:
-                raise UserError(f"--dataset=folder:{path}: class {name!r} is in {part}, not in train")
+                raise SettingError("dataset", f"folder:{path}", f"class {name!r} is in {part}, not in train")
     pools = {part: _files_pool(classes, names, image_size) for part, classes in files.items()}
     return Source(names, pools["train"], (lambda: pools["valid"]) if "valid" in pools else None, lambda: pools["test"])
 
@@ -107,7 +105,7 @@ def _folders(path: Path) -> list[Path]:
 def _classes(path: Path) -> dict[str, list[Path]]:
     classes = {child.name: _pictures(child) for child in _folders(path)}
     if len(classes) < 2:
-        raise UserError(f"{path} holds {len(classes)} class folder(s) {list(classes)}; two or more would do")
+        raise UserError(f"{path} holds {len(classes)} class folder(s) {list(classes)}; expected two or more")
     return classes
 
 
@@ -117,7 +115,7 @@ def _pictures(path: Path) -> list[Path]:
     )
     for file in files:
         if file.suffix.lower() not in SUFFIXES or file.is_dir():
-            raise UserError(f"{file} is no picture; in a class folder only {' '.join(sorted(SUFFIXES))} would do")
+            raise UserError(f"{file} is no picture; expected only {' '.join(sorted(SUFFIXES))} in a class folder")
     if not files:
         raise UserError(f"class {path.name!r} is empty: no pictures in {path}")
     return files

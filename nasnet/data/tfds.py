@@ -11,20 +11,20 @@ import numpy as np
 
 from nasnet.data.pictures import resize, stack
 from nasnet.data.sources import Pool, Source, array_pool
-from nasnet.runtime.errors import UserError, first_line
+from nasnet.runtime.errors import SettingError, first_line
 
 
 def tfds(name: str, image_size: int | None, download: bool) -> Source:
     """`name[/config][:version]` of TensorFlow Datasets, below $TFDS_DATA_DIR or ~/tensorflow_datasets.
 
     Raises:
-        UserError: when there is no such set, it can't be prepared, or holds something else than labelled pictures.
+        SettingError: when there is no such set, it can't be prepared, or holds something else than labelled pictures.
     """
     builder = _prepared(name, download)
     image, label = _features(name, builder.info)
     splits = builder.info.splits
     if "train" not in splits:
-        raise UserError(f"--dataset=tfds:{name} has no split train, only {sorted(splits)}")
+        raise SettingError("dataset", f"tfds:{name}", f"has no split train, only {sorted(splits)}")
     pool = functools.partial(_tfds_pool, name, builder, image, label, image_size)
     return Source(
         tuple(builder.info.features[label].names),
@@ -43,12 +43,14 @@ def _prepared(name: str, download: bool) -> Any:  # noqa: ANN401 - tfds.core.Dat
         if not builder.is_prepared() and download:
             builder.download_and_prepare()
     except Exception as error:  # a builder is anybody's code and raises anything
-        raise UserError(
-            f"--dataset=tfds:{name} can't be opened ({first_line(error)}); a set that is prepared in "
-            f"{data_dir or '~/tensorflow_datasets'} or can be downloaded would do"
+        raise SettingError(
+            "dataset",
+            f"tfds:{name}",
+            f"can't be opened ({first_line(error)}); expected a set that is prepared in "
+            f"{data_dir or '~/tensorflow_datasets'} or can be downloaded",
         ) from error
     if not builder.is_prepared():
-        raise UserError(f"--dataset=tfds:{name} is not prepared in {builder.data_dir}, and download is off")
+        raise SettingError("dataset", f"tfds:{name}", f"is not prepared in {builder.data_dir}, and download is off")
     return builder
 
 
@@ -62,9 +64,8 @@ def _features(name: str, info: Any) -> tuple[str, str]:  # noqa: ANN401 - tfds.c
     if info.supervised_keys in [(image, label) for image in images for label in labels]:
         return info.supervised_keys
     if len(images) != 1 or len(labels) != 1:
-        raise UserError(
-            f"--dataset=tfds:{name} has the features {sorted(features)}; one 8-bit picture and one class label would do"
-        )
+        rule = f"has the features {sorted(features)}; expected one 8-bit picture and one class label"
+        raise SettingError("dataset", f"tfds:{name}", rule)
     return images[0], labels[0]
 
 
@@ -81,7 +82,7 @@ def _tfds_pool(
 
     count = builder.info.splits[split].num_examples
     if not count:
-        raise UserError(f"--dataset=tfds:{name}: the split {split} has no pictures")
+        raise SettingError("dataset", f"tfds:{name}", f"the split {split} has no pictures")
     fixed = None not in builder.info.features[image].shape
     config = tensorflow_datasets.ReadConfig(try_autocache=False)  # read once: a cache would only double the memory
     examples = builder.as_dataset(split=split, read_config=config, shuffle_files=False)
@@ -98,7 +99,6 @@ def _tfds_pool(
     try:
         images = stack(pictures(), count)
     except tf.errors.OpError as error:
-        raise UserError(
-            f"--dataset=tfds:{name}: {builder.data_dir} is damaged ({first_line(error)}); remove it"
-        ) from error
+        rule = f"{builder.data_dir} is damaged ({first_line(error)}); remove it"
+        raise SettingError("dataset", f"tfds:{name}", rule) from error
     return array_pool(images, np.array(labels), None, f"tfds:{name}: {split}")

@@ -4,37 +4,72 @@ from __future__ import annotations
 
 import dataclasses
 
-from nasnet.runtime.setting import setting
+from nasnet.runtime.setting import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class ExecutionConfig:
+class ExecutionConfig(Settings):
     """Where children run, with what, and for how long."""
 
     workers: int | None = setting(
         None,
-        "worker processes on this machine, one child each; 0 runs children in this process, for debugging; with "
-        "--cluster, the most children at a time; unset: one for each --cpus_per_child cores, or --gpus_per_child GPUs",
+        "worker processes on this machine, one child each; 0 runs children in this process, for debugging; with a "
+        "cluster, the most children at a time; unset: one for each cpus_per_child cores, or gpus_per_child GPUs",
+        unit="workers",
+        least=0,
+        free=True,
     )
     cluster: str | None = setting(
-        None, "Ray cluster to run children on: auto (the one on this machine), HOST:PORT or ray://HOST:PORT"
+        None, "Ray cluster to run children on: auto (the one on this machine), HOST:PORT or ray://HOST:PORT", free=True
     )
     cpus_per_child: int = setting(
-        1, "TensorFlow threads of a child, set before it starts; decides the last bits of a reward (docs/results.md)"
+        1,
+        "TensorFlow threads of a child, set before it starts; decides the last bits of a reward (docs/results.md)",
+        unit="threads",
+        least=1,
     )
-    gpus_per_child: int | None = setting(None, "GPUs of a child; unset: 1 where this machine has any, else 0")
+    gpus_per_child: int | None = setting(
+        None, "GPUs of a child; unset: 1 where this machine has any, else 0", unit="GPUs", least=0
+    )
     memory_per_child: int | None = setting(
-        None, "MiB of memory of a child's process, some 500 for TensorFlow included, before it is ended as oom"
+        None,
+        "memory of a child's process, some 500 for TensorFlow included, before it is ended as oom",
+        unit="MiB",
+        least=1,
     )
-    seconds_per_child: float | None = setting(None, "seconds of a child before it is ended as timeout")
-    children_per_worker: int = setting(200, "children that a worker process trains before a fresh one takes its place")
-    retries: int = setting(3, "times that a child is run again after its process was killed from outside, then lost")
+    seconds_per_child: float | None = setting(
+        None, "time of a child before it is ended as timeout", unit="seconds", above=0
+    )
+    children_per_worker: int = setting(
+        200,
+        "children that a worker process trains before a fresh one takes its place",
+        unit="children",
+        least=1,
+        free=True,
+    )
+    retries: int = setting(
+        3,
+        "times that a child is run again after its process was killed from outside, then lost",
+        unit="times",
+        least=0,
+        free=True,
+    )
     deterministic: bool | None = setting(
         None,
-        "the same proposals whatever number of workers, in waves of --update_trials (docs/distributed.md); unset: on "
+        "the same proposals whatever number of workers, in waves of update_trials (docs/distributed.md); unset: on "
         "where four children or more of a wave fall to each worker of this machine",
     )
-    keep_weights: int = setting(3, "best children whose weights are kept in workdir/children, 0 is none")
+    keep_weights: int = setting(
+        3,
+        "best children whose weights are kept in workdir/children, 0 is none",
+        unit="children",
+        least=0,
+        free=True,
+    )
     stop_seconds: float = setting(
-        10.0, "seconds that running children have to end after SIGINT or SIGTERM, before they are ended"
+        10.0,
+        "time that running children have to end after SIGINT or SIGTERM, before they are ended",
+        unit="seconds",
+        least=0,
+        free=True,
     )

@@ -1,26 +1,28 @@
-"""The flags of `train.py`, made from the fields of the configs; and a run's flags, resolved and checked."""
+"""The flags of `train.py`, made from the fields of the configs; a run's flags, resolved; an error, said in flags."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, get_args, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from controller.config import FailureConfig, PolicyGradientConfig
+from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import FromConfig, NetworkConfig, SourceConfig
 from nasnet.runtime import devices
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import SettingError, UserError
+from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
 from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import RECIPES, read_recipe
 from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 
+C = TypeVar("C", bound=Config)
+
 VERSION = 1
 MODES = ("search", "train", "evaluate", "export", "finetune", "tune")
 
-_CONTROLLER = "controller_"
-GROUPS: dict[str, tuple[type, ...]] = {
+GROUPS: dict[str, tuple[type[Config], ...]] = {
     "search": (
         DataConfig,
         SearchConfig,
@@ -47,51 +49,78 @@ DEFAULTS["search"] = {"repeats": 1, "filters": 8, **DEFAULTS["search"]}
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """One flag of `train.py`."""
+    """One flag of `train.py`, under the `title` of what it is about. `help` ends with its default and its range."""
 
     name: str
     kind: type
     choices: tuple[str, ...] | None
     help: str
+    title: str
+    default: Any = None
 
 
-def flag_name(group: type, field: str) -> str:
-    """The flag of a field. The controller's have a prefix: it too has a learning rate; `source` is `--from`."""
-    if group is PolicyGradientConfig:
-        return field if field in ("update_trials",) else _CONTROLLER + field
-    return "from" if group is FromConfig and field == "source" else field
+RUN_FLAGS = (
+    Flag("mode", str, MODES, "what to do (default search)", "The run", "search"),
+    Flag("workdir", str, None, "folder of this run; the same command resumes it (default runs/MODE)", "The run"),
+    Flag("seed", int, None, "seed of everything that is drawn (default 0)", "The run", 0),
+)
+"""The flags that no config has."""
 
 
-def flags() -> tuple[Flag, ...]:
-    """Every flag that a field makes, with its default for each mode in its help."""
-    groups = list(dict.fromkeys(group for mode in MODES for group in GROUPS[mode]))
+def flag_names(group: type[Config]) -> dict[str, str]:
+    """The name of each field's flag."""
+    return {field.name: field.metadata.get("flag") or field.name for field in dataclasses.fields(group)}
+
+
+def groups_of(modes: tuple[str, ...]) -> tuple[type[Config], ...]:
+    """The configs that some modes have, each once."""
+    return tuple(dict.fromkeys(group for mode in modes for group in GROUPS[mode]))
+
+
+def flags(modes: tuple[str, ...] = MODES) -> tuple[Flag, ...]:
+    """Every flag that a field makes, with its default for each of these modes in its help."""
     made: list[Flag] = []
-    for group in groups:
+    for group in groups_of(modes):
+        having = [mode for mode in modes if group in GROUPS[mode]]
+        title = (group.__doc__ or "").partition("\n")[0].rstrip(".")
+        if len(having) < len(modes):
+            title += f" ({', '.join(having)})"
+        names, kinds = flag_names(group), field_kinds(group)
         for field in dataclasses.fields(group):
-            name = flag_name(group, field.name)
-            defaults = {
-                mode: DEFAULTS.get(mode, {}).get(name, field.default) for mode in MODES if group in GROUPS[mode]
-            }
-            if len(set(map(str, defaults.values()))) == 1:
-                text = f"default {_show(next(iter(defaults.values())))}"
+            name, (kind, *_) = names[field.name], kinds[field.name]
+            defaults = {mode: _show(DEFAULTS.get(mode, {}).get(name, field.default)) for mode in having}
+            text = f"{field.metadata['help']} ({'; '.join((_default(defaults), *_range(field, kind)))})"
+            if isinstance(kind, str):
+                made.append(Flag(name, str, kinds[field.name], text, title))
             else:
-                text = "default " + ", ".join(f"{_show(value)} in {mode}" for mode, value in defaults.items())
-            if set(defaults) != set(MODES):
-                text += f"; with --mode={'|'.join(defaults)}"
-            kind, choices = _kind(get_type_hints(group)[field.name])
-            made.append(Flag(name, kind, choices, f"{field.metadata['help']} ({text})"))
+                made.append(Flag(name, kind, None, text, title))
     return tuple(made)
+
+
+def _default(defaults: dict[str, str]) -> str:
+    values = list(defaults.values())
+    same = len(set(values)) == 1
+    return "default " + (values[0] if same else ", ".join(f"{value} in {mode}" for mode, value in defaults.items()))
+
+
+def _range(field: dataclasses.Field[Any], kind: type | str) -> tuple[str, ...]:
+    if kind not in (int, float):
+        return ()
+    return (f"{range_of(field.metadata) or 'any number'} {field.metadata.get('unit', '')}".rstrip(),)
 
 
 def _show(value: object) -> str:
     return "unset" if value is None else str(value)
 
 
-def _kind(annotation: Any) -> tuple[type, tuple[str, ...] | None]:  # noqa: ANN401 - a type as get_type_hints gives it
-    options = get_args(annotation)
-    if options and isinstance(options[0], str):
-        return str, options
-    return (options[0] if options else annotation), None
+_FLAG_OF = {
+    name: flag for group in groups_of(MODES) if issubclass(group, Settings) for name, flag in flag_names(group).items()
+}  # not the controller's: what it raises passes through RunConfig.group, and some of its fields share a name with these
+
+
+def in_flags(error: UserError) -> str:
+    """The message of an error on one line, with each setting written as its flag."""
+    return " ".join(error.line(lambda name: f"--{_FLAG_OF.get(name, name)}").split())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,13 +131,14 @@ class RunConfig:
     seed: int
     values: dict[str, Any]
 
-    def group(self, cls: type) -> Any:  # noqa: ANN401 - the instance of `cls`
-        """The part of the values that `cls` describes."""
+    def group(self, cls: type[C]) -> C:
+        """The part of the values that `cls` describes. Raises SettingError for one that it cannot have."""
+        make: Callable[..., C] = cls
+        names = flag_names(cls)
         try:
-            return cls(**{field.name: self.values[flag_name(cls, field.name)] for field in dataclasses.fields(cls)})
-        except ValueError as error:
-            field, _, rest = str(error).partition(" ")  # "<field> <rule>, got <value>"
-            raise UserError(f"--{flag_name(cls, field)} {rest}") from error
+            return make(**{name: self.values[flag] for name, flag in names.items()})
+        except BadSetting as error:
+            raise SettingError(names[error.name], error.value, error.rule) from error
 
     def to_json(self) -> dict[str, Any]:
         """Flat JSON."""
@@ -127,8 +157,9 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
     recipe = read_recipe(given["recipe"]) if given.get("recipe") else {}
     before_flags = {**DEFAULTS.get(mode, {}), **_without_old_length(recipe)}
     for group in GROUPS[mode]:
+        names = flag_names(group)
         for field in dataclasses.fields(group):
-            name = flag_name(group, field.name)
+            name = names[field.name]
             values[name] = {**before_flags, **_without_old_length(given)}.get(name, field.default)
     foreign = [name for name in recipe if name not in values and recipe[name] is not None]
     if foreign:
@@ -138,25 +169,25 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
             raise UserError(
                 f"--{name}={value} has no meaning with --mode={mode}; flags of this mode: {', '.join(values)}"
             )
-    _check(values)
-    if mode == "search":
-        _resolve_execution(values, before or {})
     config = RunConfig(mode, seed, values)
+    if mode == "search":
+        for name in ("gpus_per_child", "deterministic"):
+            if values[name] is None:
+                values[name] = (before or {}).get(name)
     for group in GROUPS[mode]:
         config.group(group)  # a group's own checks, before anything is opened
+    if mode == "search":
+        _resolve_execution(values)
     return config
 
 
 def _without_old_length(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Whoever names epochs does not mean the steps of the recipe that his values go before."""
+    """The values; where they name epochs, those override the steps of a recipe or a default that they are laid over."""
     return {"steps": None, **values} if "epochs" in values else dict(values)
 
 
-def _resolve_execution(values: dict[str, Any], before: Mapping[str, Any]) -> None:
+def _resolve_execution(values: dict[str, Any]) -> None:
     """Fills in what depends on the machine, so that it stands in the config."""
-    for name in ("gpus_per_child", "deterministic"):
-        if values[name] is None:
-            values[name] = before.get(name)
     gpus = [] if values["cluster"] else devices.gpus()
     if values["gpus_per_child"] is None:
         values["gpus_per_child"] = int(bool(gpus))
@@ -182,39 +213,10 @@ def _resolve_execution(values: dict[str, Any], before: Mapping[str, Any]) -> Non
         )
 
 
-FREE = (
-    *("workers", "cluster", "children_per_worker", "retries", "keep_weights", "stop_seconds"),
-    *("distribute", "replicas", "keep_checkpoints", "checkpoint_steps", "valid_epochs"),
+FREE = tuple(
+    flag_names(group)[field.name]
+    for group in groups_of(MODES)
+    for field in dataclasses.fields(group)
+    if field.metadata.get("free")
 )
 """What may be another when a workdir is used again: it decides where things run, not what comes of them."""
-
-_LEAST = {
-    **dict.fromkeys(("image_size", "repeats", "epochs", "steps", "batch_size", "blocks", "trials"), 1),
-    **dict.fromkeys(("finalist_steps", "finalist_seeds", "final_repeats", "final_epochs", "cpus_per_child"), 1),
-    **dict.fromkeys(("children_per_worker", "memory_per_child", "max_params", "max_mult_adds", "max_memory"), 1),
-    **dict.fromkeys(("replicas", "keep_checkpoints", "checkpoint_steps", "tune_epochs", "tune_trials"), 1),
-    **dict.fromkeys(("workers", "gpus_per_child", "retries", "keep_weights", "stop_seconds"), 0),
-    **dict.fromkeys(("cutout", "trainable_cells", "head_epochs", "warmup_epochs", "valid_epochs"), 0),
-    **dict.fromkeys(("filters", "final_filters"), 2),
-    **dict.fromkeys(("finalists", "pad", "weight_decay", "clip_norm", "auxiliary_weight"), 0),
-}
-_ABOVE_ZERO = (
-    *("learning_rate", "final_learning_rate", "drop_path_keep", "dropout_keep", "seconds_per_child"),
-    *("decay_rate", "decay_epochs", "layer_decay"),
-)
-_AT_MOST_ONE = ("drop_path_keep", "dropout_keep", "decay_rate", "layer_decay")
-_BELOW_ONE = ("label_smoothing", "bn_momentum", "ema_decay")
-
-
-def _check(values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if value is None or isinstance(value, str):
-            continue
-        if name in _LEAST and not value >= _LEAST[name]:
-            raise UserError(f"--{name}={value}: must be {_LEAST[name]} or more")
-        if name in _ABOVE_ZERO and not 0 < value < float("inf"):
-            raise UserError(f"--{name}={value}: must be above 0")
-        if name in _AT_MOST_ONE and value > 1:
-            raise UserError(f"--{name}={value}: must be at most 1")
-        if name in _BELOW_ONE and not 0 <= value < 1:
-            raise UserError(f"--{name}={value}: must be 0 or more and below 1")

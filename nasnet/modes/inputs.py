@@ -25,7 +25,7 @@ from nasnet.trials.config import SearchConfig
 def check_inputs(config: RunConfig) -> None:
     """Raises UserError for what is not there, and for children that cannot be as the flags say."""
     groups = GROUPS[config.mode]
-    data: DataConfig = config.group(DataConfig)
+    data = config.group(DataConfig)
     check_dataset(data.dataset)
     if SourceConfig in groups:
         genotype_of(config.group(SourceConfig).model)
@@ -97,7 +97,7 @@ def _sizes_of_flags() -> Iterator[None]:
 
 def open_data(config: RunConfig, *, allow_test: bool = False) -> DataSet:
     """The data set of a config."""
-    options: DataConfig = config.group(DataConfig)
+    options = config.group(DataConfig)
     return open_dataset(options.dataset, image_size=options.image_size, allow_test=allow_test)
 
 
@@ -114,7 +114,7 @@ def open_matching(spec: NetworkSpec, config: RunConfig) -> DataSet:
 
 def open_source(config: RunConfig) -> tuple[NetworkSpec, Model]:
     """The network that `--from` and `--weights` name, and its weights."""
-    options: FromConfig = config.group(FromConfig)
+    options = config.group(FromConfig)
     return load_source(source_of(config), options.weights)
 
 

@@ -52,8 +52,8 @@ LEARNS_AFTER = 500
 def run_search(config: RunConfig, workdir: Path) -> None:
     """Searches, trains the best cell, exports it to `workdir/best` and says how it does on valid and test."""
     started = time.monotonic()
-    options: SearchConfig = config.group(SearchConfig)
-    execution: ExecutionConfig = config.group(ExecutionConfig)
+    options = config.group(SearchConfig)
+    execution = config.group(ExecutionConfig)
     data, space = open_data(config), NASNetSpace(options.blocks)
     limits = _check(config, data, space)
     if execution.cluster:
@@ -100,9 +100,9 @@ def run_search(config: RunConfig, workdir: Path) -> None:
 
 def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     """Finds what is wrong with the flags before anything is written. Returns the children's limits."""
-    training: TrainingConfig = config.group(TrainingConfig)
-    child: NetworkConfig = config.group(NetworkConfig)
-    final: FinalConfig = config.group(FinalConfig)
+    training = config.group(TrainingConfig)
+    child = config.group(NetworkConfig)
+    final = config.group(FinalConfig)
     any_cell = space.decode((0,) * len(space.decisions))
     spec_on(any_cell, data, child, training)
     spec_on(any_cell, data, NetworkConfig(final.final_repeats, final.final_filters, child.stem), training)
@@ -115,10 +115,10 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
 
 
 def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
-    options: SearchConfig = config.group(SearchConfig)
-    training: TrainingConfig = config.group(TrainingConfig)
+    options = config.group(SearchConfig)
+    training = config.group(TrainingConfig)
     mean, std = channel_statistics(data.train)
-    child: NetworkConfig = config.group(NetworkConfig)
+    child = config.group(NetworkConfig)
     proxy = ProxyEstimator(data, mean, std, child, training, config.seed, options.child, options.reward)
     longer = dataclasses.replace(training, steps=options.finalist_steps)
     return {"proxy": proxy, "finalist": dataclasses.replace(proxy, training=longer)}
@@ -159,9 +159,9 @@ def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
 
 
 def _say_what(config: RunConfig, data: DataSet, search: Search) -> None:
-    child: NetworkConfig = config.group(NetworkConfig)
-    training: TrainingConfig = config.group(TrainingConfig)
-    execution: ExecutionConfig = config.group(ExecutionConfig)
+    child = config.group(NetworkConfig)
+    training = config.group(TrainingConfig)
+    execution = config.group(ExecutionConfig)
     length = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
     say(
         f"searching {len(search.space.decisions)} decisions with {config.values['strategy']}: {search.trials} children "
@@ -178,7 +178,7 @@ def _say_what(config: RunConfig, data: DataSet, search: Search) -> None:
 
 def _best(search: Search, config: RunConfig) -> Trial:
     """The winner: the best of the search, or of its finalists."""
-    options: SearchConfig = config.group(SearchConfig)
+    options = config.group(SearchConfig)
     ranked = search.run()
     say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}")
     if options.strategy == "ppo" and options.trials < LEARNS_AFTER:
@@ -216,7 +216,7 @@ def _best(search: Search, config: RunConfig) -> Trial:
 def _train_winner(genotype: CellGenotype, data: DataSet, config: RunConfig, workdir: Path, trial: Trial) -> None:
     if (workdir / "best").exists():
         return
-    final: FinalConfig = config.group(FinalConfig)
+    final = config.group(FinalConfig)
     recipe = dataclasses.replace(
         config.group(TrainingConfig), epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
     )

@@ -81,12 +81,12 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
 
 def run_train(config: RunConfig, workdir: Path) -> None:
     """Trains a published or a found cell; leaves `genotype.json` and `model.keras` in the workdir."""
-    options: ReplicaConfig = config.group(ReplicaConfig)
+    options = config.group(ReplicaConfig)
     replicas = open_replicas(options)
     genotype = genotype_of(config.values["model"])
     data = open_data(config)
-    training: TrainingConfig = config.group(TrainingConfig)
-    network: NetworkConfig = config.group(NetworkConfig)
+    training = config.group(TrainingConfig)
+    network = config.group(NetworkConfig)
     spec = spec_on(genotype, data, network, training)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
@@ -100,13 +100,13 @@ def run_train(config: RunConfig, workdir: Path) -> None:
 
 def run_finetune(config: RunConfig, workdir: Path) -> None:
     """Takes over a trained network's weights at new classes, channels and size, trains on, and exports."""
-    options: ReplicaConfig = config.group(ReplicaConfig)
+    options = config.group(ReplicaConfig)
     replicas = open_replicas(options)
     source_spec, source = open_source(config)
     data = open_data(config)
-    training: TrainingConfig = config.group(TrainingConfig)
+    training = config.group(TrainingConfig)
     spec = transferred_to(source_spec, data, training)
-    transfer: TransferConfig = config.group(TransferConfig)
+    transfer = config.group(TransferConfig)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
         train_to(

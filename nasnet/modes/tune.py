@@ -43,7 +43,7 @@ def tune(config: RunConfig, workdir: Path, spec: NetworkSpec) -> None:
     Raises:
         RunError: if no trial succeeded.
     """
-    options: TuneConfig = config.group(TuneConfig)
+    options = config.group(TuneConfig)
     with claim_workdir(workdir, config), Stopping() as stopping, tempfile.TemporaryDirectory() as scratch:
         trials = _Trials(config, workdir, spec, stopping)
         oracle = _oracle(options, config, spec)
@@ -129,11 +129,11 @@ class _Trials:
         return record["accuracy"]
 
     def _record(self, trial_id: int, values: dict[str, Any], epochs: int, checkpoints: Path) -> dict[str, Any]:
-        training: TrainingConfig = self._config.group(TrainingConfig)
-        transfer: TransferConfig = self._config.group(TransferConfig)
+        training = self._config.group(TrainingConfig)
+        transfer = self._config.group(TransferConfig)
         training = dataclasses.replace(training, epochs=epochs, steps=None, **_fields(TrainingConfig, values))
         transfer = dataclasses.replace(transfer, **_fields(TransferConfig, values))
-        data: DataConfig = self._config.group(DataConfig)
+        data = self._config.group(DataConfig)
         estimator = FineTuning(
             self._config.values["from"],
             self._config.values["weights"],
@@ -187,6 +187,6 @@ def run_tune(config: RunConfig, workdir: Path) -> None:
     tf.config.set_visible_devices([], "GPU")  # they are the trials', which run in processes of their own
     source_spec, _ = open_source(config)
     data = open_data(config)
-    training: TrainingConfig = config.group(TrainingConfig)
+    training = config.group(TrainingConfig)
     spec = transferred_to(source_spec, data, training)
     tune(config, workdir, spec)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from nasnet.runtime.setting import setting
+from nasnet.runtime.setting import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(Settings):
     """How cells are stacked."""
 
-    repeats: int = setting(2, "Normal Cells a stage: N of the paper, section 4 (its proxy has 2, appendix A.1)")
+    repeats: int = setting(
+        2, "Normal Cells a stage: N of the paper, section 4 (its proxy has 2, appendix A.1)", unit="cells", least=1
+    )
     filters: int = setting(
-        16, "channels in the first cell, doubled at each reduction; the paper's N@P has P = 24 times this for NASNet-A"
+        16,
+        "channels in the first cell, doubled at each reduction; the paper's N@P has P = 24 times this for NASNet-A",
+        unit="channels",
+        least=2,
     )
     stem: Literal["cifar", "imagenet"] = setting(
         "cifar", "first layers: one convolution, or a strided one and two Reduction Cells"
@@ -22,23 +27,24 @@ class NetworkConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class SourceConfig:
-    """Where a genotype or a trained network comes from."""
+class SourceConfig(Settings):
+    """Which cells are trained."""
 
     model: str = setting("nasnet_a", "cells to train: a name of cells/zoo/cells.py, or the path of a genotype.json")
 
 
 @dataclasses.dataclass(frozen=True)
-class FromConfig:
-    """Where a trained network is: what --mode=train works in, what --mode=export wrote, or keras.applications."""
+class FromConfig(Settings):
+    """Where a trained network comes from: a run of training, an export, or keras.applications."""
 
     source: str | None = setting(
         None,
-        "folder with genotype.json and model.keras or weights.npz: a run of --mode=train, best/, one of children/; or "
+        "folder with genotype.json and model.keras or weights.npz: a run of mode train, best/, one of children/; or "
         "keras:NASNetMobile, keras:NASNetLarge with their ImageNet weights",
+        flag="from",
     )
     weights: str | None = setting(None, "file of weights (.h5) for keras:NAME, in place of a download")
 
 
 KERAS = "keras:"
-"""What `--from` begins with for a network of keras.applications."""
+"""What `FromConfig.source` begins with for a network of keras.applications."""

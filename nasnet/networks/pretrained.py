@@ -14,7 +14,7 @@ from cells.zoo.cells import NASNET_A
 from nasnet.networks.config import KERAS
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
-from nasnet.runtime.errors import UserError, first_line
+from nasnet.runtime.errors import SettingError, first_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +50,11 @@ def load_pretrained(source: str, weights: str | None) -> tuple[NetworkSpec, kera
             of ImageNet, or finds them where Keras has put them before.
 
     Raises:
-        UserError: for another name, and for weights that cannot be had or read.
+        SettingError: for another name, and for weights that cannot be had or read.
     """
     name = source.removeprefix(KERAS)
     if name not in PUBLISHED:
-        raise UserError(f"--from={source}: known are {', '.join(KERAS + known for known in PUBLISHED)}")
+        raise SettingError("source", source, f"known are {', '.join(KERAS + known for known in PUBLISHED)}")
     theirs, with_head = _open(name, weights)
     published = PUBLISHED[name]
     spec = NetworkSpec(
@@ -87,12 +87,10 @@ def _open(name: str, weights: str | None) -> tuple[keras.Model, bool]:
         try:
             return make(weights="imagenet"), True
         except Exception as error:  # of the download: a dozen types, depending on what fails
-            raise UserError(
-                f"--from={KERAS}{name}: its weights could not be downloaded ({first_line(error)}); "
-                "give a file of them by --weights"
-            ) from error
+            rule = f"its weights could not be downloaded ({first_line(error)}); expected a file of them, then"
+            raise SettingError("source", f"{KERAS}{name}", rule, see=("weights",)) from error
     if not Path(weights).is_file():
-        raise UserError(f"--weights={weights}: no such file")
+        raise SettingError("weights", weights, "no such file")
     failures: list[str] = []
     for with_head in (True, False):
         model = make(weights=None, include_top=with_head)
@@ -102,9 +100,8 @@ def _open(name: str, weights: str | None) -> tuple[keras.Model, bool]:
             failures.append(first_line(error))
             continue
         return model, with_head
-    raise UserError(
-        f"--weights={weights}: not the weights of {name} ({failures[0]}); an .h5 of keras.applications would do"
-    )
+    rule = f"not the weights of {name} ({failures[0]}); expected an .h5 of keras.applications"
+    raise SettingError("weights", weights, rule)
 
 
 def their_weight(source: keras.Model, repeats: int, name: str) -> np.ndarray:

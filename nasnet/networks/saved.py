@@ -1,4 +1,4 @@
-"""A trained network's folder, written and read: what `--from` names. No TensorFlow until one is loaded."""
+"""A trained network's folder, written and read: what `FromConfig.source` names. No TensorFlow until one is loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from nasnet.networks.config import KERAS
 from nasnet.networks.spec import NetworkSpec
-from nasnet.runtime.errors import UserError, first_line
+from nasnet.runtime.errors import SettingError, UserError, first_line
 from nasnet.runtime.files import read_json, replaced, write_json
 
 Model = Any  # a keras.Model: Keras is imported where one is loaded
@@ -22,10 +22,8 @@ def check_trained(folder: Path) -> None:
     """Raises UserError for a folder without the files of a trained network, naming the one that is missing."""
     for name in ("genotype.json", *(() if (folder / "weights.npz").is_file() else ("model.keras",))):
         if not (folder / name).is_file():
-            raise UserError(
-                f"--from={folder}: holds no {name}; give a finished run of --mode=train, an export, or a folder of a "
-                "search's children/"
-            )
+            rule = f"holds no {name}; expected a finished training, an export, or a folder of a search's children/"
+            raise SettingError("source", folder, rule)
 
 
 def save_trained(folder: Path, spec: NetworkSpec, model: Model) -> None:
@@ -76,7 +74,7 @@ def _with_weights(spec: NetworkSpec, path: Path) -> Model:
 
 
 def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, Model]:
-    """What `--from` and `--weights` name: the network and its weights. Raises UserError for what is damaged."""
+    """What a `FromConfig` names: the network and its weights. Raises UserError for what is damaged."""
     from nasnet.networks.pretrained import load_pretrained
 
     return load_pretrained(source, weights) if source.startswith(KERAS) else load_trained(Path(source))

@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class UserError(Exception):
-    """Bad input. The message is one line: the flag or file, the value received, what would do. Exit code 2."""
+    """Bad input. The message is one line: the setting or file, the value received, what was expected. Exit code 2.
+
+    Args:
+        message: that line. It names settings as a library's caller knows them, not as flags.
+        see: settings that would mend it.
+    """
+
+    def __init__(self, message: str, see: tuple[str, ...] = ()) -> None:
+        super().__init__(message, see)
+        self.message, self.see = message, see
+
+    def line(self, name: Callable[[str], str] = str) -> str:
+        """The whole message, with each setting's name written by `name`."""
+        return self.message + (f" (see {', '.join(map(name, self.see))})" if self.see else "")
+
+    def __str__(self) -> str:
+        return self.line()
+
+
+class SettingError(UserError):
+    """A setting with a value that it cannot have.
+
+    Args:
+        name: of the setting's field.
+        value: what was received.
+        rule: what was expected, in plain English.
+        see: other settings that would mend it.
+    """
+
+    def __init__(self, name: str, value: object, rule: str, see: tuple[str, ...] = ()) -> None:
+        super().__init__(rule, see)
+        self.args = (name, value, rule, see)  # what pickle makes it anew from
+        self.name, self.value, self.rule = name, value, rule
+
+    def line(self, name: Callable[[str], str] = str) -> str:
+        """The whole message, with each setting's name written by `name`."""
+        return f"{name(self.name)}={self.value}: {super().line(name)}"
 
 
 class RunError(Exception):

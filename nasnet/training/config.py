@@ -6,45 +6,80 @@ import dataclasses
 from typing import Literal
 
 from nasnet.data.dataset import DataSet
-from nasnet.runtime.setting import setting
+from nasnet.runtime.errors import SettingError
+from nasnet.runtime.setting import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Settings):
     """How one network is trained."""
 
-    epochs: int = setting(20, "passes over the training split (the paper's proxy: 20, appendix A.1)")
-    steps: int | None = setting(None, "training steps in all, instead of epochs; unset: the epochs decide")
-    batch_size: int = setting(32, "pictures a step (slim's CIFAR recipe: 32)")
+    epochs: int = setting(
+        20, "passes over the training split (the paper's proxy: 20, appendix A.1)", unit="epochs", least=1
+    )
+    steps: int | None = setting(
+        None, "training steps in all, instead of epochs; unset: the epochs decide", unit="steps", least=1
+    )
+    batch_size: int = setting(32, "pictures a step (slim's CIFAR recipe: 32)", unit="pictures", least=1)
     optimizer: Literal["momentum", "adam", "rmsprop"] = setting(
         "momentum", "momentum of 0.9 (appendix A.6), adam, or rmsprop of decay 0.9, epsilon 1 (A.7)"
     )
-    learning_rate: float = setting(0.025, "highest learning rate, at the first step (slim's CIFAR recipe: 0.025)")
+    learning_rate: float = setting(
+        0.025, "highest learning rate, at the first step (slim's CIFAR recipe: 0.025)", above=0
+    )
     schedule: Literal["cosine", "exponential", "constant"] = setting(
         "cosine", "the rate falls by a cosine to zero over all steps (A.6), exponentially (A.7), or not at all"
     )
-    decay_rate: float = setting(0.97, "exponential: what the rate is multiplied by every --decay_epochs (slim: 0.97)")
-    decay_epochs: float = setting(2.4, "exponential: passes over the training split for one --decay_rate (slim: 2.4)")
-    warmup_epochs: float = setting(0.0, "passes in which the rate rises linearly from zero, 0 is off")
-    weight_decay: float = setting(5e-4, "L2 on all kernels, as half the squared norm (slim's CIFAR recipe: 5e-4)")
-    clip_norm: float = setting(5.0, "global norm that gradients are clipped to, 0 is off (slim's CIFAR recipe: 5)")
-    label_smoothing: float = setting(0.0, "share of the label spread over all classes (the paper's ImageNet: 0.1)")
+    decay_rate: float = setting(
+        0.97, "exponential: what the rate is multiplied by every decay_epochs (slim: 0.97)", above=0, most=1
+    )
+    decay_epochs: float = setting(
+        2.4, "exponential: passes over the training split for one decay_rate (slim: 2.4)", unit="epochs", above=0
+    )
+    warmup_epochs: float = setting(
+        0.0, "passes in which the rate rises linearly from zero, 0 is off", unit="epochs", least=0
+    )
+    weight_decay: float = setting(
+        5e-4, "L2 on all kernels, as half the squared norm (slim's CIFAR recipe: 5e-4)", least=0
+    )
+    clip_norm: float = setting(
+        5.0, "global norm that gradients are clipped to, 0 is off (slim's CIFAR recipe: 5)", least=0
+    )
+    label_smoothing: float = setting(
+        0.0, "share of the label spread over all classes (the paper's ImageNet: 0.1)", least=0, below=1
+    )
     auxiliary_weight: float = setting(
-        0.0, "weight of the auxiliary head's loss, 0 builds none (appendix A.7: 0.4); needs 20 pixels a side or more"
+        0.0,
+        "weight of the auxiliary head's loss, 0 builds none (appendix A.7: 0.4); needs 20 pixels a side or more",
+        least=0,
     )
     drop_path_keep: float = setting(
-        1.0, "ScheduledDropPath: share of paths kept at the end in the last cell, 1 is off (slim's CIFAR recipe: 0.6)"
+        1.0,
+        "ScheduledDropPath: share of paths kept at the end in the last cell, 1 is off (slim's CIFAR recipe: 0.6)",
+        above=0,
+        most=1,
     )
-    dropout_keep: float = setting(1.0, "share of features kept in front of the classifier (appendix A.7: 0.5; CIFAR 1)")
+    dropout_keep: float = setting(
+        1.0, "share of features kept in front of the classifier (appendix A.7: 0.5; CIFAR 1)", above=0, most=1
+    )
     pad: int | None = setting(
         None,
         "pixels to pad by before a random crop (A.6: 4 of 32); unset: 0 for digits, an eighth of the side otherwise",
+        unit="pixels",
+        least=0,
     )
     flip: bool | None = setting(None, "random horizontal flips (A.6); unset: off for digits, on otherwise")
-    cutout: int = setting(0, "side in pixels of a square at a random place that is blanked, 0 is off (DARTS: 16 of 32)")
+    cutout: int = setting(
+        0,
+        "side in pixels of a square at a random place that is blanked, 0 is off (DARTS: 16 of 32)",
+        unit="pixels",
+        least=0,
+    )
     ema_decay: float = setting(
         0.0,
         "decay of the moving average of the weights that is scored and saved in their place, 0 is off (A.7: 0.9999)",
+        least=0,
+        below=1,
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = setting(
         "float32", "what layers compute in; weights, loss and logits stay float32 (Keras' mixed precision policies)"
@@ -52,63 +87,86 @@ class TrainingConfig:
     jit: Literal["auto", "on", "off"] = setting(
         "auto", "XLA for a step's forward and backward pass; auto is off: on a CPU it is slower (docs/results.md)"
     )
-    bn_momentum: float = setting(0.9, "of the moving statistics of batch norm (slim's CIFAR recipe: 0.9)")
+    bn_momentum: float = setting(
+        0.9, "of the moving statistics of batch norm (slim's CIFAR recipe: 0.9)", least=0, below=1
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class RecipeConfig:
+class RecipeConfig(Settings):
     """Where a training's values come from, before its own flags."""
 
     recipe: str | None = setting(
         None,
         "published values to train by: cifar, imagenet-large, imagenet-mobile, proxy, finetune, or "
-        "a recipe.json; a flag goes before it",
+        "a recipe.json; a flag overrides it",
     )
 
 
 @dataclasses.dataclass(frozen=True)
-class TransferConfig:
+class TransferConfig(Settings):
     """How a network goes on from weights that another training left."""
 
     trainable_cells: int | None = setting(
-        None, "last cells that train, those before and the stem stay as they are; unset: all; 0: the head alone"
+        None,
+        "last cells that train, those before and the stem stay as they are; unset: all; 0: the head alone",
+        unit="cells",
+        least=0,
     )
-    layer_decay: float = setting(1.0, "share of the learning rate of the cell after it that a cell has; 1 is off")
-    head_epochs: float = setting(0.0, "passes in which only the fresh head trains, before all that is to train does")
+    layer_decay: float = setting(
+        1.0, "share of the learning rate of the cell after it that a cell has; 1 is off", above=0, most=1
+    )
+    head_epochs: float = setting(
+        0.0, "passes in which only the fresh head trains, before all that is to train does", unit="epochs", least=0
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class ReplicaConfig:
-    """On how many devices one network trains, and what is written meanwhile. Another choice gives the same training."""
+class ReplicaConfig(Settings):
+    """On how many devices one network trains, and what is written meanwhile.
+
+    Another choice gives the same training.
+    """
 
     distribute: Literal["auto", "none", "mirrored", "multiworker"] = setting(
         "auto",
         "one network on several devices: mirrored on the GPUs of this machine, multiworker on the machines that "
         "TF_CONFIG names; auto: what there is",
+        free=True,
     )
     replicas: int | None = setting(
-        None, "with mirrored: how many GPUs, or without any how many parts of the CPU; unset: every GPU"
+        None,
+        "with mirrored: how many GPUs, or without any how many parts of the CPU; unset: every GPU",
+        unit="replicas",
+        least=1,
+        free=True,
     )
-    keep_checkpoints: int = setting(2, "newest checkpoints that are kept in workdir/checkpoints")
-    checkpoint_steps: int | None = setting(None, "steps between checkpoints; unset: one at the end of each epoch")
-    valid_epochs: int = setting(1, "epochs between scores on the valid split, 0 is never before the end")
+    keep_checkpoints: int = setting(
+        2, "newest checkpoints that are kept in workdir/checkpoints", unit="checkpoints", least=1, free=True
+    )
+    checkpoint_steps: int | None = setting(
+        None, "steps between checkpoints; unset: one at the end of each epoch", unit="steps", least=1, free=True
+    )
+    valid_epochs: int = setting(
+        1, "epochs between scores on the valid split, 0 is never before the end", unit="epochs", least=0, free=True
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class TuneConfig:
+class TuneConfig(Settings):
     """What hyperparameters of fine-tuning are tried, and how."""
 
     tuner: Literal["hyperband", "grid"] = setting(
         "hyperband", "KerasTuner's Hyperband, or a grid (the 2017 paper ends with a small one)"
     )
-    tune_epochs: int = setting(9, "most epochs of a trial; all of a grid's trials have so many")
-    tune_trials: int | None = setting(None, "most trials of a grid; unset: all of it")
+    tune_epochs: int = setting(9, "most epochs of a trial; all of a grid's trials have so many", unit="epochs", least=1)
+    tune_trials: int | None = setting(None, "most trials of a grid; unset: all of it", unit="trials", least=1)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.tuner != "grid" and self.tune_trials is not None:
-            raise ValueError(
-                f"tune_trials goes with --tuner=grid, for Hyperband follows --tune_epochs; got {self.tune_trials}"
-            )
+            rule = "goes with tuner=grid; Hyperband has as many as follow from tune_epochs"
+            raise SettingError("tune_trials", self.tune_trials, rule, see=("tuner", "tune_epochs"))
 
 
 def resolve_augmentation(config: TrainingConfig, data: DataSet) -> TrainingConfig:

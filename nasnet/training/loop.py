@@ -18,7 +18,7 @@ from nasnet.data.input_pipeline import feed, in_order, training_order
 from nasnet.networks.keras_model import BatchNorm, build, copy_weights
 from nasnet.networks.layers import Dropping
 from nasnet.networks.spec import NetworkSpec
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import SettingError
 from nasnet.runtime.seeds import name_seed
 from nasnet.runtime.signals import Checkpointed, Stopping
 from nasnet.training.checkpoints import resume
@@ -60,7 +60,7 @@ class Training:
             dtype: "float64" computes in it, for checking.
 
         Raises:
-            UserError: for a batch that cannot be divided among the replicas.
+            SettingError: for a batch that cannot be divided among the replicas.
         """
         self.config = resolve_augmentation(config, data)
         self.replicas = replicas or Replicas(tf.distribute.get_strategy())
@@ -69,9 +69,8 @@ class Training:
         self.batch_size = min(config.batch_size, len(data.train))
         number = self._strategy.num_replicas_in_sync
         if self.batch_size % number:
-            raise UserError(
-                f"--batch_size={self.batch_size} can't be divided among {number} replicas; a multiple of that would do"
-            )
+            rule = f"can't be divided among {number} replicas; expected a multiple of that"
+            raise SettingError("batch_size", self.batch_size, rule)
         self.steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = config.steps or self.steps_per_epoch * config.epochs
         self.transfer = transfer or TransferConfig()

@@ -1,7 +1,7 @@
 """The published training recipes as values, and recipes of the user's own. No TensorFlow.
 
 A recipe sets fields of `TrainingConfig` (and of `TransferConfig`, for fine-tuning); what it does not name keeps its
-default, and a flag goes before it. Sections are those of arXiv 1707.07012; "slim" is tensorflow/models'
+default, and a flag overrides it. Sections are those of arXiv 1707.07012; "slim" is tensorflow/models'
 `research/slim/nets/nasnet/nasnet.py`, its header notes and `nasnet_*_arg_scope`.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import SettingError
+from nasnet.runtime.setting import broken_rule, field_kinds
 from nasnet.training.config import TrainingConfig, TransferConfig
 
 VERSION = 1
@@ -35,7 +35,7 @@ _IMAGENET: dict[str, Any] = {
     "auxiliary_weight": 0.4,  # A.7
     "dropout_keep": 0.5,  # A.7
     "clip_norm": 10.0,  # slim
-    "bn_momentum": 0.9997,  # slim; its epsilon of 1e-3 comes with --stem=imagenet
+    "bn_momentum": 0.9997,  # slim; its epsilon of 1e-3 comes with stem=imagenet
 }
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "dropout_keep": 1.0,  # slim
         "label_smoothing": 0.0,  # neither has any
         "bn_momentum": 0.9,  # slim
-        # Table 1's best rows have cutout as well: --cutout=16, DARTS' size; the paper does not say its own.
+        # Table 1's best rows have cutout as well: cutout=16, DARTS' size; the paper does not say its own.
     },
     "imagenet-large": {
         **_IMAGENET,
@@ -86,29 +86,29 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 _FIELDS = {
-    field.name: typing.get_type_hints(group)[field.name]
+    field.name: (field_kinds(group)[field.name], field.metadata)
     for group in (TrainingConfig, TransferConfig)
     for field in dataclasses.fields(group)
 }
 
 
 def read_recipe(name: str) -> dict[str, Any]:
-    """The values of a recipe: a published one by its name, or a file that `write_recipe`'s JSON stands in.
+    """The values of a recipe: a published one by its name, or those of a file that holds `recipe_json`.
 
     Raises:
-        UserError: for a name that is neither, and for a file that holds anything else, naming the value.
+        SettingError: for a name that is neither, and for a file that holds anything else, naming the value.
     """
     if name in RECIPES:
         return dict(RECIPES[name])
     path = Path(name)
     if not path.is_file():
-        raise UserError(f"--recipe={name}: neither a file nor a known recipe; known: {', '.join(RECIPES)}")
+        raise SettingError("recipe", name, f"neither a file nor a known recipe; known: {', '.join(RECIPES)}")
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"--recipe={name}: not a recipe's JSON ({error})") from error
+        raise SettingError("recipe", name, f"not a recipe's JSON ({error})") from error
     if not isinstance(found, dict) or found.pop("version", None) != VERSION:
-        raise UserError(f'--recipe={name}: not a recipe; it is an object with "version": {VERSION}')
+        raise SettingError("recipe", name, f'not a recipe; expected an object with "version": {VERSION}')
     return {key: _checked(name, key, value) for key, value in found.items()}
 
 
@@ -119,12 +119,11 @@ def recipe_json(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checked(name: str, key: str, value: Any) -> Any:  # noqa: ANN401 - whatever a JSON file held
     if key not in _FIELDS:
-        raise UserError(f"--recipe={name}: {key!r} is not a value of a recipe; known: {', '.join(_FIELDS)}")
-    allowed = typing.get_args(_FIELDS[key]) or (_FIELDS[key],)
-    if float in allowed and type(value) is int:
+        raise SettingError("recipe", name, f"{key!r} is not a value of a recipe; known: {', '.join(_FIELDS)}")
+    kinds, said = _FIELDS[key]
+    if float in kinds and type(value) is int:
         value = float(value)
-    good = value in allowed if isinstance(allowed[0], str) else type(value) in allowed
-    if not good:
-        shown = ", ".join(str(getattr(kind, "__name__", kind)) for kind in allowed)
-        raise UserError(f"--recipe={name}: {key} is {value!r}; {shown} would do")
+    rule = broken_rule(kinds, said, value)
+    if rule:
+        raise SettingError("recipe", name, f"{key}={value!r}: {rule}")
     return value

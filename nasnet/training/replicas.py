@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import PeerGone, UserError, first_line
+from nasnet.runtime.errors import PeerGone, SettingError, UserError, first_line
 from nasnet.training.config import ReplicaConfig
 
 _ENVIRONMENT = "TF_CONFIG"
@@ -89,13 +89,13 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
         several = len(gpus) > 1 or (config.replicas or 1) > 1
         kind = "multiworker" if cluster else "mirrored" if several else "none"
     if config.replicas and kind != "mirrored":
-        raise UserError(f"--replicas={config.replicas} goes with --distribute=mirrored, not with {kind}")
+        raise SettingError(
+            "replicas", config.replicas, f"goes with distribute=mirrored, not with {kind}", see=("distribute",)
+        )
     if kind == "multiworker":
         if cluster is None:
-            raise UserError(
-                f"--distribute=multiworker: {_ENVIRONMENT} is not set or names one worker; set it in each process, as "
-                "in docs/distributed.md"
-            )
+            rule = f"{_ENVIRONMENT} is not set or names one worker; set it in each process, as in docs/distributed.md"
+            raise SettingError("distribute", kind, rule)
         index, number = cluster
         say(f"worker {index}: waiting until all {number} processes of {_ENVIRONMENT} have started")
         try:
@@ -113,12 +113,11 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
 def _local_devices(replicas: int | None, gpus: list[Any]) -> list[str]:
     if gpus:
         if replicas and replicas > len(gpus):
-            raise UserError(f"--replicas={replicas}: this machine shows {len(gpus)} GPU(s)")
+            raise SettingError("replicas", replicas, f"this machine shows {len(gpus)} GPU(s)")
         return [f"GPU:{index}" for index in range(replicas or len(gpus))]
     if not replicas:
-        raise UserError(
-            "--distribute=mirrored: this machine shows no GPU; --replicas=N divides the CPU, for trying out"
-        )
+        rule = "this machine shows no GPU; a number of replicas divides the CPU, for trying out"
+        raise SettingError("distribute", "mirrored", rule, see=("replicas",))
     [cpu] = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
     return [f"CPU:{index}" for index in range(replicas)]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from nasnet.runtime.setting import setting
+from nasnet.runtime.setting import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchConfig:
+class SearchConfig(Settings):
     """What is searched, how, and for how long."""
 
     space: Literal["nasnet"] = setting("nasnet", "search space (section 3)")
-    blocks: int = setting(5, "blocks a cell: B of the paper, section 3")
+    blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1)
     strategy: Literal["ppo", "random"] = setting("ppo", "who proposes: the LSTM controller with PPO (A.2), or random")
     estimator: Literal["proxy"] = setting("proxy", "how a cell is scored: short training of a small network (A.1)")
-    trials: int = setting(200, "cells to try in all (the paper: 20,000; A.3)")
+    trials: int = setting(200, "cells to try in all (the paper: 20,000; A.3)", unit="trials", least=1)
     child: Literal["functions", "keras"] = setting(
         "functions", "how children are built: as plain functions, or as Keras models for checking (ten times slower)"
     )
@@ -26,27 +26,38 @@ class SearchConfig:
     finalists: int = setting(
         3,
         "best trials to train longer and rank anew before one is exported, 0 is none (the paper: 250; A.3)",
+        unit="trials",
+        least=0,
     )
-    finalist_steps: int = setting(100, "training steps of a finalist (the paper trains to convergence)")
-    finalist_seeds: int = setting(2, "fresh starts of each finalist; its rank is by the mean of their rewards")
+    finalist_steps: int = setting(
+        100, "training steps of a finalist (the paper trains to convergence)", unit="steps", least=1
+    )
+    finalist_seeds: int = setting(
+        2, "fresh starts of each finalist; its rank is by the mean of their rewards", unit="starts", least=1
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class LimitConfig:
+class LimitConfig(Settings):
     """Children over these are invalid, which is found from the genotype before they start."""
 
-    max_params: int | None = setting(None, "most trainable parameters of a child")
-    max_mult_adds: int | None = setting(None, "most mult-adds of a child, a picture")
+    max_params: int | None = setting(None, "most trainable parameters of a child", unit="parameters", least=1)
+    max_mult_adds: int | None = setting(None, "most mult-adds of a child, a picture", unit="mult-adds", least=1)
     max_memory: int | None = setting(
-        None, "most MiB of a child's training step, counted: weights, gradients, momentum, a batch's activations"
+        None,
+        "most memory of a child's training step, counted: weights, gradients, momentum, a batch's activations",
+        unit="MiB",
+        least=1,
     )
 
 
 @dataclasses.dataclass(frozen=True)
-class FinalConfig:
+class FinalConfig(Settings):
     """How the best cell of a search is trained for export."""
 
-    final_repeats: int = setting(1, "Normal Cells a stage of the network that the best cell is exported in")
-    final_filters: int = setting(16, "channels in its first cell")
-    final_epochs: int = setting(15, "its passes over the training split")
-    final_learning_rate: float = setting(0.05, "its learning rate at the first step")
+    final_repeats: int = setting(
+        1, "Normal Cells a stage of the network that the best cell is exported in", unit="cells", least=1
+    )
+    final_filters: int = setting(16, "channels in its first cell", unit="channels", least=2)
+    final_epochs: int = setting(15, "its passes over the training split", unit="epochs", least=1)
+    final_learning_rate: float = setting(0.05, "its learning rate at the first step", above=0)
