@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from nasnet.modes.flags import RUN_FLAGS, flags
 
 ROOT = Path(__file__).parent.parent
 ORDER = (
@@ -24,9 +27,14 @@ FILES_WITHOUT_TENSORFLOW = {
     *(f"nasnet.data.{name}" for name in ("dataset", "sources", "npz", "tfds", "pictures")),
     *("nasnet.networks.spec", "nasnet.networks.saved", "nasnet.training.recipes"),
     *("nasnet.estimators.estimator", "nasnet.estimators.proxy", "nasnet.estimators.finetuning"),
-    *(f"nasnet.modes.{name}" for name in ("flags", "workdir", "inputs", "runners")),
+    *(f"nasnet.modes.{name}" for name in ("flags", "help", "workdir", "inputs", "runners")),
 }
 """Beside those rooms and every config.py: what they import when they are imported is not TensorFlow."""
+WRITE_FLAGS_STILL = {
+    *(f"nasnet.execution.{name}" for name in ("worker", "slot", "ray_workers")),
+    "nasnet.trials.limits",
+}
+"""Below nasnet/modes/, which alone knows flags: files whose messages name some."""
 TEST_SPLIT_CLOSED = ("estimators", "execution", "trials")
 MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_ENTRIES = 300, 60, 12
 
@@ -132,6 +140,22 @@ def test_a_search_does_not_open_the_test_split(name):
         if isinstance(node, ast.keyword) and node.arg == "allow_test":
             assert isinstance(node.value, ast.Constant)
             assert node.value.value is False, f"{name}:{node.value.lineno}"
+
+
+def texts(path: Path) -> list[str]:
+    """The strings of a file, and the pieces of those that hold values; no docstrings."""
+    tree = ast.parse(path.read_text())
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    strings = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    return [node.value for node in strings if isinstance(node.value, str)]
+
+
+@pytest.mark.parametrize("name", [name for name in PACKAGES if room(name) in ORDER[: ORDER.index("modes")]])
+def test_no_message_below_modes_names_a_flag(name):
+    """A setting has a flag only on the command line. "--" at a piece's end stands before a name that is a value."""
+    names = "|".join(flag.name for flag in (*RUN_FLAGS, *flags()))
+    found = [text for text in texts(FILES[name]) if re.search(rf"--((no)?({names})\b|$)", text)]
+    assert bool(found) == (name in WRITE_FLAGS_STILL), found
 
 
 def test_first_level_names_of_the_package():

@@ -80,7 +80,7 @@ def stack(pictures: Iterable[tuple[str, np.ndarray]], count: int) -> np.ndarray:
     except MemoryError as error:
         raise UserError(
             f"{count} pictures of {_text(first.shape)} values need {count * first.size / 2**30:,.0f} GiB of memory; "
-            "expected a smaller image_size",
+            "expected smaller pictures",
             see=("image_size",),
         ) from error
     stacked[0] = first
@@ -100,7 +100,7 @@ def check_alike(name: str, shape: tuple[int, ...], other_name: str, other_shape:
     if shape != other_shape:
         raise UserError(
             f"{name} is {_text(shape[:2])} and {other_name} is {_text(other_shape[:2])} pixels (height x width); "
-            "expected one size, or an image_size to resize them to",
+            "expected one size",
             see=("image_size",),
         )
 

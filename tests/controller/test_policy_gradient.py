@@ -383,11 +383,11 @@ def test_the_defaults_are_the_paper_s():
     + [("baseline_decay", value) for value in (-0.1, 1.0, math.nan)],
 )
 def test_values_out_of_range_are_refused_in_one_line(field, value):
-    with pytest.raises(ValueError, match=rf"^{field} [^\n]*, got {value!r}$"):
+    with pytest.raises(ValueError, match=rf"^{field}={value}: must be [^\n]+$"):
         dataclasses.replace(PolicyGradientConfig(), **{field: value})
 
 
 def test_reinforce_makes_one_pass():
-    with pytest.raises(ValueError, match=r"^update_epochs is 1 with loss=reinforce, got 10$"):
+    with pytest.raises(ValueError, match=r"^update_epochs=10: must be 1 with loss=reinforce$"):
         PolicyGradientConfig(loss="reinforce")
     assert PolicyGradientConfig(loss="reinforce", update_epochs=1).update_epochs == 1

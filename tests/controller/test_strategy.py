@@ -97,7 +97,7 @@ def test_every_failure_has_its_declared_reward_and_none_is_set():
 @pytest.mark.parametrize("outcome", FAILURES)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_declared_reward_is_finite(outcome, value):
-    with pytest.raises(ValueError, match=rf"^{outcome}_reward is a finite number, got {value}$"):
+    with pytest.raises(ValueError, match=rf"^{outcome}_reward={value}: must be finite$"):
         FailureConfig(**{f"{outcome}_reward": value})
 
 

@@ -146,13 +146,13 @@ def test_nothing_leads_to_a_test_picture_where_the_test_split_is_closed(tmp_path
 
 @pytest.mark.parametrize("spec", ["", "digit", "digits:", "mnist", "tfds:", "folder:", "npz:", "csv:a.csv", "Digits"])
 def test_an_unknown_spec(spec):
-    with pytest.raises(UserError, match=f"--dataset={spec}: digits, tfds:NAME, folder:PATH or npz:PATH would do"):
+    with pytest.raises(UserError, match=f"^dataset={spec}: must be digits, tfds:NAME, folder:PATH or npz:PATH$"):
         open_dataset(spec)
 
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_an_image_size_below_one(size):
-    with pytest.raises(UserError, match=f"--image_size={size}: must be 1 or more"):
+    with pytest.raises(UserError, match=f"^image_size={size}: must be 1 or more$"):
         open_dataset("digits", image_size=size)
 
 

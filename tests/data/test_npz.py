@@ -96,7 +96,7 @@ def test_the_scale_of_floats_is_that_of_x_train(tmp_path):
         write(tmp_path, keras_arrays(x_train=pictures(0, 40, 6, 5) / 255, x_test=dark + 1)), allow_test=True
     )
     with pytest.raises(
-        UserError, match=r"x_test has values from 1\.4 to 1\.4; x_train is at most 1, so 0 to 1 would do"
+        UserError, match=r"x_test has values from 1\.4 to 1\.4; x_train is at most 1, so expected 0 to 1"
     ):
         data.test()
 
@@ -128,31 +128,33 @@ LABELS = np.arange(40) % 4
 RARE = np.where(np.arange(40) == 0, 3, np.arange(40) % 3)  # a single picture of class 3
 RAMP = np.arange(40 * 30).reshape(40, 6, 5)
 BAD_ARRAYS = {
-    "holds ['x_train', 'y_train', 'x_test']; x_train, y_train, x_test, y_test and optionally": {"y_test": None},
+    "holds ['x_train', 'y_train', 'x_test']; expected x_train, y_train, x_test, y_test and optionally": {
+        "y_test": None
+    },
     "holds ['x_train', 'y_train', 'x_test', 'y_test', 'x_val']": {"x_val": np.zeros(3)},
-    "'x_valid']; x_train": {"x_valid": np.zeros((3, 6, 5))},
+    "'x_valid']; expected x_train": {"x_valid": np.zeros((3, 6, 5))},
     "x_train has 40 pictures and y_train 39 labels": {"y_train": LABELS[:39]},
-    "y_train is float64 of shape (40,); one integer label a picture would do": {"y_train": LABELS * 1.0},
+    "y_train is float64 of shape (40,); expected one integer label a picture": {"y_train": LABELS * 1.0},
     "y_train is bool of shape (40,)": {"y_train": LABELS > 1},
     "y_train is int64 of shape (40, 4)": {"y_train": np.eye(4, dtype=np.int64)[LABELS]},
-    "y_train has the label -1; 0 to K-1 would do": {"y_train": LABELS - 1},
+    "y_train has the label -1; expected 0 to K-1": {"y_train": LABELS - 1},
     "the labels of the training pictures go up to 4 and lack 0": {"y_train": LABELS + 1},
     "the labels of the training pictures go up to 3000000000 and lack 1": {"y_train": LABELS * 1_000_000_000},
-    "has the classes ['0']; two or more": {"y_train": LABELS * 0},
-    "has the classes ['a', 'b', 'c', 'a']; two or more, all different": {"classes": np.array(list("abca"))},
-    "classes is int64 of shape (4,); [K] strings would do": {"classes": np.arange(4)},
+    "has the classes ['0']; expected two or more": {"y_train": LABELS * 0},
+    "has the classes ['a', 'b', 'c', 'a']; expected two or more, all different": {"classes": np.array(list("abca"))},
+    "classes is int64 of shape (4,); expected [K] strings": {"classes": np.arange(4)},
     "the label 3 is in train and none of the 3 classes": {"classes": np.array(list("abc"))},
-    "class 'e' has 0 picture(s) to train on; 2 or more would do": {"classes": np.array(list("abcde"))},
-    "class '3' has 1 picture(s) to train on; 2 or more would do": {"y_train": RARE},
+    "class 'e' has 0 picture(s) to train on; expected 2 or more": {"classes": np.array(list("abcde"))},
+    "class '3' has 1 picture(s) to train on; expected 2 or more": {"y_train": RARE},
     "x_train has no pictures": {"x_train": np.zeros((0, 6, 5)), "y_train": np.zeros(0, int)},
-    "x_train has values from nan to nan; 0 to 255, or floats of 0 to 1": {
+    "x_train has values from nan to nan; expected 0 to 255, or floats of 0 to 1": {
         "x_train": np.where(RAMP == 700, np.nan, 0.5)
     },
-    "x_train has values from 0.0 to inf; 0 to 255": {"x_train": np.where(RAMP == 700, np.inf, 0.0)},
+    "x_train has values from 0.0 to inf; expected 0 to 255": {"x_train": np.where(RAMP == 700, np.inf, 0.0)},
     "x_train has values from -1.0 to 1.0": {"x_train": RAMP / 1199 * 2 - 1},
     "x_train has values from 0 to 256": {"x_train": RAMP % 257},
-    "x_train is of type bool; integers of 0 to 255, or floats, would do": {"x_train": RAMP > 9},
-    "x_train has shape (40, 30); [N, height, width] or [N, height": {"x_train": RAMP.reshape(40, 30)},
+    "x_train is of type bool; expected integers of 0 to 255, or floats": {"x_train": RAMP > 9},
+    "x_train has shape (40, 30); expected [N, height, width] or [N, height": {"x_train": RAMP.reshape(40, 30)},
     "x_train has shape (40, 6, 0)": {"x_train": pictures(0, 40, 6, 0)},
     "x_train has shape (40, 3, 6, 5), its channels first": {"x_train": pictures(0, 40, 3, 6, 5)},
 }
@@ -169,11 +171,11 @@ def test_arrays_that_will_not_do(tmp_path, message):
 
 
 BAD_TEST_ARRAYS = {
-    "the label 4 is in test and none of the 4 classes of train; 0 to 3 would do": {"y_test": np.arange(20) % 5},
+    "the label 4 is in test and none of the 4 classes of train; expected 0 to 3": {"y_test": np.arange(20) % 5},
     "x_test has 20 pictures and y_test 10 labels": {"y_test": np.arange(10) % 4},
     "x_test has no pictures": {"x_test": np.zeros((0, 6, 5)), "y_test": np.zeros(0, int)},
-    "x_test[0] is 5x6 pixels (height x width); give --image_size": {"x_test": pictures(0, 20, 5, 6)},
-    "x_test[0] has 3; all pictures saved as grey or all as RGB would do": {"x_test": pictures(0, 20, 6, 5, 3)},
+    "x_test[0] is 5x6 pixels (height x width); expected one size (see image_size)": {"x_test": pictures(0, 20, 5, 6)},
+    "x_test[0] has 3; expected all pictures saved as grey or all as RGB": {"x_test": pictures(0, 20, 6, 5, 3)},
 }
 
 
@@ -205,7 +207,7 @@ def test_a_file_that_is_no_npz(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros(3))
     for content in (b"", b"PK\x03\x04", b"text", (tmp_path / "a.npy").read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=r"a\.npz is not an npz file; what numpy\.savez writes would do"):
+        with pytest.raises(UserError, match=r"a\.npz: is not an npz file; expected what numpy\.savez writes"):
             open_dataset(f"npz:{path}")
     with zipfile.ZipFile(path, "w") as file:
         for key in ("x", "y"):

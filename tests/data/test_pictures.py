@@ -72,7 +72,7 @@ def test_an_opaque_alpha_channel_is_dropped_and_a_transparent_one_refused(tmp_pa
     pixels[..., -1] = 255
     np.testing.assert_array_equal(decode(saved(tmp_path, Image.fromarray(pixels, mode=mode))), pixels[..., :-1])
     pixels[2, 3, -1] = 254
-    with pytest.raises(UserError, match=r"a\.png has transparent pixels; a picture flattened"):
+    with pytest.raises(UserError, match=r"a\.png has transparent pixels; expected a picture flattened"):
         decode(saved(tmp_path, Image.fromarray(pixels, mode=mode)))
 
 
@@ -100,7 +100,7 @@ def test_of_an_animation_the_first_frame_is_read(tmp_path):
 
 
 def test_pixels_of_another_kind_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"a\.tif has pixels of Pillow's mode 'F'; 8-bit grey or RGB would do"):
+    with pytest.raises(UserError, match=r"a\.tif has pixels of Pillow's mode 'F'; expected 8-bit grey or RGB"):
         decode(saved(tmp_path, Image.fromarray(np.zeros((3, 3), np.float32)), "a.tif"))
 
 
@@ -158,12 +158,16 @@ def test_resize_to_the_same_size_changes_nothing():
 def test_stack_keeps_order_and_refuses_another_shape():
     pictures = draw(10, 5, 4, 3, 1)
     np.testing.assert_array_equal(stack(((str(i), picture) for i, picture in enumerate(pictures)), 5), pictures)
-    with pytest.raises(UserError, match=r"a is 4x3 and b is 3x4 pixels \(height x width\); give --image_size"):
+    with pytest.raises(
+        UserError, match=r"a is 4x3 and b is 3x4 pixels \(height x width\); expected one size \(see image_size\)$"
+    ):
         stack([("a", draw(0, 4, 3, 1)), ("b", draw(0, 3, 4, 1))], 2)
-    with pytest.raises(UserError, match=r"a has 1 channel\(s\) and b has 3; all pictures saved as grey or all as RGB"):
+    with pytest.raises(
+        UserError, match=r"a has 1 channel\(s\) and b has 3; expected all pictures saved as grey or all as RGB"
+    ):
         stack([("a", draw(0, 4, 3, 1)), ("b", draw(0, 4, 3, 3))], 2)
 
 
 def test_more_pictures_than_memory_is_an_error_before_they_are_read():
-    with pytest.raises(UserError, match=r"need 2,793,968 GiB of memory; a smaller --image_size would do"):
+    with pytest.raises(UserError, match=r"need 2,793,968 GiB of memory; expected smaller pictures \(see image_size\)$"):
         stack([("a", draw(0, 1000, 1000, 3))], 10**9)

@@ -98,7 +98,12 @@ def test_pictures_that_differ_in_size_need_image_size(tmp_path):
     Image.fromarray(pictures(0, 6, 9, 3)).save(odd)
     for index in range(40):  # so many that one of them is in train for sure
         Image.fromarray(pictures(0, 6, 9, 3)).save(tmp_path / "dog" / f"wide{index}.png")
-    fails(f"folder:{tmp_path}", "000.png is 6x5 and ", "wide", "is 6x9 pixels (height x width); give --image_size")
+    fails(
+        f"folder:{tmp_path}",
+        "000.png is 6x5 and ",
+        "wide",
+        "is 6x9 pixels (height x width); expected one size (see image_size)",
+    )
     data = open_dataset(f"folder:{tmp_path}", image_size=7, allow_test=True)
     assert data.image_shape == (7, 7, 3)
     assert data.test().images.shape[1:] == (7, 7, 3)
@@ -141,29 +146,29 @@ def test_folders_that_will_not_do(tmp_path):
     (tmp_path / "file").write_text("")
     fails(f"folder:{tmp_path / 'file'}", "file: not a folder")
     (tmp_path / "file").unlink()
-    fails(f"folder:{tmp_path}", "holds 0 class folder(s) []; two or more would do")
+    fails(f"folder:{tmp_path}", "holds 0 class folder(s) []; expected two or more")
     write_classes(tmp_path, 3, ("cat",))
-    fails(f"folder:{tmp_path}", "holds 1 class folder(s) ['cat']; two or more would do")
+    fails(f"folder:{tmp_path}", "holds 1 class folder(s) ['cat']; expected two or more")
     (tmp_path / "dog").mkdir()
     fails(f"folder:{tmp_path}", "class 'dog' is empty: no pictures in", "dog")
     (tmp_path / "dog" / ".hidden.png").write_text("")
     (tmp_path / "dog" / "Thumbs.db").write_text("")
     fails(f"folder:{tmp_path}", "class 'dog' is empty")
     (tmp_path / "dog" / "notes.txt").write_text("")
-    fails(f"folder:{tmp_path}", "notes.txt is no picture; in a class folder only .bmp .gif")
+    fails(f"folder:{tmp_path}", "notes.txt is no picture; expected only .bmp .gif")
     (tmp_path / "dog" / "notes.txt").unlink()
     (tmp_path / "dog" / "more.png").mkdir()
     fails(f"folder:{tmp_path}", "more.png is no picture")
     (tmp_path / "dog" / "more.png").rmdir()
     for index in range(2):
         Image.fromarray(pictures(0, 6, 5, 3)).save(tmp_path / "dog" / f"{index}.PNG")
-    fails(f"folder:{tmp_path}", "class 'dog' has 2 picture(s) to train on; 3 or more would do")
+    fails(f"folder:{tmp_path}", "class 'dog' has 2 picture(s) to train on; expected 3 or more")
 
 
 def test_folders_of_splits_that_will_not_do(split_folder):
     spec = f"folder:{split_folder}"
     (split_folder / "validation").mkdir()
-    fails(spec, "holds train/<class> beside ['test', 'valid', 'validation']; train, test and optionally valid would do")
+    fails(spec, "holds train/<class> beside ['test', 'valid', 'validation']; expected train, test and optionally valid")
     (split_folder / "validation").rmdir()
     (split_folder / "test" / "cat").rename(split_folder / "test" / "cats")
     fails(spec, "class 'cats' is in test, not in train")

@@ -113,19 +113,21 @@ def test_splits_that_a_tfds_set_lacks_are_carved_from_train(prepared):
 
 
 def test_tfds_pictures_that_differ_in_size_need_image_size(prepared):
-    fails("tfds:drawn_pictures/mixed", "tfds:drawn_pictures/mixed: train[0] is 6x", "give --image_size")
+    fails(
+        "tfds:drawn_pictures/mixed", "tfds:drawn_pictures/mixed: train[0] is 6x", "expected one size (see image_size)"
+    )
     assert open_dataset("tfds:drawn_pictures/mixed", image_size=4).train.images.shape == (40, 4, 4, 3)
 
 
 def test_tfds_sets_that_will_not_do(prepared):
     fails(
-        "tfds:drawn_pictures/unlabelled", "has the features ['image']; one 8-bit picture and one class label would do"
+        "tfds:drawn_pictures/unlabelled", "has the features ['image']; expected one 8-bit picture and one class label"
     )
-    fails("tfds:drawn_pictures/empty", "class 'never' has 0 picture(s) to train on; 1 or more would do")
+    fails("tfds:drawn_pictures/empty", "class 'never' has 0 picture(s) to train on; expected 1 or more")
 
 
 def test_tfds_names_that_will_not_do(prepared):
-    fails("tfds:no_such_set", "--dataset=tfds:no_such_set can't be opened (Dataset no_such_set not found.")
+    fails("tfds:no_such_set", "dataset=tfds:no_such_set: can't be opened (Dataset no_such_set not found.")
     fails("tfds:drawn_pictures/none", "can't be opened", "none")
     fails("tfds:drawn_pictures/all:9.9.9", "can't be opened", "9.9.9")
     fails("tfds:drawn pictures", "can't be opened (Parsing builder name string drawn pictures failed.)")

@@ -113,7 +113,7 @@ def test_a_grid_whose_trials_all_fail_says_of_what(trained, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--tune_trials=3"], "--tune_trials goes with --tuner=grid"),
+        (["--tune_trials=3"], "--tune_trials=3: goes with tuner=grid"),
         (["--tune_epochs=0"], "--tune_epochs=0: must be 1 or more"),
         (["--from=/no/such"], "--from=/no/such"),
         (["--distribute=mirrored"], "--distribute=mirrored has no meaning with --mode=tune"),

@@ -117,11 +117,11 @@ def test_it_is_fine_tuned_by_the_command(theirs, tmp_path):
 
 class TestRefusals:
     def test_another_name(self):
-        with pytest.raises(UserError, match="--from=keras:NASNetTiny: known are keras:NASNetMobile, keras:NASNetLarge"):
+        with pytest.raises(UserError, match="source=keras:NASNetTiny: known are keras:NASNetMobile, keras:NASNetLarge"):
             load_pretrained("keras:NASNetTiny", None)
 
     def test_no_such_file(self, tmp_path):
-        with pytest.raises(UserError, match=f"--weights={tmp_path}/none.h5: no such file"):
+        with pytest.raises(UserError, match=f"weights={tmp_path}/none.h5: no such file"):
             load_pretrained(MOBILE, str(tmp_path / "none.h5"))
 
     def test_a_file_that_is_something_else(self, tmp_path):

@@ -118,8 +118,16 @@ class TestOpenReplicas:
                 '{"cluster": {"worker": [1, 2]}, "task": {"type": "worker", "index": 0}}',
                 "not of the form",
             ),
-            (ReplicaConfig(distribute="mirrored"), None, "shows no GPU; --replicas=N"),
-            (ReplicaConfig(distribute="none", replicas=2), None, "--replicas=2 goes with --distribute=mirrored"),
+            (
+                ReplicaConfig(distribute="mirrored"),
+                None,
+                "distribute=mirrored: this machine shows no GPU; a number of replicas divides the CPU",
+            ),
+            (
+                ReplicaConfig(distribute="none", replicas=2),
+                None,
+                "replicas=2: goes with distribute=mirrored, not with none",
+            ),
         ],
     )
     def test_what_is_not_there_is_one_line(self, config, environment, words, monkeypatch):

@@ -1,0 +1,191 @@
+"""Flags and configs: what `--help` shows, what a wrong value is answered with, what a closed pipe does."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import assert_type
+
+import pytest
+
+from controller.config import PolicyGradientConfig
+from nasnet.modes.flags import FREE, GROUPS, MODES, RUN_FLAGS, flag_names, flags, in_flags, resolve
+from nasnet.modes.help import help_text
+from nasnet.networks.saved import check_trained
+from nasnet.runtime.errors import SettingError, UserError
+from nasnet.runtime.setting import field_kinds
+from nasnet.training.config import TrainingConfig
+
+ROOT = Path(__file__).parent.parent.parent
+TRAIN = [sys.executable, str(ROOT / "train.py")]
+RUN = ["mode", "workdir", "seed"]
+
+
+def sections(text):
+    """A help's flags by their titles."""
+    found = {}
+    for part in text.split("\n\n")[1:]:
+        title, *lines = part.splitlines()
+        found[title] = [match[1] for line in lines if (match := re.match(r"  --(?:\[no\])?(\w+)", line))]
+    return found
+
+
+def test_help_has_each_flag_once_under_what_it_is_about():
+    found = sections(help_text(None))
+    names = [name for of_title in found.values() for name in of_title]
+    assert sorted(names) == sorted([*RUN, *(flag.name for flag in flags())])
+    assert found["The run:"] == RUN
+    assert found["How one network is trained (search, train, finetune, tune):"] == list(flag_names(TrainingConfig))
+    assert "controller_learning_rate" in found["How the LSTM policy learns (search):"]
+    assert found["Which pictures:"] == ["dataset", "image_size"]
+    assert len(found) == 1 + len({group for groups in GROUPS.values() for group in groups})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_help_of_a_mode_has_its_flags_alone(mode):
+    found = sections(help_text(mode))
+    assert [name for of_title in found.values() for name in of_title] == [*RUN, *resolve(mode, 0, {}).values]
+
+
+def test_help_says_unit_range_and_default():
+    text = " ".join(help_text(None).split())
+    assert "--[no]flip" in text
+    assert "--optimizer=momentum|adam|rmsprop" in text
+    assert "(default 1 in search, 2 in train; 1 or more cells)" in text
+    assert "(default 3.5e-4" not in text
+    assert "(default 0.00035; above 0)" in text
+    assert "(default unset; any number)" in text
+    assert "(default 2; 1 or more cells)" in " ".join(help_text("train").split())
+
+
+def test_help_is_asked_for_with_or_without_a_mode(tmp_path):
+    shown = {}
+    for arguments in (["--help"], ["--mode=tune", "--help"], ["-h", "--mode", "tune"], ["--mode=none", "--help"]):
+        done = subprocess.run([*TRAIN, *arguments], capture_output=True, text=True)
+        shown[" ".join(arguments)] = (done.returncode, done.stdout, done.stderr)
+    whole, tune, again, wrong = shown.values()
+    assert (whole[0], whole[2]) == (0, "")
+    assert whole[1].rstrip().endswith(help_text(None))
+    assert tune == again
+    assert tune[1].rstrip().endswith(help_text("tune"))
+    assert wrong[0] == 2
+    assert len(wrong[2].splitlines()) == 1
+
+
+def test_help_into_head_is_no_traceback():
+    command = f"{sys.executable} {ROOT / 'train.py'} --help | head -3; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
+    *head, code = done.stdout.splitlines()
+    assert len(head) == 3
+    assert code in ("0", "141")  # 0 where all of it was written before `head` left
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--mode=search", "--blocks=1", "--filters=2", "--steps=2", "--trials=2", "--workers=1", "--finalists=0"],
+    ],
+)
+def test_a_pipe_that_nobody_reads_ends_it_quietly(arguments, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [*TRAIN, *arguments, f"--workdir={tmp_path / 'run'}"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_group_is_of_its_own_type():
+    config = resolve("train", 0, {"epochs": 3})
+    training = assert_type(config.group(TrainingConfig), TrainingConfig)
+    assert training == TrainingConfig(epochs=3)
+
+
+NUMBERS = [
+    (mode, flag)
+    for mode in MODES
+    for group in GROUPS[mode]
+    for field, flag in flag_names(group).items()
+    if field_kinds(group)[field][0] in (int, float)
+]
+
+
+@pytest.mark.parametrize(("mode", "flag"), NUMBERS)
+def test_a_wrong_number_is_refused_by_its_flag(mode, flag):
+    tuner = {"tuner": "grid"} if flag == "tune_trials" else {}
+    with pytest.raises(SettingError) as caught:
+        resolve(mode, 0, {flag: float("nan"), **tuner})
+    assert re.match(rf"--{flag}=nan: must be (\S.*)$", in_flags(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "line"),
+    [
+        ("train", {"image_size": 0}, "--image_size=0: must be 1 or more"),
+        ("train", {"drop_path_keep": 1.5}, "--drop_path_keep=1.5: must be above 0 and at most 1"),
+        ("search", {"learning_rate": 0.0}, "--learning_rate=0.0: must be above 0"),
+        ("search", {"controller_learning_rate": 0.0}, "--controller_learning_rate=0.0: must be above 0"),
+        ("search", {"update_trials": 0}, "--update_trials=0: must be 1 or more"),
+        ("search", {"nan_reward": float("inf")}, "--nan_reward=inf: must be finite"),
+        ("search", {"controller_loss": "reinforce"}, "--controller_update_epochs=10: must be 1 with loss=reinforce"),
+        ("search", {"cpus_per_child": 0}, "--cpus_per_child=0: must be 1 or more"),
+        (
+            "tune",
+            {"tune_trials": 3},
+            "--tune_trials=3: goes with tuner=grid; Hyperband has as many as follow from tune_epochs "
+            "(see --tuner, --tune_epochs)",
+        ),
+    ],
+)
+def test_a_refused_value_names_its_flag(mode, given, line):
+    with pytest.raises(SettingError) as caught:
+        resolve(mode, 0, given)
+    assert in_flags(caught.value) == line
+
+
+def test_an_error_of_the_library_names_its_flag(tmp_path):
+    """The field of `--from` is `source`."""
+    with pytest.raises(UserError) as caught:
+        check_trained(tmp_path)
+    assert str(caught.value).startswith(f"source={tmp_path}: holds no genotype.json")
+    assert in_flags(caught.value).startswith(f"--from={tmp_path}: holds no genotype.json")
+    assert in_flags(UserError("two\nlines", see=("image_size", "source"))) == "two lines (see --image_size, --from)"
+
+
+def test_what_an_earlier_run_left_is_checked_too():
+    with pytest.raises(SettingError, match=r"^gpus_per_child=-1: must be 0 or more"):
+        resolve("search", 0, {}, {"gpus_per_child": -1})
+
+
+def test_names_of_flags():
+    assert flag_names(PolicyGradientConfig)["update_trials"] == "update_trials"
+    others = [flag for field, flag in flag_names(PolicyGradientConfig).items() if field != "update_trials"]
+    assert all(flag.startswith("controller_") for flag in others)
+    names = [flag.name for flag in (*RUN_FLAGS, *flags())]
+    assert len(set(names)) == len(names)
+    assert "from" in names
+    assert "source" not in names
+
+
+def test_what_is_free_to_change_is_where_things_run_and_not_what_comes_of_them():
+    assert set(FREE) == {
+        *("workers", "cluster", "children_per_worker", "retries", "keep_weights", "stop_seconds"),
+        *("distribute", "replicas", "keep_checkpoints", "checkpoint_steps", "valid_epochs"),
+    }
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_config_s_keys_are_its_flags_in_the_order_of_its_groups(mode):
+    config = resolve(mode, 7, {})
+    names = [name for group in GROUPS[mode] for name in flag_names(group).values()]
+    assert list(config.to_json()) == ["version", "mode", "seed", *names]
+    for group in GROUPS[mode]:
+        assert dataclasses.asdict(config.group(group)) == {
+            field: config.values[flag] for field, flag in flag_names(group).items()
+        }
