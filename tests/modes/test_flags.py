@@ -89,6 +89,7 @@ def test_help_into_head_is_no_traceback():
     "arguments",
     [
         ["--help"],
+        ["--mode=export", "--help"],  # short: nothing is written before the end
         ["--mode=search", "--blocks=1", "--filters=2", "--steps=2", "--trials=2", "--workers=1", "--finalists=0"],
     ],
 )
@@ -96,7 +97,8 @@ def test_a_pipe_that_nobody_reads_ends_it_quietly(arguments, tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
     command = [*TRAIN, *arguments, f"--workdir={tmp_path / 'run'}"]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=buffered)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
 
