@@ -16,7 +16,7 @@ class FineTuning:
     """Fine-tunes in a worker process; the reward is the accuracy on the valid split.
 
     Attributes:
-        source, weights: as `--from` and `--weights`.
+        source, weights: those of a `FromConfig`.
         data: what is trained on.
         training, transfer: the recipe.
         seed: of the training.

@@ -29,7 +29,7 @@ from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import Slot
 from nasnet.runtime.devices import alive
-from nasnet.runtime.errors import RunError, UserError, first_line
+from nasnet.runtime.errors import RunError, SettingError, first_line
 from nasnet.runtime.files import create_folder
 
 _LOG_BYTES = 2**16
@@ -45,13 +45,13 @@ def connect(address: str) -> None:
         address: `auto` for the cluster that this machine is of, `HOST:PORT`, or `ray://HOST:PORT`.
 
     Raises:
-        UserError: if Ray is not installed or nothing answers.
+        SettingError: if Ray is not installed or nothing answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError as error:
-        raise UserError(f"cluster={address} needs Ray: pip install -r requirements-cluster.txt") from error
+        raise SettingError("cluster", address, "needs Ray: pip install -r requirements-cluster.txt") from error
     try:
         _probe(address)
         ray.init(
@@ -62,9 +62,11 @@ def connect(address: str) -> None:
             log_to_driver=False,
         )
     except (OSError, OverflowError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
-        raise UserError(
-            f"cluster={address}: no Ray cluster answers there ({first_line(error)}); start one with: ray start "
-            "--head; if it has a token, give it: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=..."
+        raise SettingError(
+            "cluster",
+            address,
+            f"no Ray cluster answers there ({first_line(error)}); start one with: ray start --head; if it has a token, "
+            "give it: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=...",
         ) from error
 
 
@@ -244,7 +246,7 @@ class RayWorkers(RayEngine):
             gpus: GPUs of a child.
 
         Raises:
-            UserError: if there is no room for a single child.
+            SettingError: if there is no room for a single child.
         """
         import ray
 
@@ -253,9 +255,11 @@ class RayWorkers(RayEngine):
         if gpus:
             fits = min(fits, int(room.get("GPU", 0) // gpus))
         if fits < 1:
-            raise UserError(
-                f"cluster={address}: {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs are no room for a "
-                f"child of cpus_per_child={resources.cpus} and gpus_per_child={gpus}"
+            raise SettingError(
+                "cluster",
+                address,
+                f"{room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs are no room for a child of "
+                f"cpus_per_child={resources.cpus} and gpus_per_child={gpus}",
             )
         options: dict[str, Any] = {
             "num_cpus": resources.cpus,
