@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures
+from cells.walks.stack import CellNetwork
 from nasnet.estimators.child import Child
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import TrainingConfig
@@ -16,10 +17,8 @@ MOMENTUM = 0.25
 
 def statistics_after_a_step(data, dtype):
     """Of each batch norm, by name, after one step on all of the training pictures; and the weights before it."""
-    mean, std = data.statistics
-    spec = NetworkSpec(
-        cheap_genotype(), data.classes, data.image_shape, mean, std, 1, 4, bn_momentum=MOMENTUM, bn_epsilon=1e-5
-    )
+    network = CellNetwork(cheap_genotype(), 1, 4, len(data.classes))
+    spec = NetworkSpec.on(data, network, bn_momentum=MOMENTUM, bn_epsilon=1e-5)
     config = TrainingConfig(steps=1, batch_size=len(data.train), pad=0, flip=False)
     child = Child(spec, data, config, seed=2, dtype=dtype)
     before = child.named_weights()
