@@ -25,7 +25,8 @@ ROOMS_WITHOUT_TENSORFLOW = ("cells", "runtime", "execution", "trials")
 FILES_WITHOUT_TENSORFLOW = {
     *("train", "nasnet", "controller", "controller.strategy", "controller.random_search"),
     *(f"nasnet.data.{name}" for name in ("dataset", "sources", "npz", "tfds", "pictures")),
-    *("nasnet.networks.spec", "nasnet.networks.saved", "nasnet.training.recipes"),
+    *("nasnet.networks.spec", "nasnet.networks.saved", "nasnet.reports.terminal"),
+    *(f"nasnet.training.{name}" for name in ("recipes", "score", "progress")),
     *("nasnet.estimators.estimator", "nasnet.estimators.proxy", "nasnet.estimators.finetuning"),
     *(f"nasnet.modes.{name}" for name in ("flags", "help", "workdir", "inputs", "runners")),
 }

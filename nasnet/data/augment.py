@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import tensorflow as tf
 
 from nasnet.data.input_pipeline import replica_rows
 
 
-def augment(
-    images: tf.Tensor, seed: tf.Tensor, *, pad: int, flip: bool, fill: tuple[float, ...], cutout: int = 0
-) -> tf.Tensor:
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What is done to each picture at random.
+
+    Attributes:
+        pad: pixels added at each side before a crop of the old size; 0 is off.
+        flip: whether a picture is mirrored with probability one half.
+        cutout: side of a blanked square in pixels; 0 is off. Its centre is any pixel, so it may reach over the border
+            (DARTS does so).
+        fill: value of the padding and of the square, one a channel. The mean of the data, which whitening turns into
+            zero.
+    """
+
+    pad: int
+    flip: bool
+    cutout: int
+    fill: tuple[float, ...]
+
+
+def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """Random crops of the padded pictures, random horizontal flips, and random squares blanked.
 
     On several replicas each draws what it would have drawn alone for its rows of the whole batch.
@@ -17,21 +36,18 @@ def augment(
     Args:
         images: float32 `[B, height, width, channels]`.
         seed: int64 `[2]`; the same seed draws the same.
-        pad: pixels added at each side before a crop of the old size; 0 is off.
-        flip: whether each picture is mirrored with probability one half.
-        fill: value of the padding and of the square, one a channel. The mean of the data, which whitening turns into
-            zero.
-        cutout: side of the square in pixels. Its centre is any pixel, so it may reach over the border (DARTS does so).
+        augmentation: which of them, and how far.
 
     Returns:
         As `images`.
     """
+    pad, cutout = augmentation.pad, augmentation.cutout
     batch, height, width, channels = tf.shape(images)[0], *images.shape[1:]
     first, total = replica_rows(batch)
-    blank = tf.reshape(tf.constant(fill, images.dtype), [1, 1, 1, channels])
+    blank = tf.reshape(tf.constant(augmentation.fill, images.dtype), [1, 1, 1, channels])
 
-    def draw(number: int, size: int, below: int) -> tf.Tensor:
-        drawn = tf.random.stateless_uniform([total, size], seed + [0, number], 0, below, dtype=tf.int32)
+    def draw(stream: int, size: int, below: int) -> tf.Tensor:
+        drawn = tf.random.stateless_uniform([total, size], seed + [0, stream], 0, below, dtype=tf.int32)
         return drawn[first : first + batch]
 
     if pad:
@@ -42,7 +58,7 @@ def augment(
         columns = corner[:, 1:] + tf.range(width)
         images = tf.gather(tf.gather(padded, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
         images = tf.ensure_shape(images, [None, height, width, channels])
-    if flip:
+    if augmentation.flip:
         mirrored = tf.equal(tf.reshape(draw(1, 1, 2), [-1, 1, 1, 1]), 1)  # not `==`: in a session that compares objects
         images = tf.where(mirrored, tf.reverse(images, [2]), images)
     if cutout:

@@ -45,14 +45,33 @@ class Split:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DataSet:
-    """A data set as `open_dataset` gives it. `image_shape` is (height, width, channels), `name` what was asked for."""
+    """A data set as `open_dataset` gives it.
+
+    Attributes:
+        name: what was asked for.
+        classes: names of the K classes.
+        image_shape: (height, width, channels).
+        train, valid: the splits that are read.
+        mirror_keeps_class: whether a picture's mirror image is one of the same class: flips may augment it.
+        shift_keeps_class: whether a picture that moved by an eighth of its side is: crops may augment it.
+    """
 
     name: str
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     train: Split
     valid: Split
+    mirror_keeps_class: bool = True
+    shift_keeps_class: bool = True
     _read_test: Callable[[], Split] | None = dataclasses.field(default=None, repr=False)
+
+    @functools.cached_property
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """`channel_statistics` of the train split: one pass over its pixels an object, and the values travel with it.
+
+        `cached_property` writes into `__dict__`, which a frozen dataclass lets it do and which is all that is pickled.
+        """
+        return channel_statistics(self.train)
 
     def test(self) -> Split:
         """Reads the test split.
@@ -107,7 +126,16 @@ def open_dataset(
         return read("test", source.test() if source.test else source.train, test_rows, like)
 
     height, width, channels = train.images.shape[1:]
-    return DataSet(spec, source.classes, (height, width, channels), train, valid, read_test if allow_test else None)
+    return DataSet(
+        spec,
+        source.classes,
+        (height, width, channels),
+        train,
+        valid,
+        source.mirror_keeps_class,
+        source.shift_keeps_class,
+        read_test if allow_test else None,
+    )
 
 
 def check_dataset(spec: str) -> None:

@@ -35,7 +35,8 @@ class Source:
     """What a data set brings: the splits it has. Those that it lacks (None) are to be carved from `train`.
 
     `valid` and `test` are functions, so that nothing of a split is read before it is asked for. `carve` is how many
-    pictures to carve for valid and for test, where the source itself fixes that.
+    pictures to carve for valid and for test, where the source itself fixes that. Whether a picture that is mirrored, or
+    moved by a few pixels, is still one of its class: see `DataSet`.
     """
 
     classes: tuple[str, ...]
@@ -43,6 +44,8 @@ class Source:
     valid: Callable[[], Pool] | None = None
     test: Callable[[], Pool] | None = None
     carve: tuple[int, int] | None = None
+    mirror_keeps_class: bool = True
+    shift_keeps_class: bool = True
 
 
 def array_pool(images: np.ndarray, labels: np.ndarray, image_size: int | None, name: str) -> Pool:
@@ -66,7 +69,9 @@ def digits(image_size: int | None) -> Source:
     bunch: Any = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
     classes = tuple(str(name) for name in bunch.target_names)
-    return Source(classes, array_pool(images, bunch.target, image_size, "digits"), carve=(397, 400))
+    pool = array_pool(images, bunch.target, image_size, "digits")
+    # A mirrored digit is another one or none; they fill their 8x8 pixels, so a shift would cut strokes off.
+    return Source(classes, pool, carve=(397, 400), mirror_keeps_class=False, shift_keeps_class=False)
 
 
 def folder(path: Path, image_size: int | None) -> Source:

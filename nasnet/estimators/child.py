@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from cells.count import Counts, Weight, count
-from nasnet.data.augment import augment
+from nasnet.data.augment import Augmentation, augment
 from nasnet.data.dataset import DataSet, Split
-from nasnet.data.input_pipeline import batches
+from nasnet.data.input_pipeline import training_order
 from nasnet.estimators.config import CHILD_MUST_HAVE
 from nasnet.estimators.graph import ChildFunction, ChildGraph
 from nasnet.estimators.session import ChildSession, State
@@ -28,7 +28,8 @@ from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import DivergedError
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig, resolve_augmentation
-from nasnet.training.metrics import Score
+from nasnet.training.metrics import mean_score, sum_scores
+from nasnet.training.score import Score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,14 +162,15 @@ class Child:
 
     def score(self, split: Split, batch_size: int = 500) -> Score:
         """Accuracy and loss with the moving statistics. Run op by op: that is sooner done than tracing it once more."""
-        weights, correct, loss = self._constants(), 0, 0.0
-        for start in range(0, len(split), batch_size):
+        # Hence not by `Scorer`, which traces; what is summed up of a batch is the same.
+        weights = self._constants()
+
+        def sums(start: int) -> tuple[tf.Tensor, tf.Tensor]:
             images = tf.constant(split.images[start : start + batch_size])
             labels = tf.constant(split.labels[start : start + batch_size])
-            logits = self._read(images, weights, training=False)
-            correct += int(tf.math.count_nonzero(tf.equal(tf.argmax(logits, 1, tf.int32), labels)))
-            loss += float(tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)))
-        return Score(correct / len(split), loss / len(split), len(split))
+            return sum_scores(self._read(images, weights, training=False), labels)
+
+        return mean_score(map(sums, range(0, len(split), batch_size)), len(split))
 
     def logits(self, images: tf.Tensor, *, training: bool) -> tf.Tensor:
         """`[B, height, width, channels]` raw pixels to `[B, classes]`, with the batch's or the moving statistics."""
@@ -187,12 +189,7 @@ class Child:
 
     def batches(self) -> Iterator[np.ndarray]:
         """Which pictures each step takes, in the order of the steps."""
-        order = np.empty((0, 0), int)
-        for step in range(self.total_steps):
-            epoch, place = divmod(step, self._steps_per_epoch)
-            if place == 0:
-                order = batches(len(self._data.train), self.batch_size, self._seed, epoch)
-            yield order[place]
+        return training_order(len(self._data.train), self.batch_size, self._seed, range(self.total_steps))
 
     def _parts(self) -> dict[str, tf.Tensor]:
         """The trainable weights by name, cut from the vector; 1x1 kernels are matrices."""
@@ -237,14 +234,8 @@ class Child:
         config = self.config
         seed = tf.stack([tf.constant(name_seed(self._seed, "augment"), tf.int64), index])
         if config.pad or config.flip or config.cutout:
-            images = augment(
-                tf.cast(images, tf.float32),
-                seed,
-                pad=config.pad or 0,
-                flip=bool(config.flip),
-                fill=self.spec.mean,
-                cutout=config.cutout,
-            )
+            augmentation = Augmentation(config.pad or 0, bool(config.flip), config.cutout, self.spec.mean)
+            images = augment(tf.cast(images, tf.float32), seed, augmentation)
         weights = tf.convert_to_tensor(state.weights)
         loss, gradient, batch_statistics = function(self._whitened(images), labels, weights)
         with tf.GradientTape(watch_accessed_variables=False) as tape:

@@ -18,7 +18,7 @@ from controller.config import FailureConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Strategy, Trial
-from nasnet.data.dataset import DataSet, channel_statistics
+from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Estimator
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
@@ -117,7 +117,7 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
 def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
     options = config.group(SearchConfig)
     training = config.group(TrainingConfig)
-    mean, std = channel_statistics(data.train)
+    mean, std = data.statistics
     child = config.group(NetworkConfig)
     proxy = ProxyEstimator(data, mean, std, child, training, config.seed, options.child, options.reward)
     longer = dataclasses.replace(training, steps=options.finalist_steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.saved import load_trained, save_trained
 from nasnet.networks.spec import NetworkSpec
+from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.reports.terminal import TrainingScreen, show_export
 from nasnet.runtime.console import say
 from nasnet.runtime.files import write_json
@@ -23,6 +25,7 @@ from nasnet.runtime.signals import Stopping
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.training.loop import Training
 from nasnet.training.metrics import evaluate
+from nasnet.training.progress import Progress
 from nasnet.training.recipes import recipe_json
 from nasnet.training.replicas import Replicas, open_replicas
 
@@ -54,17 +57,26 @@ def train_to(
         _say_what(training, spec, source is not None)
         recipe = dataclasses.asdict(config) | (dataclasses.asdict(transfer) if transfer else {})
         write_json(folder / "recipe.json", recipe_json(recipe))
-    screen = TrainingScreen(folder / "tb" if chief else None)
     with Stopping() as stopping:
-        report = screen.show if chief else lambda _: None
+        report = _reports(folder / "tb") if chief else lambda _: None
         training.run(folder / "checkpoints", report, options, stopping)
     if chief:
         save_trained(folder, spec, training.inference_model())
 
 
+def _reports(events: Path) -> Callable[[Progress], None]:
+    screen, scalars = TrainingScreen(), TrainingScalars(events)
+
+    def report(progress: Progress) -> None:
+        screen.show(progress)
+        scalars.write(progress)
+
+    return report
+
+
 def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
     if taken_over:
-        fresh = ", ".join(training.kept)
+        fresh = ", ".join(training.fresh)
         say(f"taken over: all weights but {fresh} (the head, and what depends on the channels, start fresh)")
     costs = count(spec.architecture, spec.image_shape)
     say(

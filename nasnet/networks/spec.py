@@ -9,7 +9,7 @@ from typing import Any, Literal
 from cells.architecture import Architecture
 from cells.genotype import KIND, CellGenotype, kind_of
 from cells.walks.stack import CellNetwork
-from nasnet.data.dataset import DataSet, channel_statistics
+from nasnet.data.dataset import DataSet
 from nasnet.networks.config import NetworkConfig
 
 Shape = tuple[int, int, int]
@@ -64,7 +64,7 @@ class NetworkSpec:
         bn_epsilon: float | None = None,
     ) -> NetworkSpec:
         """A network for a data set, whitening by the statistics of its training split."""
-        mean, std = channel_statistics(data.train)
+        mean, std = data.statistics
         return cls(
             architecture,
             classes=data.classes,
@@ -124,7 +124,7 @@ def transferred(source: NetworkSpec, data: DataSet, bn_momentum: float) -> Netwo
     channels = data.image_shape[2]
     if channels != len(mean):
         alike = len(set(mean)) == len(set(std)) == 1
-        mean, std = (mean[:1] * channels, std[:1] * channels) if alike else channel_statistics(data.train)
+        mean, std = (mean[:1] * channels, std[:1] * channels) if alike else data.statistics
     return dataclasses.replace(
         source,
         architecture=dataclasses.replace(source.architecture, classes=len(data.classes)),

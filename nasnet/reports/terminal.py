@@ -1,4 +1,4 @@
-"""What a user sees while something runs."""
+"""What a user sees while something runs. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import sys
 import time
 from pathlib import Path
 
-import tensorflow as tf
-
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json
 from nasnet.training.progress import Progress
 from nasnet.trials.retries import Retry
 from nasnet.trials.search import SearchProgress
 
-_SAID_SECONDS, _WRITTEN_SECONDS = 30.0, 10.0
+_SAID_SECONDS = 30.0
 
 
 def show_export(folder: Path) -> None:
@@ -45,13 +43,11 @@ def show_retry(retry: Retry) -> None:
 
 
 class TrainingScreen:
-    """Where a training stands: a line that moves on a terminal, or one now and then; and TensorBoard's scalars."""
+    """Where a training stands: a line that moves on a terminal, or one now and then."""
 
-    def __init__(self, tensorboard: Path | None) -> None:
-        """`tensorboard` is the folder of its events; None writes none."""
-        self._writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
+    def __init__(self) -> None:
         self._moves, self._width = sys.stdout.isatty(), 0
-        self._said = self._written = time.monotonic()
+        self._said = time.monotonic()
 
     def show(self, progress: Progress) -> None:
         """One look at it."""
@@ -67,23 +63,6 @@ class TrainingScreen:
         elif progress.ended or time.monotonic() - self._said > _SAID_SECONDS:
             say(line)
             self._said = time.monotonic()
-        if self._writer and (progress.ended or time.monotonic() - self._written > _WRITTEN_SECONDS):
-            self._write(self._writer, progress)
-
-    def _write(self, writer: tf.summary.SummaryWriter, progress: Progress) -> None:
-        values = {
-            "train/loss": progress.loss,
-            "train/accuracy": progress.accuracy,
-            "train/learning_rate": progress.learning_rate,
-            "train/images_per_second": progress.images_per_second,
-        }
-        if progress.valid:
-            values |= {"valid/loss": progress.valid.loss, "valid/accuracy": progress.valid.accuracy}
-        with writer.as_default():
-            for name, value in values.items():
-                tf.summary.scalar(name, value, step=progress.step)
-        writer.flush()
-        self._written = time.monotonic()
 
 
 def _clock(seconds: float) -> str:

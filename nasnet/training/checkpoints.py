@@ -1,4 +1,8 @@
-"""Checkpoints of a training, written beside and renamed by TensorFlow; the chief's serve all processes."""
+"""Checkpoints of a training, written beside and renamed by TensorFlow; the chief's serve all processes.
+
+TensorFlow finds a value in a checkpoint by its way through the objects that hold it (`model/...`, `optimizers/0/...`):
+what a training passes to `resume`, and under which names, is the format of its files.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,8 @@ def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Varia
         tracked: what else is restored and saved, as in `tf.train.Checkpoint`.
 
     Returns:
-        What writes a checkpoint; it is given the step, and raises RunError if it cannot.
+        What writes a checkpoint; it is given the number of the step, which the file is named after, and raises RunError
+        if it cannot.
 
     Raises:
         UserError: if the newest checkpoint cannot be read, or the processes see different ones.
@@ -35,15 +40,20 @@ def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Varia
     checkpoint = tf.train.Checkpoint(step=step, **tracked)
     manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep)
     if manager.latest_checkpoint:
+        # Consumed: each value in the file has its place here, and each variable here its value. Everything is built
+        # before, so none may be left to wait for its variable.
         try:
             checkpoint.restore(manager.latest_checkpoint).assert_consumed()
         except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
             raise UserError(
                 f"{manager.latest_checkpoint}: not a checkpoint of this run ({first_line(error)}); delete it"
             ) from error
+    # A folder that only some of the machines see would give some of them another start.
     replicas.must_agree("the step of their newest checkpoint", str(int(step.numpy())))
 
     def save(number: int) -> None:
+        # The chief alone: the others would write the same into the same files. A kill while it writes leaves the one
+        # before as the newest, for the file that names it is renamed last.
         if replicas.chief:
             try:
                 manager.save(number)

@@ -170,8 +170,10 @@ class TuneConfig(Settings):
 
 
 def resolve_augmentation(config: TrainingConfig, data: DataSet) -> TrainingConfig:
-    """Fills in padding and flipping where the data set decides: none for digits, which a mirror makes others of."""
-    digits = data.name == "digits"
-    pad = (0 if digits else data.image_shape[0] // 8) if config.pad is None else config.pad
-    flip = not digits if config.flip is None else config.flip
+    """Fills in padding and flipping where the data set decides: what would make a picture one of another class is off.
+
+    Both are off for digits. Elsewhere pictures are padded by an eighth of their height (A.6: 4 of 32) and flipped.
+    """
+    pad = (data.image_shape[0] // 8 if data.shift_keeps_class else 0) if config.pad is None else config.pad
+    flip = data.mirror_keeps_class if config.flip is None else config.flip
     return dataclasses.replace(config, pad=pad, flip=flip)

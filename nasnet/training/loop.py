@@ -1,4 +1,8 @@
-"""Trains one network, on one device or on many: one loop under any strategy. Does not know that search exists."""
+"""Trains one network, on one device or on many: one loop under any strategy. Does not know that search exists.
+
+In the order of a training: the network and its first weights, the newest checkpoint, the epochs (`step.py` has what one
+step does), a checkpoint and a score at their ends, the stop, and what is left at the end.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +11,39 @@ import math
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from nasnet.data.augment import augment
 from nasnet.data.dataset import DataSet, Split
-from nasnet.data.input_pipeline import feed, in_order, training_order
+from nasnet.data.input_pipeline import feed, training_order
 from nasnet.networks.keras_model import BatchNorm, build, copy_weights
 from nasnet.networks.layers import Dropping
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import SettingError
-from nasnet.runtime.seeds import name_seed
 from nasnet.runtime.signals import Checkpointed, Stopping
-from nasnet.training.checkpoints import resume
+from nasnet.training.checkpoints import Save, resume
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig, resolve_augmentation
-from nasnet.training.metrics import Score, cross_entropy, sum_scores
-from nasnet.training.optimizers import Schedule, freeze, groups, make_optimizer
+from nasnet.training.metrics import Scorer
+from nasnet.training.optimizers import Schedule, freeze, optimizer_groups
 from nasnet.training.progress import Meter, Progress
 from nasnet.training.replicas import Replicas
+from nasnet.training.score import Score
+from nasnet.training.step import Step, logits_of
 
 _AGREE_STEPS = 10  # steps between looks at whether another machine's process was asked to stop
 
 
 class Training:
-    """One network in training. Bit-exact on CPU: the same arguments give the same weights, resumed or not."""
+    """One network in training. Bit-exact on CPU: the same arguments give the same weights, resumed or not.
+
+    Attributes:
+        config: the recipe, with what the data set decides filled in.
+        fresh: names of the weights that were not taken over from a source; empty without one.
+        model: what trains, with its auxiliary head, drop-path and dropout where it has them.
+        step: int64 scalar, how many steps it has taken.
+        steps_per_epoch, total_steps: how many there are.
+    """
 
     def __init__(
         self,
@@ -56,7 +67,7 @@ class Training:
             replicas: where it trains; this process's one device by default.
             transfer: what trains of it, and how fast.
             source: a network whose weights are taken over. The head is always fresh: as many classes need not be the
-                same classes. `kept` names the weights that are.
+                same classes.
             dtype: "float64" computes in it, for checking.
 
         Raises:
@@ -67,56 +78,58 @@ class Training:
         self._strategy = self.replicas.strategy
         self._spec, self._data, self._seed = spec, data, seed
         self.batch_size = min(config.batch_size, len(data.train))
-        number = self._strategy.num_replicas_in_sync
-        if self.batch_size % number:
-            rule = f"can't be divided among {number} replicas; expected a multiple of that"
+        if self.batch_size % self.replicas.count:
+            rule = f"can't be divided among {self.replicas.count} replicas; expected a multiple of that"
             raise SettingError("batch_size", self.batch_size, rule)
         self.steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = config.steps or self.steps_per_epoch * config.epochs
         self.transfer = transfer or TransferConfig()
-        self.kept: tuple[str, ...] = ()
         self._dtype = dtype
         with self._strategy.scope():
             self._build(source)
-        self._train_step = tf.function(self._step, autograph=False, jit_compile=False)
-        self._score_step: Any = None
+        step = Step(
+            self.model,
+            self._optimizers,
+            self._averages,
+            self.step,
+            config=self.config,
+            fill=spec.mean,
+            seed=seed,
+            strategy=self._strategy,
+        )
+        self._train_step = tf.function(step.__call__, autograph=False, jit_compile=False)
+        self._scorer = Scorer(lambda images: logits_of(self.model(images, training=False)), self._strategy)
 
     def _build(self, source: keras.Model | None) -> None:
         config, spec = self.config, self._spec
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        dropping = Dropping(self.step, self.total_steps, config.drop_path_keep, config.dropout_keep, self._seed)
-        policy = self._dtype if config.precision == "float32" else config.precision
+
+        # Which weights it begins with. Each goes over those before it:
+        # 1. Fresh ones, drawn from the seed.
+        # 2. Those of the source, if there is one, where name and shape are the same; never its head.
+        # 3. Those of its own newest checkpoint, if there is one, with all else that it goes on with: see `run`.
         self.model = build(
             spec,
-            dropping=dropping,
+            dropping=Dropping(self.step, self.total_steps, config.drop_path_keep, config.dropout_keep, self._seed),
             auxiliary=config.auxiliary_weight > 0,
             batch_norm=self._batch_norm(),
             seed=self._seed,
-            dtype=policy,
+            dtype=self._dtype if config.precision == "float32" else config.precision,
         )
-        if source is not None:
-            self.kept = copy_weights(source, self.model, fresh="head.")
+        self.fresh = () if source is None else copy_weights(source, self.model, fresh="head.")
+
+        # What trains of them, how fast, and by what.
         freeze(self.model, spec.architecture.parts, self.transfer)
-        self._variables: list[keras.Variable] = []
-        self._optimizers: list[tuple[keras.optimizers.Optimizer, int]] = []
         lengths = {"total_steps": self.total_steps, "steps_per_epoch": self.steps_per_epoch}
         self.schedule = Schedule(config, **lengths)
-        head_steps = round(self.transfer.head_epochs * self.steps_per_epoch)
-        for (factor, waits), variables in groups(self.model, spec.architecture.parts, self.transfer).items():
-            schedule = Schedule(config, **lengths, factor=factor, from_step=head_steps if waits else 0)
-            optimizer = make_optimizer(config.optimizer, schedule)
-            if config.precision == "mixed_float16":
-                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-            optimizer.build(variables)
-            self._variables += variables
-            self._optimizers.append((optimizer, len(variables)))
-        self._kernels = [variable for variable in self._variables if variable.name == "kernel"]
-        # Of the moving statistics too, as in slim: they belong to the averaged weights.
+        self._optimizers = optimizer_groups(self.model, spec.architecture.parts, config, self.transfer, lengths)
+
+        # Averages of the moving statistics too, as in slim: they belong to the averaged weights.
         averaged = self.model.weights if config.ema_decay else []
-        self._averages = [tf.Variable(variable.value, trainable=False) for variable in averaged]
+        self._averages = [tf.Variable(weight.value, trainable=False) for weight in averaged]
 
     def _batch_norm(self) -> BatchNorm:
-        if self._strategy.num_replicas_in_sync > 1:
+        if self.replicas.count > 1:
             return "synchronized"
         return "stock" if self._dtype == "float64" else "fused"
 
@@ -141,72 +154,75 @@ class Training:
             Checkpointed: if it was asked to stop, or another process that trains with it was.
         """
         options, stopping = options or ReplicaConfig(), stopping or Stopping()
-        save = resume(
-            checkpoints,
-            options.keep_checkpoints,
+        save = self._resume(checkpoints, options.keep_checkpoints)
+        first_step = int(self.step.numpy())
+        meter = self._meter(report, first_step)
+        epochs = math.ceil(self.total_steps / self.steps_per_epoch)
+        order = training_order(len(self._data.train), self.batch_size, self._seed, range(first_step, self.total_steps))
+        batches = feed(self._data.train, lambda: order, self.batch_size, self._strategy)
+        for step in range(first_step + 1, self.total_steps + 1):
+            stop_requested = tf.constant(float(stopping.requested))
+            loss, correct, stop_votes = self._train_step(*next(batches), stop_requested)
+            meter.add(loss, correct)
+            ended = step % self.steps_per_epoch == 0 or step == self.total_steps
+            stop_signal = self._stop_signal(step, stopping, stop_votes)
+
+            # A checkpoint at an epoch's end, before a stop, and as often as was asked for; never of a loss gone bad.
+            if ended or stop_signal or (options.checkpoint_steps and step % options.checkpoint_steps == 0):
+                meter.check()
+                save(step)
+
+            # Scored and shown after it is saved: who is killed meanwhile has lost nothing.
+            if ended:
+                due = options.valid_epochs and (meter.epoch % options.valid_epochs == 0 or meter.epoch == epochs)
+                meter.end(self.evaluate(self._data.valid) if due else None)
+            else:
+                meter.show()
+            if stop_signal and step < self.total_steps:
+                raise Checkpointed(stop_signal, step)
+
+    def _resume(self, folder: Path | None, keep: int) -> Save:
+        """Goes to the newest checkpoint, if there is one; returns what writes the next. The names are its format."""
+        return resume(
+            folder,
+            keep,
             self.replicas,
             step=self.step,
             model=self.model,
             optimizers=[optimizer for optimizer, _ in self._optimizers],
             averages=self._averages,
         )
-        meter = Meter(
+
+    def _meter(self, report: Callable[[Progress], None], step: int) -> Meter:
+        return Meter(
             report,
-            step=int(self.step.numpy()),
+            step=step,
             steps=self.total_steps,
             steps_per_epoch=self.steps_per_epoch,
             batch_size=self.batch_size,
             learning_rate=lambda step: float(self.schedule(tf.constant(step))),
         )
-        epochs = math.ceil(self.total_steps / self.steps_per_epoch)
-        order = training_order(
-            len(self._data.train), self.batch_size, self._seed, range(int(self.step.numpy()), self.total_steps)
-        )
-        batches = feed(self._data.train, lambda: order, self.batch_size, self._strategy)
-        for step in range(int(self.step.numpy()) + 1, self.total_steps + 1):
-            loss, hits, heard = self._train_step(*next(batches), tf.constant(float(stopping.requested)))
-            meter.add(loss, hits)
-            ended = step % self.steps_per_epoch == 0 or step == self.total_steps
-            number = self._signal(step, stopping, heard)
-            if ended or number or (options.checkpoint_steps and step % options.checkpoint_steps == 0):
-                meter.check()
-                save(step)
-            if ended:
-                due = options.valid_epochs and (meter.epoch % options.valid_epochs == 0 or meter.epoch == epochs)
-                meter.end(self.evaluate(self._data.valid) if due else None)
-            else:
-                meter.show()
-            if number and step < self.total_steps:
-                raise Checkpointed(number, step)
 
-    def _signal(self, step: int, stopping: Stopping, heard: tf.Tensor) -> int | None:
+    def _stop_signal(self, step: int, stopping: Stopping, stop_votes: tf.Tensor) -> int | None:
         """The signal that ends the training after this step, if one does: at the same step in all processes."""
         if self.replicas.workers == 1:
             return stopping.signal
-        if step % _AGREE_STEPS or float(heard) == 0:
+        # Only the votes are the same everywhere, and to read them waits for the device: hence not after every step.
+        if step % _AGREE_STEPS or float(stop_votes) == 0:
             return None
         return stopping.signal or signal.SIGTERM
 
     def evaluate(self, split: Split, batch_size: int = 256) -> Score:
         """Scores the network as it would be saved, on all replicas."""
-        if self._score_step is None:
-            self._score_step = tf.function(self._score, autograph=False, jit_compile=False)
-        number = self._strategy.num_replicas_in_sync
-        batch_size = math.ceil(min(batch_size, len(split)) / number) * number
-        hits, loss = 0.0, 0.0
         with self._averaged():
-            batches = feed(split, lambda: in_order(len(split), batch_size), batch_size, self._strategy)
-            for _ in range(math.ceil(len(split) / batch_size)):
-                right, losses = self._score_step(*next(batches))
-                hits, loss = hits + float(right), loss + float(losses)
-        return Score(hits / len(split), loss / len(split), len(split))
+            return self._scorer(split, batch_size)
 
     def inference_model(self) -> keras.Model:
         """The trained network without what only training has: stock Keras layers from raw pixels to logits."""
         model = build(self._spec)
         with self._averaged():
-            kept = copy_weights(self.model, model)
-        assert not kept, kept
+            missing = copy_weights(self.model, model)
+        assert not missing, missing
         return model
 
     @contextlib.contextmanager
@@ -215,107 +231,11 @@ class Training:
         if not self._averages:
             yield
             return
-        live = [variable.numpy() for variable in self.model.weights]
-        for variable, average in zip(self.model.weights, self._averages, strict=True):
-            variable.assign(average.numpy())
+        live = [weight.numpy() for weight in self.model.weights]
+        for weight, average in zip(self.model.weights, self._averages, strict=True):
+            weight.assign(average.numpy())
         try:
             yield
         finally:
-            for variable, value in zip(self.model.weights, live, strict=True):
-                variable.assign(value)
-
-    def _step(self, images: Any, labels: Any, asked: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:  # noqa: ANN401
-        """One step of all replicas: its loss, pictures that were right, how many were asked to stop."""
-        told = self._strategy.run(self._replica_step, args=(images, labels, asked))
-        loss, hits, heard = (self._strategy.experimental_local_results(value)[0] for value in told)
-        with self._strategy.scope():
-            if self._averages:
-                self._average()
-            self.step.assign_add(1)
-        return loss, hits, heard
-
-    def _replica_step(self, images: tf.Tensor, labels: tf.Tensor, asked: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        forward_backward = self._forward_backward
-        if self.config.jit == "on":
-            forward_backward = tf.function(forward_backward, autograph=False, jit_compile=True)
-        loss, hits, grads = forward_backward(images, labels)
-        context = tf.distribute.get_replica_context()
-        number = context.num_replicas_in_sync
-        if number > 1:
-            # Clipping needs the whole gradient, and Keras' optimizers add up the replicas' once more. Between GPUs of a
-            # machine that is little beside what batch norm has to agree on.
-            told = tf.stack([tf.cast(value, loss.dtype) for value in (loss, hits, asked)])
-            grads, told = context.all_reduce(tf.distribute.ReduceOp.SUM, [grads, told])
-            loss, hits, asked = tf.unstack(told)
-        grads = self._clipped(grads)
-        first = 0
-        for optimizer, size in self._optimizers:
-            share = [grad / number for grad in grads[first : first + size]]
-            optimizer.apply(share, self._variables[first : first + size])
-            first += size
-        return loss, hits, asked
-
-    def _clipped(self, grads: list[tf.Tensor]) -> list[tf.Tensor]:
-        scale = self._scaled(tf.constant(1.0))
-        if self.config.clip_norm:
-            grads, _ = tf.clip_by_global_norm(grads, self.config.clip_norm * tf.cast(scale, grads[0].dtype))
-        if self.config.precision == "mixed_float16":
-            # Each optimizer looks at its own; what one leaves out all must.
-            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(grad)) for grad in grads])
-            grads = [tf.where(finite, grad, math.nan) for grad in grads]
-        return grads
-
-    def _scaled(self, loss: tf.Tensor) -> tf.Tensor:
-        """A loss as its gradient is taken of: float16 would lose small gradients."""
-        return self._optimizers[0][0].scale_loss(loss)
-
-    def _average(self) -> None:
-        # A young average would be mostly the first weights: its decay grows, as that of TensorFlow's
-        # ExponentialMovingAverage does where it is told the step.
-        step = tf.cast(tf.convert_to_tensor(self.step), tf.float32)
-        decay = tf.minimum(self.config.ema_decay, (1.0 + step) / (10.0 + step))
-
-        def move(average: tf.Variable, variable: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:
-            share = tf.cast(1.0 - decay, average.dtype)
-            return average.assign_sub(share * (average - tf.cast(variable, average.dtype)))
-
-        for average, variable in zip(self._averages, self.model.weights, strict=True):
-            self._strategy.extended.update(average, move, args=(variable.value, decay), group=False)
-
-    def _forward_backward(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        config = self.config
-        seed = tf.stack([tf.constant(name_seed(self._seed, "augment"), tf.int64), tf.convert_to_tensor(self.step)])
-        images = augment(
-            tf.cast(images, tf.float32),
-            seed,
-            pad=config.pad or 0,
-            flip=bool(config.flip),
-            fill=self._spec.mean,
-            cutout=config.cutout,
-        )
-        number = self._strategy.num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            outputs = self.model(images, training=True)
-            logits = outputs["logits"] if isinstance(outputs, dict) else outputs
-            loss = cross_entropy(labels, logits, config.label_smoothing)
-            if isinstance(outputs, dict):
-                loss += config.auxiliary_weight * cross_entropy(labels, outputs["auxiliary"], config.label_smoothing)
-            if config.weight_decay and self._kernels:
-                norms = [tf.nn.l2_loss(tf.convert_to_tensor(kernel)) for kernel in self._kernels]
-                loss += config.weight_decay * tf.add_n(norms)
-            loss /= number  # each replica's is a mean over its own rows, and they are added up
-            scaled = self._scaled(loss)
-        right = tf.equal(tf.argmax(logits, 1, tf.int32), labels)
-        hits = tf.reduce_sum(tf.cast(right, loss.dtype))
-        return loss, hits, tape.gradient(scaled, self._variables)
-
-    def _score(self, images: Any, labels: Any) -> tuple[tf.Tensor, tf.Tensor]:  # noqa: ANN401
-        def score(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-            outputs = self.model(tf.cast(images, tf.float32), training=False)
-            logits = outputs["logits"] if isinstance(outputs, dict) else outputs
-            sums = tf.stack(sum_scores(logits, labels))
-            context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, sums) if context.num_replicas_in_sync > 1 else sums
-
-        sums = self._strategy.experimental_local_results(self._strategy.run(score, args=(images, labels)))[0]
-        return sums[0], sums[1]
+            for weight, value in zip(self.model.weights, live, strict=True):
+                weight.assign(value)

@@ -2,53 +2,86 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from nasnet.data.dataset import Split
 from nasnet.data.input_pipeline import feed, in_order
+from nasnet.training.score import Score
 
-
-@dataclasses.dataclass(frozen=True)
-class Score:
-    """How a network does on a split: share of pictures classified right, mean cross-entropy in nats."""
-
-    accuracy: float
-    loss: float
-    pictures: int
+LogitsOf = Callable[[tf.Tensor], tf.Tensor]
+"""From raw pixels, float32 `[B, height, width, channels]` of 0 to 255, to logits `[B, classes]`."""
 
 
 def evaluate(model: keras.Model, split: Split, batch_size: int = 256) -> Score:
     """Scores an inference model, from raw pixels to logits, on a whole split."""
+    return Scorer(lambda images: model(images, training=False), tf.distribute.get_strategy())(split, batch_size)
 
-    def score(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return sum_scores(model(tf.cast(images, tf.float32), training=False), labels)
 
-    batch_size = min(batch_size, len(split))
-    traced = tf.function(score, autograph=False, jit_compile=False)
-    batches = feed(split, lambda: in_order(len(split), batch_size), batch_size, tf.distribute.get_strategy())
-    hits, loss = 0.0, 0.0
-    for _ in range(math.ceil(len(split) / batch_size)):
-        right, losses = traced(*next(batches))
-        hits, loss = hits + float(right), loss + float(losses)
-    return Score(hits / len(split), loss / len(split), len(split))
+class Scorer:
+    """Scores splits by one function from raw pixels to logits, on all replicas of a strategy; traced once."""
+
+    def __init__(self, logits_of: LogitsOf, strategy: tf.distribute.Strategy) -> None:
+        self._logits_of, self._strategy = logits_of, strategy
+        self._step = tf.function(self._all_replicas, autograph=False, jit_compile=False)
+
+    def __call__(self, split: Split, batch_size: int = 256) -> Score:
+        """The mean over the whole split. `batch_size` is of all replicas together; it is rounded up to divide."""
+        replicas = self._strategy.num_replicas_in_sync
+        batch_size = math.ceil(min(batch_size, len(split)) / replicas) * replicas
+        batches = feed(split, lambda: in_order(len(split), batch_size), batch_size, self._strategy)
+        steps = math.ceil(len(split) / batch_size)
+        return mean_score((self._step(*next(batches)) for _ in range(steps)), len(split))
+
+    def _all_replicas(self, images: Any, labels: Any) -> tuple[tf.Tensor, tf.Tensor]:  # noqa: ANN401 - PerReplica
+        sums = self._strategy.run(self._one_replica, args=(images, labels))
+        local = self._strategy.experimental_local_results(sums)[0]  # the same on each: they have been added up
+        return local[0], local[1]
+
+    def _one_replica(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        sums = tf.stack(sum_scores(self._logits_of(tf.cast(images, tf.float32)), labels))
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, sums) if context.num_replicas_in_sync > 1 else sums
 
 
 def sum_scores(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """How many pictures are classified right, and the sum of their cross-entropies; a label below 0 does not count."""
+    """How many pictures are classified right, and the sum of their cross-entropies; a label below 0 does not count.
+
+    Args:
+        logits: `[B, classes]`.
+        labels: int32 `[B]`.
+    """
     there = labels >= 0
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
     correct = tf.equal(tf.argmax(logits, 1, tf.int32), labels)
     return tf.reduce_sum(tf.cast(correct, losses.dtype)), tf.reduce_sum(tf.where(there, losses, tf.zeros_like(losses)))
 
 
+def mean_score(sums: Iterable[tuple[tf.Tensor, tf.Tensor]], count: int) -> Score:
+    """What `sum_scores` gave for the batches of a split of `count` pictures, added up and divided."""
+    correct, loss = 0.0, 0.0
+    for batch_correct, batch_loss in sums:
+        correct, loss = correct + float(batch_correct), loss + float(batch_loss)
+    return Score(correct / count, loss / count, count)
+
+
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """Mean cross-entropy, the labels mixed with the uniform distribution by `smoothing`."""
+    """Mean over a batch of `-sum_k q_k log p_k`, p the softmax of the logits, in nats.
+
+    `q_k = (1 - smoothing) * [k is the label] + smoothing / classes`: the labels mixed with the uniform distribution.
+
+    Args:
+        labels: int32 `[B]`.
+        logits: `[B, classes]`.
+        smoothing: share of the uniform distribution; 0 is none.
+    """
     if not smoothing:
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
     classes = logits.shape[-1]
-    targets = tf.one_hot(labels, classes, 1.0 - smoothing + smoothing / classes, smoothing / classes)
+    on, off = 1.0 - smoothing + smoothing / classes, smoothing / classes
+    targets = tf.one_hot(labels, classes, on, off, dtype=logits.dtype)
     return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))

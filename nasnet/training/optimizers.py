@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from nasnet.training.config import TrainingConfig, TransferConfig
+
+Group = tuple[keras.optimizers.Optimizer, list[keras.Variable]]
+"""Variables that train alike, and the optimizer that is theirs."""
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -45,6 +48,29 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         if self._warmup_steps:
             rate *= tf.minimum(1.0, (step + 1.0) / self._warmup_steps)
         return tf.where(step < float(self._from_step), 0.0, rate)
+
+
+def optimizer_groups(
+    model: keras.Model,
+    parts: Sequence[str],
+    config: TrainingConfig,
+    transfer: TransferConfig,
+    lengths: Mapping[str, int],
+) -> list[Group]:
+    """The trainable variables of a model, each group with an optimizer that is built for it.
+
+    `lengths` are `total_steps` and `steps_per_epoch`, as `Schedule` takes them.
+    """
+    head_steps = round(transfer.head_epochs * lengths["steps_per_epoch"])
+    found: list[Group] = []
+    for (factor, waits), variables in groups(model, parts, transfer).items():
+        schedule = Schedule(config, **lengths, factor=factor, from_step=head_steps if waits else 0)
+        optimizer = make_optimizer(config.optimizer, schedule)
+        if config.precision == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(variables)
+        found.append((optimizer, variables))
+    return found
 
 
 def make_optimizer(name: str, schedule: Schedule) -> keras.optimizers.Optimizer:

@@ -1,4 +1,4 @@
-"""Where a training stands, step by step: what is shown of it, and when it is given up."""
+"""Where a training stands, step by step: what is shown of it, and when it is given up. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from nasnet.runtime.errors import DivergedError
-from nasnet.training.metrics import Score
+from nasnet.training.score import Score
+
+Scalar = Any  # a tensor of one number, still on its device
 
 SHOWN_SECONDS = 1.0
 """How often a running epoch is reported."""
@@ -53,7 +55,7 @@ class Meter:
         """Begins after `step` of `steps`; `learning_rate` is that of a step, counted from 0."""
         self._report, self._learning_rate = report, learning_rate
         self._steps, self._steps_per_epoch, self._batch_size = steps, steps_per_epoch, batch_size
-        self._step, self._timed = step, 0
+        self._step, self._timed_steps = step, 0
         self._start = self._shown = time.monotonic()
         self._clear()
 
@@ -62,13 +64,13 @@ class Meter:
         """Of the last step, counted from 1."""
         return (self._step - 1) // self._steps_per_epoch + 1
 
-    def add(self, loss: tf.Tensor, hits: tf.Tensor) -> None:
-        """Notes a step."""
-        if not self._timed:
+    def add(self, loss: Scalar, correct: Scalar) -> None:
+        """Notes a step: its mean loss, and how many pictures of its batch were classified right."""
+        if not self._timed_steps:
             self._first_seconds, self._start = time.monotonic() - self._start, time.monotonic()
-        self._step, self._timed = self._step + 1, self._timed + 1
+        self._step, self._timed_steps = self._step + 1, self._timed_steps + 1
         self._losses.append(loss)
-        self._hits.append(hits)
+        self._correct.append(correct)
 
     def check(self) -> None:
         """Raises DivergedError if the mean loss is not finite: nothing of it may be saved."""
@@ -78,23 +80,25 @@ class Meter:
 
     def show(self) -> None:
         """Reports a running epoch, now and then."""
-        if self._timed > 1 and time.monotonic() - self._shown >= SHOWN_SECONDS:
-            self._tell(ended=False, valid=None)
+        if self._timed_steps > 1 and time.monotonic() - self._shown >= SHOWN_SECONDS:
+            self._send(ended=False, valid=None)
 
     def end(self, valid: Score | None) -> None:
         """Reports an epoch's end."""
-        self._tell(ended=True, valid=valid)
+        self._send(ended=True, valid=valid)
         self._clear()
 
     def _clear(self) -> None:
-        self._losses: list[tf.Tensor] = []
-        self._hits: list[tf.Tensor] = []
+        self._losses: list[Scalar] = []
+        self._correct: list[Scalar] = []
 
-    def _tell(self, *, ended: bool, valid: Score | None) -> None:
-        loss, hits = float(np.mean(self._losses)), float(np.sum(self._hits))
+    def _send(self, *, ended: bool, valid: Score | None) -> None:
+        loss, correct = float(np.mean(self._losses)), float(np.sum(self._correct))
         now = self._shown = time.monotonic()
-        # The first step is traced, which says nothing of the others.
-        rate = (self._timed - 1) / (now - self._start) if self._timed > 1 else 1 / self._first_seconds
+        # The first step is traced, which says nothing of the others: the clock starts after it.
+        steps_per_second = (
+            (self._timed_steps - 1) / (now - self._start) if self._timed_steps > 1 else 1 / self._first_seconds
+        )
         self._report(
             Progress(
                 epoch=self.epoch,
@@ -102,10 +106,10 @@ class Meter:
                 step=self._step,
                 steps=self._steps,
                 loss=loss,
-                accuracy=hits / (len(self._hits) * self._batch_size),
+                accuracy=correct / (len(self._correct) * self._batch_size),
                 learning_rate=self._learning_rate(self._step - 1),
-                images_per_second=rate * self._batch_size,
-                seconds_left=(self._steps - self._step) / rate,
+                images_per_second=steps_per_second * self._batch_size,
+                seconds_left=(self._steps - self._step) / steps_per_second,
                 ended=ended,
                 valid=valid,
             )

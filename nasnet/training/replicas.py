@@ -32,16 +32,20 @@ class Replicas:
     workers: int = 1
 
     @property
+    def count(self) -> int:
+        """How many replicas there are in all processes together; each holds a copy of the network."""
+        return self.strategy.num_replicas_in_sync
+
+    @property
     def chief(self) -> bool:
         """Whether this process writes files and says what happens; one of them does."""
         return self.worker == 0
 
     def describe(self) -> str:
         """In words, for the screen."""
-        number = self.strategy.num_replicas_in_sync
         if self.workers > 1:
-            return f"{number} replicas in {self.workers} processes, this one is worker {self.worker}"
-        return "one device" if number == 1 else f"{number} replicas on this machine"
+            return f"{self.count} replicas in {self.workers} processes, this one is worker {self.worker}"
+        return "one device" if self.count == 1 else f"{self.count} replicas on this machine"
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -60,15 +64,17 @@ class Replicas:
         """Raises UserError, in every process, unless all of them pass the same value."""
         if self.workers == 1:
             return
-        number = float(zlib.crc32(value.encode()) % 2**20)  # its square is exact in float64
+        # Each gives a number for its value. Only where all are the same is the square of their mean the mean of their
+        # squares.
+        checksum = float(zlib.crc32(value.encode()) % 2**20)  # its square is exact in float64
 
         def sums() -> tf.Tensor:
             context = tf.distribute.get_replica_context()
-            mine = tf.constant([number, number * number], tf.float64)
+            mine = tf.constant([checksum, checksum * checksum], tf.float64)
             return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
 
         total = self.strategy.experimental_local_results(self.strategy.run(tf.function(sums, autograph=False)))[0]
-        mean, mean_square = (total / self.strategy.num_replicas_in_sync).numpy()
+        mean, mean_square = (total / self.count).numpy()
         if mean * mean != mean_square:
             raise UserError(
                 f"the processes of {_ENVIRONMENT} differ in {what}; here it is {value}; all must be the same"
@@ -96,13 +102,13 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
         if cluster is None:
             rule = f"{_ENVIRONMENT} is not set or names one worker; set it in each process, as in docs/distributed.md"
             raise SettingError("distribute", kind, rule)
-        index, number = cluster
-        say(f"worker {index}: waiting until all {number} processes of {_ENVIRONMENT} have started")
+        worker, workers = cluster
+        say(f"worker {worker}: waiting until all {workers} processes of {_ENVIRONMENT} have started")
         try:
-            return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), index, number)
+            return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), worker, workers)
         except tf.errors.OpError as error:
             raise UserError(
-                f"{_ENVIRONMENT}={os.environ[_ENVIRONMENT]}: worker {index} cannot start ({first_line(error)}); "
+                f"{_ENVIRONMENT}={os.environ[_ENVIRONMENT]}: worker {worker} cannot start ({first_line(error)}); "
                 "its own HOST:PORT must be free on this machine, and all others be started too"
             ) from error
     if kind == "mirrored":

@@ -18,23 +18,23 @@ ONE = tf.distribute.get_strategy()
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 100), st.integers(0, 5))
-def test_an_order_that_starts_anywhere_is_the_rest_of_the_whole_one(pictures, batch_size, start, seed):
+def test_an_order_that_starts_anywhere_is_the_rest_of_the_whole_one(count, batch_size, start, seed):
     """So a resumed training takes the pictures that the uninterrupted one would have taken."""
-    batch_size = min(batch_size, pictures)
-    whole = [rows.tolist() for rows in training_order(pictures, batch_size, seed, range(120))]
-    assert whole[start:] == [rows.tolist() for rows in training_order(pictures, batch_size, seed, range(start, 120))]
-    per_epoch = pictures // batch_size
-    assert whole[:per_epoch] == batches(pictures, batch_size, seed, 0).tolist()
+    batch_size = min(batch_size, count)
+    whole = [rows.tolist() for rows in training_order(count, batch_size, seed, range(120))]
+    assert whole[start:] == [rows.tolist() for rows in training_order(count, batch_size, seed, range(start, 120))]
+    per_epoch = count // batch_size
+    assert whole[:per_epoch] == batches(count, batch_size, seed, 0).tolist()
 
 
 @given(st.integers(1, 40), st.integers(1, 12))
-def test_in_order_is_every_row_once(pictures, batch_size):
-    found = list(in_order(pictures, batch_size))
+def test_in_order_is_every_row_once(count, batch_size):
+    found = list(in_order(count, batch_size))
     assert {len(rows) for rows in found} == {batch_size}
-    assert len(found) == math.ceil(pictures / batch_size)
+    assert len(found) == math.ceil(count / batch_size)
     rows = np.concatenate(found)
-    assert rows[rows >= 0].tolist() == list(range(pictures))
-    assert set(rows[pictures:]) <= {ABSENT}
+    assert rows[rows >= 0].tolist() == list(range(count))
+    assert set(rows[count:]) <= {ABSENT}
 
 
 @pytest.mark.parametrize("batch_size", [8, 5])

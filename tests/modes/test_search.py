@@ -17,6 +17,9 @@ from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.job import Job, Resources
 from nasnet.execution.workers import Workers
+from nasnet.modes import search
+from nasnet.modes.flags import resolve
+from nasnet.modes.inputs import open_data
 from nasnet.networks.config import NetworkConfig
 from nasnet.training.config import TrainingConfig
 
@@ -116,3 +119,18 @@ def test_finalists_are_trained_for_finalist_steps_and_children_for_steps(searche
                 engine.submit(waiting.pop(0))
             rewards |= {result.job: result.reward for result in engine.collect(60)}
     assert rewards == jobs
+
+
+def test_it_is_set_up_by_one_pass_over_the_pixels(monkeypatch):
+    """To check sizes, to set limits, to make the estimators: all ask for the statistics of the training pictures."""
+    config = resolve("search", 0, {"workers": 1, "blocks": 1})
+    data, counted, bincount = open_data(config), [], np.bincount
+
+    def count(values, *arguments, **options):
+        counted.append(len(values))
+        return bincount(values, *arguments, **options)
+
+    monkeypatch.setattr(np, "bincount", count)
+    search._check(config, data, SPACE)
+    search._estimators(config, data)
+    assert counted == [data.train.images.size]

@@ -74,6 +74,7 @@ def test_killed_and_stopped_it_comes_to_the_same_weights(command, whole, tmp_pat
     assert len(list((workdir / "checkpoints").glob("ckpt-*.index"))) <= 3  # two, and one that a kill left half done
     done = subprocess.run([*command, f"--workdir={workdir}"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "epoch   1/3" not in done.stdout  # one that began anew would come to the same weights
     for ours, theirs in zip(weights(workdir), whole, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -12,12 +12,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from bench.drawn import cheap_genotype, drawn_genotypes, drawn_pictures
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
-from nasnet.data.augment import augment
+from nasnet.data.augment import Augmentation, augment
 from nasnet.data.dataset import open_dataset
 from nasnet.data.input_pipeline import batches
-from nasnet.networks.keras_model import named_weights
+from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
-from nasnet.reports.terminal import TrainingScreen
+from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.runtime.errors import DivergedError, UserError
 from nasnet.training.config import ReplicaConfig, TrainingConfig, resolve_augmentation
 from nasnet.training.loop import Training
@@ -91,8 +91,8 @@ def test_resumed_training_is_bit_equal(tmp_path, optimizer, genotype):
         resumed._train_step = noted
         resumed.run(folder, options=options)
         assert seen == list(range(first_step, 11))
-        for build in (lambda training: training.inference_model(), lambda training: training.model):
-            ours, theirs = named_weights(build(resumed)), named_weights(build(whole))
+        for model_of in (lambda training: training.inference_model(), lambda training: training.model):
+            ours, theirs = named_weights(model_of(resumed)), named_weights(model_of(whole))
             for name, variable in ours.items():
                 np.testing.assert_array_equal(variable, theirs[name], err_msg=name)
 
@@ -195,13 +195,18 @@ def test_the_auxiliary_head_adds_its_share_of_the_loss_and_is_not_saved():
     plain, both = first_loss(), first_loss(auxiliary_weight=0.4)
     assert auxiliary > 0.5
     assert both - plain == pytest.approx(0.4 * auxiliary, rel=1e-4)
-    training.run()
     assert not [name for name in named_weights(training.inference_model()) if "auxiliary" in name]
-    # It teaches the cells below: their weights end elsewhere than without it.
-    alone = constant(1)
+
+
+def test_the_auxiliary_head_teaches_the_cells_below():
+    """Unclipped, for its own gradient would shrink theirs; the cells after it, which it knows nothing of, end alike."""
+    with_head, alone = (constant(1, clip_norm=0.0, auxiliary_weight=weight) for weight in (0.4, 0.0))
+    with_head.run()
     alone.run()
-    ours, theirs = named_weights(training.model), named_weights(alone.model)
-    assert np.abs(np.asarray(ours["stem.conv/kernel"]) - np.asarray(theirs["stem.conv/kernel"])).max() > 0
+    ours, theirs = named_weights(with_head.model), named_weights(alone.model)
+    apart = {name: np.abs(np.asarray(ours[name]) - np.asarray(theirs[name])).max() for name in theirs}
+    assert apart["stem.conv/kernel"] > 1e-4
+    assert apart["head.dense/kernel"] < 1e-6
 
 
 @pytest.mark.parametrize("precision", some_now(["mixed_bfloat16", "mixed_float16"], slow=["mixed_bfloat16"]))
@@ -241,10 +246,10 @@ def test_xla_computes_the_same():
 def test_tensorboard_has_the_scalars_of_each_epoch(tmp_path):
     data = drawn_pictures(20, train=64)
     shown = []
-    screen = TrainingScreen(tmp_path)
+    scalars = TrainingScalars(tmp_path)
 
     def report(progress):
-        screen.show(progress)
+        scalars.write(progress)
         shown.append(progress)
 
     spec = spec_of(data, cheap_genotype())
@@ -263,6 +268,23 @@ def test_tensorboard_has_the_scalars_of_each_epoch(tmp_path):
         assert values["valid/accuracy"][progress.step] == pytest.approx(progress.valid.accuracy)
         assert values["valid/loss"][progress.step] == pytest.approx(progress.valid.loss)
     assert ended[-1].valid.pictures == 64
+
+
+def test_a_source_gives_all_weights_but_the_head():
+    """Also where it has as many classes: they need not be the same classes. The head is as drawn without a source."""
+    data = drawn_pictures(20, train=32)
+    spec, config = spec_of(data, cheap_genotype()), TrainingConfig(steps=1, batch_size=16)
+    source = build(spec, seed=99)
+    for variable in source.weights:
+        variable.assign(variable + 1.0)  # so that fresh offsets and statistics differ from it too
+    taken = Training(spec, data, config, seed=0, source=source)
+    fresh = Training(spec, data, config, seed=0)
+    assert set(taken.fresh) == {"head.dense/kernel", "head.dense/bias"}
+    assert fresh.fresh == ()
+    for name, value in named_weights(taken.model).items():
+        mine, other = (fresh.model, source) if name.startswith("head.") else (source, fresh.model)
+        np.testing.assert_array_equal(value, named_weights(mine)[name], err_msg=name)
+        assert (np.asarray(value) != np.asarray(named_weights(other)[name])).all(), name
 
 
 def test_divergence_is_an_error():
@@ -291,13 +313,19 @@ def test_label_smoothing():
     assert float(cross_entropy(labels, logits, 0.0)) == pytest.approx(-picked.mean())
 
 
-def test_augmentation_depends_on_the_data_set():
-    plain = TrainingConfig()
-    assert (resolve_augmentation(plain, open_dataset("digits")).pad, plain.flip) == (0, None)
-    other = resolve_augmentation(plain, drawn_pictures(32))
+@pytest.mark.parametrize("size", [None, 32])
+def test_augmentation_depends_on_the_data_set(size):
+    """What the data set says of itself, whatever it is called: digits stay digits at any size and by any name."""
+    plain, digits = TrainingConfig(), open_dataset("digits", image_size=size)
+    for data in (digits, dataclasses.replace(digits, name="npz:mine")):
+        found = resolve_augmentation(plain, data)
+        assert (found.pad, found.flip) == (0, False)
+        given = resolve_augmentation(dataclasses.replace(plain, pad=1, flip=True), data)
+        assert (given.pad, given.flip) == (1, True)
+    other = resolve_augmentation(plain, dataclasses.replace(drawn_pictures(32), name="digits"))
     assert (other.pad, other.flip) == (4, True)
-    kept = resolve_augmentation(dataclasses.replace(plain, pad=1, flip=False), drawn_pictures(32))
-    assert (kept.pad, kept.flip) == (1, False)
+    given = resolve_augmentation(dataclasses.replace(plain, pad=1, flip=False), drawn_pictures(32))
+    assert (given.pad, given.flip) == (1, False)
 
 
 class TestAugment:
@@ -305,7 +333,7 @@ class TestAugment:
 
     def test_crops_are_windows_of_the_padded_picture(self):
         seed = tf.constant([3, 4], tf.int64)
-        out = augment(self.images, seed, pad=2, flip=False, fill=(10.0, 20.0)).numpy()
+        out = augment(self.images, seed, Augmentation(2, False, 0, (10.0, 20.0))).numpy()
         padded = np.stack(
             [np.pad(self.images[..., c], [(0, 0), (2, 2), (2, 2)], constant_values=f) for c, f in enumerate((10, 20))],
             -1,
@@ -323,20 +351,21 @@ class TestAugment:
         assert len(corners) == 25  # every offset occurs
 
     def test_flips_half_of_them(self):
-        out = augment(self.images, tf.constant([0, 0], tf.int64), pad=0, flip=True, fill=(0.0, 0.0)).numpy()
+        out = augment(self.images, tf.constant([0, 0], tf.int64), Augmentation(0, True, 0, (0.0, 0.0))).numpy()
         mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(out, self.images.numpy(), strict=True)]
         same = [np.array_equal(a, b) for a, b in zip(out, self.images.numpy(), strict=True)]
         assert all(m != s for m, s in zip(mirrored, same, strict=True))
         assert 0.35 < np.mean(mirrored) < 0.65
 
     def test_seed_decides(self):
-        run = lambda seed: augment(self.images, tf.constant(seed, tf.int64), pad=2, flip=True, fill=(0.0, 0.0))  # noqa: E731
+        both = Augmentation(2, True, 0, (0.0, 0.0))
+        run = lambda seed: augment(self.images, tf.constant(seed, tf.int64), both)  # noqa: E731
         np.testing.assert_array_equal(run([1, 2]), run([1, 2]))
         assert (run([1, 2]).numpy() != run([1, 3]).numpy()).any()
 
     def test_a_session_draws_and_does_the_same(self):
         """Where a child trains: there `==` between tensors compares objects."""
-        run = lambda images, seed: augment(images, seed, pad=2, flip=True, fill=(0.0, 0.0), cutout=3)  # noqa: E731
+        run = lambda images, seed: augment(images, seed, Augmentation(2, True, 3, (0.0, 0.0)))  # noqa: E731
         pixels = self.images.numpy()
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             found = session.run(run(tf.constant(pixels), tf.constant([1, 2], tf.int64)))
@@ -346,7 +375,7 @@ class TestAugment:
         """The middle is uniform over the picture; what lies over the border is lost, so the area is known exactly."""
         images = self.images + 1.0  # nothing is as the blank is
         size = 4
-        out = augment(images, tf.constant([5, 6], tf.int64), pad=0, flip=False, fill=(0.0, 0.0), cutout=size).numpy()
+        out = augment(images, tf.constant([5, 6], tf.int64), Augmentation(0, False, size, (0.0, 0.0))).numpy()
         blank = (out == 0).all(-1)
         np.testing.assert_array_equal(out[~blank], images.numpy()[~blank])
         assert ((out == 0).any(-1) == blank).all()  # all channels or none

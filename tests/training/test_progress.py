@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from nasnet.training.metrics import Score
 from nasnet.training.progress import Meter
+from nasnet.training.score import Score
 
 
 def test_an_epochs_end_tells_its_own_steps_and_the_rate_of_the_last():
     told = []
     meter = Meter(told.append, step=3, steps=8, steps_per_epoch=3, batch_size=4, learning_rate=lambda step: 10.0 - step)
-    for number, (loss, hits) in enumerate([(1.0, 4.0), (2.0, 1.0), (6.0, 1.0), (8.0, 2.0), (4.0, 0.0)], 4):
-        meter.add(tf.constant(loss), tf.constant(hits))
+    for number, (loss, correct) in enumerate([(1.0, 4.0), (2.0, 1.0), (6.0, 1.0), (8.0, 2.0), (4.0, 0.0)], 4):
+        meter.add(tf.constant(loss), tf.constant(correct))
         if number in (6, 8):
             meter.check()
             meter.end(Score(0.5, 1.0, 10) if number == 8 else None)

@@ -1,0 +1,49 @@
+"""What a child's batch norms remember of one step, in float32: there a fused operation gives their statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bench.drawn import cheap_genotype, drawn_pictures
+from cells.walks.stack import CellNetwork
+from nasnet.estimators.child import Child
+from nasnet.networks.spec import NetworkSpec
+from nasnet.training.config import TrainingConfig
+
+MOMENTUM = 0.25
+
+
+def statistics_after_a_step(data, dtype):
+    """Of each batch norm, by name, after one step on all of the training pictures; and the weights before it."""
+    network = CellNetwork(cheap_genotype(), 1, 4, len(data.classes))
+    spec = NetworkSpec.on(data, network, bn_momentum=MOMENTUM, bn_epsilon=1e-5)
+    config = TrainingConfig(steps=1, batch_size=len(data.train), pad=0, flip=False)
+    child = Child(spec, data, config, seed=2, dtype=dtype)
+    before = child.named_weights()
+    child.run()
+    return {name: value for name, value in child.named_weights().items() if "moving" in name}, before
+
+
+@pytest.mark.parametrize("pictures", [1, 2])
+def test_the_variance_is_the_biased_one(pictures):
+    """Of pictures of 3x3 pixels, the stem's by hand: the unbiased variance is 9/8 or 18/17 of it."""
+    data = drawn_pictures(3, 2, train=pictures, valid=4)
+    found, before = statistics_after_a_step(data, "float32")
+    mean, std = (np.array(values) for values in data.statistics)
+    x = (data.train.images - mean) / std
+    x = tf.nn.conv2d(x, before["stem.conv/kernel"].astype(np.float64), 1, "SAME").numpy()
+    expected = MOMENTUM * 1 + (1 - MOMENTUM) * x.var((0, 1, 2))
+    np.testing.assert_allclose(found["stem.bn/moving_variance"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found["stem.bn/moving_mean"], (1 - MOMENTUM) * x.mean((0, 1, 2)), rtol=1e-5, atol=1e-6)
+
+
+def test_all_are_those_of_float64():
+    """There they are plain means over a batch."""
+    data = drawn_pictures(6, 2, train=2, valid=4)
+    exact, _ = statistics_after_a_step(data, "float64")
+    found, _ = statistics_after_a_step(data, "float32")
+    assert len(found) > 10
+    for name, value in exact.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
