@@ -42,6 +42,7 @@ def ours(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dict[str, 
     import tensorflow as tf
 
     from nasnet.estimators.child import Child
+    from nasnet.estimators.config import ChildConfig
     from nasnet.training.config import TrainingConfig
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -51,7 +52,7 @@ def ours(genotypes: list[CellGenotype], data: DataSet, steps: int) -> dict[str, 
     for index, genotype in enumerate(genotypes):
         spec = drawn_spec(genotype, data, filters=FILTERS, mean=78.0, std=96.0)
         start = time.perf_counter()
-        result = Child(spec, data, config, seed=index).run()
+        result = Child(spec, data, ChildConfig.of(config, data), seed=index).run()
         gc.collect()  # as a worker does
         total.append(time.perf_counter() - start)
         outside.append(total[-1] - steps * float(np.median(result.seconds_steps[1:])))

@@ -120,6 +120,7 @@ def _data(setting: Setting) -> DataSet:
 def train(run: Run) -> dict[str, Any]:
     """The record of one run: its accuracy and loss on the valid split, and the seconds that went where."""
     from nasnet.estimators.child import Child
+    from nasnet.estimators.config import ChildConfig
     from nasnet.networks.spec import NetworkSpec
     from nasnet.runtime.errors import DivergedError
     from nasnet.runtime.seeds import name_seed
@@ -139,7 +140,7 @@ def train(run: Run) -> dict[str, Any]:
     )
     seed = name_seed(run.seed, f"cell {run.cell}, {run.steps} steps")
     try:
-        result = Child(spec, data, config, seed=seed).run()
+        result = Child(spec, data, ChildConfig.of(config, data), seed=seed).run()
     except DivergedError:
         return {**dataclasses.asdict(run), **DIVERGED}
     score = result.scores[-1]

@@ -40,6 +40,7 @@ Loss = float
 def our_step(setting: Setting) -> tuple[Callable[[int], Loss], dict[str, np.ndarray]]:
     """A child's step, and the weights that it starts from."""
     from nasnet.estimators.child import Child
+    from nasnet.estimators.config import ChildConfig
     from nasnet.training.config import TrainingConfig
 
     genotype, size, filters, batch_size = setting
@@ -48,7 +49,7 @@ def our_step(setting: Setting) -> tuple[Callable[[int], Loss], dict[str, np.ndar
         epochs=100, batch_size=batch_size, learning_rate=RATE, weight_decay=DECAY, clip_norm=CLIP, pad=0, flip=False
     )
     spec = drawn_spec(genotype, data, filters=filters, mean=MEAN, std=STD, bn_momentum=MOMENTUM)
-    child = Child(spec, data, config, seed=0)
+    child = Child(spec, data, ChildConfig.of(config, data), seed=0)
     weights = child.named_weights()
     session = child.session()
     images = data.train.images.reshape(4, batch_size, *data.image_shape)

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from cells.count import Counts, Weight, count
+from cells.count import count
 from nasnet.data.augment import Augmentation, augment
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import training_order
-from nasnet.estimators.config import CHILD_MUST_HAVE
+from nasnet.estimators.config import ChildConfig
+from nasnet.estimators.flat_weights import Layout, shape_in_functions
 from nasnet.estimators.graph import ChildFunction, ChildGraph
 from nasnet.estimators.session import ChildSession, State
 from nasnet.estimators.traces import Value
@@ -27,7 +28,6 @@ from nasnet.networks.functions import Functions
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import DivergedError
 from nasnet.runtime.seeds import name_seed
-from nasnet.training.config import TrainingConfig, resolve_augmentation
 from nasnet.training.metrics import mean_score, sum_scores
 from nasnet.training.score import Score
 
@@ -52,72 +52,25 @@ class ChildResult:
         return float(self.seconds_steps.sum())
 
 
-class Layout:
-    """Where each weight lies: trainable ones in one vector, moving statistics in another, both in the walk's order."""
-
-    def __init__(self, counts: Counts) -> None:
-        self.trainable = tuple(weight for weight in counts.weights if weight.trainable)
-        self.statistics = tuple(weight for weight in counts.weights if not weight.trainable)
-
-    def fresh(self, seed: int, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
-        """Initial vectors of weights and statistics, drawn as the Keras reading draws (variance scaling by FAN_OUT)."""
-        # One draw for all: normal, what lies beyond two deviations drawn again.
-        rng = np.random.default_rng(seed)
-        draws = rng.standard_normal(sum(weight.size for weight in self.trainable))
-        while (far := np.abs(draws) > 2).any():
-            draws[far] = rng.standard_normal(int(far.sum()))
-        scales = [_deviation(weight) for weight in self.trainable]
-        offsets = [1.0 if weight.role == "gamma" else 0.0 for weight in self.trainable]
-        sizes = [weight.size for weight in self.trainable]
-        weights = draws * np.repeat(scales, sizes) + np.repeat(offsets, sizes)
-        ones = [float(weight.role == "moving_variance") for weight in self.statistics]
-        statistics = np.repeat(ones, [weight.size for weight in self.statistics])
-        return weights.astype(dtype), statistics.astype(dtype)
-
-    def named(self, weights: np.ndarray, statistics: np.ndarray) -> dict[str, np.ndarray]:
-        """The vectors cut into the arrays that they hold, by name, as `network.named_weights` has them."""
-        parts: dict[str, np.ndarray] = {}
-        for group, vector in ((self.trainable, weights), (self.statistics, statistics)):
-            ends = np.cumsum([weight.size for weight in group])
-            for weight, end in zip(group, ends, strict=True):
-                parts[weight.name] = vector[end - weight.size : end].reshape(weight.shape)
-        return parts
-
-
-def _deviation(weight: Weight) -> float:
-    if weight.role != "kernel":
-        return 0.0
-    # FAN_OUT of a depthwise kernel [size, size, channels, 1] is size * size, as in slim and Keras. A normal cut at two
-    # deviations has 0.8796 of the deviation of a whole one.
-    fan_out = math.prod(weight.shape[:-2]) * weight.shape[-1]
-    return math.sqrt(2.0 / fan_out) / 0.87962566103423978
-
-
-def _shape(weight: Weight) -> tuple[int, ...]:
-    return weight.shape[2:] if weight.role == "kernel" and weight.shape[:2] == (1, 1) else weight.shape
-
-
 class Child:
     """One network in training. The same arguments give the same numbers, bit for bit, whatever was trained before."""
 
     def __init__(
-        self, spec: NetworkSpec, data: DataSet, config: TrainingConfig, *, seed: int, dtype: str = "float32"
+        self, spec: NetworkSpec, data: DataSet, config: ChildConfig, *, seed: int, dtype: str = "float32"
     ) -> None:
         """Draws the weights; nothing is traced yet.
 
         Args:
             spec: the network.
             data: its training split is trained on, its valid split scored.
-            config: the recipe. What a child does not have (auxiliary head, drop-path, dropout) must be off.
+            config: the recipe.
             seed: of weights, order of the pictures and augmentation.
             dtype: of everything computed; "float64" is for checking against the Keras reading.
         """
-        for name, value in CHILD_MUST_HAVE.items():
-            if getattr(config, name) != value:
-                raise ValueError(f"a child is trained with {name}={value}, got {getattr(config, name)}")
-        self.config = resolve_augmentation(config, data)
+        self.config = config
         self.spec, self._data, self._seed, self._dtype = spec, data, seed, dtype
         self._epsilon = 1e-5 if spec.bn_epsilon is None else spec.bn_epsilon
+        self._augmentation = Augmentation(config.pad, config.flip, config.cutout, spec.mean)
         self.batch_size = min(config.batch_size, len(data.train))
         self._steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = config.steps or self._steps_per_epoch * config.epochs
@@ -184,7 +137,7 @@ class Child:
         return graph.function(logits, self.config.label_smoothing)
 
     def named_weights(self) -> dict[str, np.ndarray]:
-        """All weights by name, as `network.named_weights` has them."""
+        """All weights by name, as `keras_model.named_weights` has them."""
         return self.layout.named(self.weights.numpy(), self.statistics.numpy())
 
     def batches(self) -> Iterator[np.ndarray]:
@@ -195,11 +148,11 @@ class Child:
         """The trainable weights by name, cut from the vector; 1x1 kernels are matrices."""
         weights = self.layout.trainable
         parts = tf.split(tf.convert_to_tensor(self.weights), [weight.size for weight in weights])
-        shapes = {shape: tf.constant(shape, tf.int32) for shape in {_shape(weight) for weight in weights}}
+        shapes = {shape: tf.constant(shape, tf.int32) for shape in {shape_in_functions(weight) for weight in weights}}
         return {
             weight.name: part
             if weight.role != "kernel"
-            else tf.raw_ops.Reshape(tensor=part, shape=shapes[_shape(weight)])
+            else tf.raw_ops.Reshape(tensor=part, shape=shapes[shape_in_functions(weight)])
             for weight, part in zip(weights, parts, strict=True)
         }
 
@@ -207,7 +160,7 @@ class Child:
         """As `_parts`, with the moving statistics. Not split op by op: TensorFlow would keep 0.3 MB a child of that."""
         values = self.named_weights()
         return {
-            weight.name: tf.constant(values[weight.name].reshape(_shape(weight)))
+            weight.name: tf.constant(values[weight.name].reshape(shape_in_functions(weight)))
             for weight in self.layout.trainable + self.layout.statistics
         }
 
@@ -217,42 +170,51 @@ class Child:
         return self.spec.architecture.walk(reading, x).logits
 
     def _whitened(self, images: tf.Tensor) -> tf.Tensor:
-        return (tf.cast(images, self._dtype) - self._constant(self.spec.mean)) / self._constant(self.spec.std)
-
-    def _constant(self, values: tuple[float, ...]) -> tf.Tensor:
-        return tf.constant(values, self._dtype)
-
-    def _decayed(self) -> tf.Tensor:
-        """The root of `weight_decay` for the numbers that lie in kernels, 0 for the others."""
-        root = math.sqrt(self.config.weight_decay)
-        decay = [root if weight.role == "kernel" else 0.0 for weight in self.layout.trainable]
-        return tf.constant(np.repeat(decay, [weight.size for weight in self.layout.trainable]), self._dtype)
+        mean, std = (tf.constant(values, self._dtype) for values in (self.spec.mean, self.spec.std))
+        return (tf.cast(images, self._dtype) - mean) / std
 
     def _step(
         self, function: ChildFunction, images: tf.Tensor, labels: tf.Tensor, index: tf.Tensor, state: State
     ) -> tuple[tf.Tensor, list[tf.Operation]]:
-        config = self.config
-        seed = tf.stack([tf.constant(name_seed(self._seed, "augment"), tf.int64), index])
-        if config.pad or config.flip or config.cutout:
-            augmentation = Augmentation(config.pad or 0, bool(config.flip), config.cutout, self.spec.mean)
+        """One step in the session's graph: the loss before it, and the operations that change the state.
+
+            loss = CE(logits) + weight_decay * sum over kernels of |W|^2 / 2
+            velocity = 0.9 * velocity - rate * clipped gradient;  weights += velocity
+
+        Args:
+            function: from whitened pictures to the loss and its gradient.
+            images: uint8 `[B, height, width, channels]`.
+            labels: int32 `[B]`.
+            index: int64 scalar, the step's number from 0.
+            state: what changes.
+        """
+        # The pictures: augmented by a seed of the step's own, then whitened.
+        config, augmentation = self.config, self._augmentation
+        if augmentation.pad or augmentation.flip or augmentation.cutout:
+            seed = tf.stack([tf.constant(name_seed(self._seed, "augment"), tf.int64), index])
             images = augment(tf.cast(images, tf.float32), seed, augmentation)
         weights = tf.convert_to_tensor(state.weights)
         loss, gradient, batch_statistics = function(self._whitened(images), labels, weights)
+
+        # Weight decay, on the whole vector at once.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            decay = tf.nn.l2_loss(self._decayed() * weights)
+            decay = tf.nn.l2_loss(tf.constant(self.layout.decay_roots(config.weight_decay), self._dtype) * weights)
         gradient += tape.gradient(decay, weights)
         if config.clip_norm:
             gradient = tf.clip_by_norm(gradient, config.clip_norm)
+
+        # The rate falls by a cosine from the first step to the last.
         done = tf.cast(index, self._dtype) / self.total_steps
         rate = 0.5 * config.learning_rate * (1 + tf.cos(math.pi * done))
         # The form of Keras' SGD: the velocity holds the rate of its own step.
         moved = tf.raw_ops.ResourceApplyKerasMomentum(
-            var=state.weights.handle, accum=state.velocity.handle, lr=rate, grad=gradient, momentum=self._cast(0.9)
+            var=state.weights.handle,
+            accum=state.velocity.handle,
+            lr=rate,
+            grad=gradient,
+            momentum=tf.constant(0.9, self._dtype),
         )
         momentum = 0.9 if self.spec.bn_momentum is None else self.spec.bn_momentum
-        noted = state.statistics.assign(momentum * state.statistics + (1 - momentum) * batch_statistics)
-        return loss + decay, [moved, noted.op]
-
-    def _cast(self, value: float) -> tf.Tensor:
-        return tf.constant(value, self._dtype)
+        averaged = state.statistics.assign(momentum * state.statistics + (1 - momentum) * batch_statistics)
+        return loss + decay, [moved, averaged.op]

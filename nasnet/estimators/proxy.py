@@ -12,6 +12,7 @@ from typing import Literal
 
 from cells.genotype import CellGenotype
 from nasnet.data.dataset import DataSet
+from nasnet.estimators.config import ChildConfig
 from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec, stacked
@@ -52,7 +53,7 @@ class ProxyEstimator:
         seed = name_seed(self.seed, name)
         if self.child == "keras":
             return self._keras(spec, seed)
-        child = Child(spec, self.data, self.training, seed=seed)
+        child = Child(spec, self.data, ChildConfig.of(self.training, self.data), seed=seed)
         result = child.run(5 if self.reward == "best_of_last_5" else 1)
         return Estimate(
             max(score.accuracy for score in result.scores),

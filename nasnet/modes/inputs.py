@@ -11,7 +11,7 @@ from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_dataset
-from nasnet.estimators.config import CHILD_MUST_HAVE
+from nasnet.estimators.config import check_child
 from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.saved import Model, check_trained, load_source
@@ -59,12 +59,7 @@ def _check_source(config: FromConfig) -> None:
 
 def _check_child(options: SearchConfig, training: TrainingConfig) -> None:
     if options.child == "functions":
-        for name, value in CHILD_MUST_HAVE.items():
-            if getattr(training, name) != value:
-                raise UserError(
-                    f"--{name}={getattr(training, name)}: a child of --child=functions has {name} {value}; "
-                    "leave the flag out, or build children with --child=keras"
-                )
+        check_child(training)
     elif options.reward != "last":
         raise UserError(f"--reward={options.reward} is for --child=functions; with --child=keras leave it out")
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from bench.drawn import cheap_genotype, drawn_pictures
 from cells.walks.stack import CellNetwork
 from nasnet.estimators.child import Child
+from nasnet.estimators.config import ChildConfig
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import TrainingConfig
 
@@ -20,7 +21,7 @@ def statistics_after_a_step(data, dtype):
     network = CellNetwork(cheap_genotype(), 1, 4, len(data.classes))
     spec = NetworkSpec.on(data, network, bn_momentum=MOMENTUM, bn_epsilon=1e-5)
     config = TrainingConfig(steps=1, batch_size=len(data.train), pad=0, flip=False)
-    child = Child(spec, data, config, seed=2, dtype=dtype)
+    child = Child(spec, data, ChildConfig.of(config, data), seed=2, dtype=dtype)
     before = child.named_weights()
     child.run()
     return {name: value for name, value in child.named_weights().items() if "moving" in name}, before

@@ -13,8 +13,9 @@ from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_opera
 from cells.count import count
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.estimators.child import Child
+from nasnet.estimators.config import ChildConfig
 from nasnet.networks.keras_model import build, named_weights
-from nasnet.runtime.errors import DivergedError
+from nasnet.runtime.errors import DivergedError, SettingError
 from nasnet.training.config import TrainingConfig
 from nasnet.training.loop import Training
 from nasnet.training.metrics import cross_entropy, evaluate
@@ -43,7 +44,7 @@ def test_counts_logits_gradients_and_losses_are_those_of_keras(index):
     data = drawn_pictures(size, 1 + index % 3, train=40, seed=index)
     stem = "imagenet" if index % 5 == 4 else "cifar"
     spec = drawn_spec(genotype, data, stem=stem, filters=8 if stem == "imagenet" else 4, bn_epsilon=1e-5)
-    child = Child(spec, data, CONFIG, seed=index, dtype="float64")
+    child = Child(spec, data, ChildConfig.of(CONFIG, data), seed=index, dtype="float64")
     assert child.weights.shape[0] == count(spec.architecture, spec.image_shape).parameters
     model = keras_twin(child, "float64")
 
@@ -70,7 +71,7 @@ def test_counts_logits_gradients_and_losses_are_those_of_keras(index):
 @pytest.mark.parametrize("index", some_now([0, 1, 2, 33, 43, 44], slow=[1, 2, 33, 43, 44]))
 def test_losses_of_five_steps_are_those_of_keras(index):
     data = drawn_pictures(12, train=40, seed=index)
-    child = Child(drawn_spec(GENOTYPES[index], data), data, CONFIG, seed=index, dtype="float64")
+    child = Child(drawn_spec(GENOTYPES[index], data), data, ChildConfig.of(CONFIG, data), seed=index, dtype="float64")
     model = keras_twin(child, "float64")
     losses = child.run().losses
     assert len(losses) == 5
@@ -109,7 +110,7 @@ def test_float32_training_is_that_of_the_training_loop(seed):
     config = dataclasses.replace(
         CONFIG, epochs=2, batch_size=32, learning_rate=1e-5, pad=2, flip=True, label_smoothing=0.1
     )
-    child = Child(spec, data, config, seed=seed)
+    child = Child(spec, data, ChildConfig.of(config, data), seed=seed)
     training = Training(spec, data, config, seed=seed)
     for name, variable in named_weights(training.model).items():
         variable.assign(child.named_weights()[name])
@@ -127,7 +128,7 @@ def test_float32_training_is_that_of_the_training_loop(seed):
 def test_losses_in_float32_are_those_of_keras():
     for seed, genotype in enumerate(drawn_genotypes(5, seed=4)):
         data = drawn_pictures(12, train=8, seed=seed)
-        child = Child(drawn_spec(genotype, data), data, CONFIG, seed=seed)
+        child = Child(drawn_spec(genotype, data), data, ChildConfig.of(CONFIG, data), seed=seed)
         model = keras_twin(child, "float32")
         images, labels = tf.constant(data.train.images, tf.float32), data.train.labels
         ours = cross_entropy(labels, child.logits(images, training=True), 0.0)
@@ -137,7 +138,7 @@ def test_losses_in_float32_are_those_of_keras():
 def test_nothing_of_the_child_before_survives():
     data = drawn_pictures(10, train=64)
     specs = [drawn_spec(genotype, data) for genotype in drawn_genotypes(2, seed=8)]
-    run = lambda index: Child(specs[index], data, CONFIG, seed=index).run()  # noqa: E731
+    run = lambda index: Child(specs[index], data, ChildConfig.of(CONFIG, data), seed=index).run()  # noqa: E731
     forward = [run(0), run(1)]
     backward = [run(1), run(0)][::-1]
     for one, other in zip(forward, backward, strict=True):
@@ -148,7 +149,7 @@ def test_nothing_of_the_child_before_survives():
 def test_grappler_is_as_it_was_afterwards():
     before = tf.config.optimizer.get_experimental_options()
     data = drawn_pictures(8, train=16)
-    Child(drawn_spec(NASNET_A, data), data, CONFIG, seed=0).run()
+    Child(drawn_spec(NASNET_A, data), data, ChildConfig.of(CONFIG, data), seed=0).run()
     assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False) == before.get(
         "disable_meta_optimizer", False
     )
@@ -157,7 +158,7 @@ def test_grappler_is_as_it_was_afterwards():
 def test_fresh_weights_have_the_variance_of_the_keras_reading():
     data = drawn_pictures(8, 3)
     spec = drawn_spec(NASNET_A, data, filters=32)
-    ours = Child(spec, data, CONFIG, seed=0).named_weights()
+    ours = Child(spec, data, ChildConfig.of(CONFIG, data), seed=0).named_weights()
     theirs = named_weights(build(spec, seed=1))
     for name, value in ours.items():
         if name.endswith("/kernel") and value.size > 2000:
@@ -171,11 +172,11 @@ def test_divergence_is_told_with_its_step():
     data = drawn_pictures(8, train=64)
     config = dataclasses.replace(CONFIG, learning_rate=1e30, clip_norm=0.0, epochs=4)
     with pytest.raises(DivergedError, match=r"loss was (nan|inf) at step \d"):
-        Child(drawn_spec(NASNET_A, data), data, config, seed=0).run()
+        Child(drawn_spec(NASNET_A, data), data, ChildConfig.of(config, data), seed=0).run()
 
 
 @pytest.mark.parametrize("change", [{"auxiliary_weight": 0.4}, {"drop_path_keep": 0.6}, {"optimizer": "adam"}])
 def test_what_a_child_does_not_have_is_refused(change):
     data = drawn_pictures(8)
-    with pytest.raises(ValueError, match=next(iter(change))):
-        Child(drawn_spec(NASNET_A, data), data, dataclasses.replace(CONFIG, **change), seed=0)
+    with pytest.raises(SettingError, match=next(iter(change))):
+        ChildConfig.of(dataclasses.replace(CONFIG, **change), data)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_operation
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.estimators.child import Child
+from nasnet.estimators.config import ChildConfig
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import cross_entropy
 from tests.support.slow import some_now
@@ -21,7 +22,7 @@ def child_of(index, smoothing=0.0):
     stem = "imagenet" if index % 5 == 4 else "cifar"
     spec = drawn_spec(GENOTYPES[index], data, filters=8, stem=stem, bn_momentum=None, bn_epsilon=1e-5)
     config = TrainingConfig(epochs=1, batch_size=8, learning_rate=0.02, label_smoothing=smoothing, pad=0, flip=False)
-    return Child(spec, data, config, seed=index, dtype="float64"), data.train
+    return Child(spec, data, ChildConfig.of(config, data), seed=index, dtype="float64"), data.train
 
 
 def assembled(child, train):

@@ -7,6 +7,7 @@ import numpy as np
 from bench.drawn import drawn_pictures
 from cells.spaces.nasnet import NASNetSpace
 from nasnet.estimators.child import Child
+from nasnet.estimators.config import ChildConfig
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec
@@ -44,7 +45,7 @@ def test_the_reward_is_the_last_accuracy_or_the_best_of_the_last_five_epochs():
         for reward in ("last", "best_of_last_5")
     }
     spec = NetworkSpec.from_json(estimates["last"].child.spec)
-    child = Child(spec, data, training, seed=name_seed(seed, "x"))
+    child = Child(spec, data, ChildConfig.of(training, data), seed=name_seed(seed, "x"))
     accuracies = [score.accuracy for score in child.run(scored_epochs=5).scores]
     rewards = {reward: estimate.reward for reward, estimate in estimates.items()}
     assert len(accuracies) == 5
