@@ -34,7 +34,7 @@ from nasnet.training.config import TrainingConfig
 def pace(genotypes: list[CellGenotype], data: DataSet, steps: int, workers: int, threads: int) -> float:
     """Children an hour."""
     training = TrainingConfig(steps=steps, batch_size=64, learning_rate=0.02, pad=0, flip=False)
-    estimator = ProxyEstimator(data, (128.0,), (74.0,), NetworkConfig(1, 8), training, 0)
+    estimator = ProxyEstimator(data, NetworkConfig(1, 8), training, 0)
     waiting = [Job(number, genotype) for number, genotype in enumerate(genotypes)]
     begun, ended = 0.0, 0
     with (

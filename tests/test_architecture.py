@@ -179,3 +179,21 @@ def test_no_room_is_too_large(name):
         assert len(entries) <= MOST_ENTRIES
         if name != "nasnet":
             assert len(ast.parse(text).body) == 1, "a docstring and nothing more"
+
+
+def test_the_readme_has_a_line_for_every_file():
+    """In the tree of README.md, below its folder: a file that nobody finds there has no place."""
+    tree = (ROOT / "README.md").read_text().partition("## The rooms")[2].partition("```\n")[2].partition("```")[0]
+    found: set[str] = set()
+    folders: list[tuple[int, str]] = []
+    for line in tree.splitlines():
+        name, _, said = line.lstrip("│├└─ ").partition(" ")
+        depth = len(line) - len(line.lstrip("│├└─ "))
+        folders = [(at, folder) for at, folder in folders if at < depth]
+        if name.endswith("/"):
+            folders.append((depth, name))
+        elif name.endswith(".py"):
+            assert said.strip(), f"{name} says nothing"
+            found.add("".join(folder for _, folder in folders) + name)
+    there = {str(path.relative_to(ROOT)) for path in FILES.values() if path.name != "__init__.py"}
+    assert found == there

@@ -28,8 +28,6 @@ class ProxyEstimator:
     """
 
     data: DataSet
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     network: NetworkConfig
     training: TrainingConfig
     seed: int
@@ -41,15 +39,8 @@ class ProxyEstimator:
         from nasnet.estimators.child import Child
         from nasnet.runtime.seeds import name_seed
 
-        spec = NetworkSpec(
-            stacked(genotype, self.network, len(self.data.classes)),
-            classes=self.data.classes,
-            image_shape=self.data.image_shape,
-            mean=self.mean,
-            std=self.std,
-            bn_momentum=self.training.bn_momentum,
-            bn_epsilon=1e-5,
-        )
+        architecture = stacked(genotype, self.network, len(self.data.classes))
+        spec = NetworkSpec.on(self.data, architecture, bn_momentum=self.training.bn_momentum, bn_epsilon=1e-5)
         seed = name_seed(self.seed, name)
         if self.child == "keras":
             return self._keras(spec, seed)

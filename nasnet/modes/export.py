@@ -12,22 +12,24 @@ import numpy as np
 import tensorflow as tf
 
 from cells.count import count
-from nasnet.data.dataset import DataSet
+from nasnet.data.dataset import DataSet, Split
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import open_matching, open_source, source_of
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import KERAS
 from nasnet.networks.export.folder import export
 from nasnet.networks.saved import load_trained
+from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.terminal import show_export
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
 from nasnet.training.metrics import evaluate
 
 
-def export_trained(source: Path, folder: Path, config: RunConfig, extra: dict[str, Any]) -> None:
-    """Scores a trained network on valid and, once, on test, and exports it."""
-    spec, model = load_trained(source)
+def export_trained(
+    spec: NetworkSpec, model: keras.Model, folder: Path, config: RunConfig, extra: dict[str, Any]
+) -> None:
+    """Scores a trained network on valid and, once, on test, and exports it. `extra` goes into `metrics.json` too."""
     data = open_matching(spec, config)
     costs = count(spec.architecture, spec.image_shape)
     scores = {name: dataclasses.asdict(evaluate(model, split)) for name, split in _splits(data)}
@@ -48,7 +50,7 @@ def export_trained(source: Path, folder: Path, config: RunConfig, extra: dict[st
     export(folder, spec, model, metrics)
 
 
-def _splits(data: DataSet) -> list[tuple[str, Any]]:
+def _splits(data: DataSet) -> list[tuple[str, Split]]:
     return [("valid", data.valid), ("test", data.test())]
 
 
@@ -56,7 +58,7 @@ def run_evaluate(config: RunConfig, workdir: Path) -> None:  # noqa: ARG001 - ev
     """Scores a trained network on the valid and test splits."""
     spec, model = open_source(config)
     data = open_matching(spec, config)
-    for name, split in (("valid", data.valid), ("test", data.test())):
+    for name, split in _splits(data):
         score = evaluate(model, split)
         say(f"{name}: accuracy {score.accuracy:.4f}, loss {score.loss:.4f}, {score.pictures} pictures")
 
@@ -66,9 +68,9 @@ def run_export(config: RunConfig, workdir: Path) -> None:
     source = source_of(config)
     if source.startswith(KERAS):
         raise UserError(f"--from={source}: has no classes of yours to export; fine-tune it first")
-    spec, _ = load_trained(Path(source))
-    open_matching(spec, config)
+    spec, model = load_trained(Path(source))
+    open_matching(spec, config)  # what does not fit is told before anything is written
     with claim_workdir(workdir, config):
         if not (workdir / "best").exists():
-            export_trained(Path(source), workdir / "best", config, {})
+            export_trained(spec, model, workdir / "best", config, {})
         show_export(workdir / "best")

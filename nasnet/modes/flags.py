@@ -140,6 +140,11 @@ class RunConfig:
         except BadSetting as error:
             raise SettingError(names[error.name], error.value, error.rule) from error
 
+    @property
+    def fingerprint(self) -> str:
+        """One text for all of it, the same in every process that was started by the same flags."""
+        return str(sorted(self.to_json().items(), key=str))
+
     def to_json(self) -> dict[str, Any]:
         """Flat JSON."""
         return {"version": VERSION, "mode": self.mode, "seed": self.seed, **self.values}

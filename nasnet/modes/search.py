@@ -117,9 +117,8 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
 def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
     options = config.group(SearchConfig)
     training = config.group(TrainingConfig)
-    mean, std = data.statistics
     child = config.group(NetworkConfig)
-    proxy = ProxyEstimator(data, mean, std, child, training, config.seed, options.child, options.reward)
+    proxy = ProxyEstimator(data, child, training, config.seed, options.child, options.reward)
     longer = dataclasses.replace(training, steps=options.finalist_steps)
     return {"proxy": proxy, "finalist": dataclasses.replace(proxy, training=longer)}
 
@@ -222,9 +221,9 @@ def _train_winner(genotype: CellGenotype, data: DataSet, config: RunConfig, work
     )
     network = NetworkConfig(final.final_repeats, final.final_filters, config.values["stem"])
     spec = spec_on(genotype, data, network, recipe)
-    train_to(workdir / "final", spec, data, recipe, config.seed, options=ReplicaConfig(valid_epochs=0))
+    model = train_to(workdir / "final", spec, data, recipe, config.seed, options=ReplicaConfig(valid_epochs=0))
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
-    export_trained(workdir / "final", workdir / "best", config, extra)
+    export_trained(spec, model, workdir / "best", config, extra)
 
 
 def _say_seconds(search: Search, searching: float, rest: float) -> None:

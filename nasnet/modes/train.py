@@ -1,4 +1,4 @@
-"""What several modes do: open the pictures of a config, train a network to its end, score and export it."""
+"""`--mode=train` and `--mode=finetune`: one network trained to its end; a search trains its winner by the same."""
 
 from __future__ import annotations
 
@@ -41,14 +41,15 @@ def train_to(
     transfer: TransferConfig | None = None,
     replicas: Replicas | None = None,
     options: ReplicaConfig | None = None,
-) -> None:
-    """Trains, or goes on training, until the folder holds the trained network.
+) -> keras.Model:
+    """Trains, or goes on training, until the folder holds the trained network. Returns it, for inference.
 
     Leaves `genotype.json`, `model.keras`, `recipe.json`, `checkpoints/` and TensorBoard's `tb/` there. Of several
     processes only the chief writes and speaks.
     """
     if (folder / "model.keras").exists():
-        return
+        _, model = load_trained(folder)
+        return model
     training = Training(spec, data, config, seed=seed, replicas=replicas, transfer=transfer, source=source)
     chief = training.replicas.chief
     if not chief:
@@ -60,8 +61,10 @@ def train_to(
     with Stopping() as stopping:
         report = _reports(folder / "tb") if chief else lambda _: None
         training.run(folder / "checkpoints", report, options, stopping)
+    model = training.inference_model()
     if chief:
-        save_trained(folder, spec, training.inference_model())
+        save_trained(folder, spec, model)
+    return model
 
 
 def _reports(events: Path) -> Callable[[Progress], None]:
@@ -101,11 +104,10 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     network = config.group(NetworkConfig)
     spec = spec_on(genotype, data, network, training)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
-        replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
-        train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
+        replicas.must_agree("their flags", config.fingerprint)
+        model = train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
         if not replicas.chief:
             return
-        _, model = load_trained(workdir)
         say(f"valid accuracy {evaluate(model, data.valid).accuracy:.4f}; in {workdir}: genotype.json, model.keras")
     say(f"next: python train.py --mode=export --from={workdir} --dataset={data.name}")
 
@@ -120,8 +122,8 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
     spec = transferred_to(source_spec, data, training)
     transfer = config.group(TransferConfig)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
-        replicas.must_agree("their flags", str(sorted(config.to_json().items(), key=str)))
-        train_to(
+        replicas.must_agree("their flags", config.fingerprint)
+        model = train_to(
             workdir / "final",
             spec,
             data,
@@ -135,5 +137,5 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
         if not replicas.chief:
             return
         if not (workdir / "best").exists():
-            export_trained(workdir / "final", workdir / "best", config, {"from": config.values["from"]})
+            export_trained(spec, model, workdir / "best", config, {"from": config.values["from"]})
         show_export(workdir / "best")

@@ -20,9 +20,7 @@ CELL = NASNetSpace(1).decode((0, 1, 10, 5, 0) * 2)
 def test_each_name_has_a_start_of_its_own_and_the_same_name_the_same():
     """One cell under several names: other weights each time, and none of them those of the bare seed."""
     data = drawn_pictures(8, train=64, valid=32)
-    estimator = ProxyEstimator(
-        data, (128.0,), (74.0,), NetworkConfig(1, 2), TrainingConfig(steps=1, batch_size=32), seed=3
-    )
+    estimator = ProxyEstimator(data, NetworkConfig(1, 2), TrainingConfig(steps=1, batch_size=32), seed=3)
     names = ["trial_0", "trial_1", "finalist_0_0", "finalist_0_1", "trial_0"]
     weights = []
     for name in names:
@@ -39,9 +37,7 @@ def test_the_reward_is_the_last_accuracy_or_the_best_of_the_last_five_epochs():
     """Held against the same child, trained and scored by hand. Labels are noise, so that the last epoch is not best."""
     data, training, seed = drawn_pictures(8, train=64, valid=64), TrainingConfig(epochs=7, batch_size=32), 3
     estimates = {
-        reward: ProxyEstimator(
-            data, (128.0,), (74.0,), NetworkConfig(1, 2), training, seed, "functions", reward
-        ).estimate(CELL, "x")
+        reward: ProxyEstimator(data, NetworkConfig(1, 2), training, seed, "functions", reward).estimate(CELL, "x")
         for reward in ("last", "best_of_last_5")
     }
     spec = NetworkSpec.from_json(estimates["last"].child.spec)

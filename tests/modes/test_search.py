@@ -99,12 +99,8 @@ def test_finalists_are_trained_for_finalist_steps_and_children_for_steps(searche
     workdir, records = searched
     config = json.loads((workdir / "config.json").read_text())
     training = TrainingConfig(**{field.name: config[field.name] for field in dataclasses.fields(TrainingConfig)})
-    child = json.loads(next((workdir / "children").glob("trial_*/genotype.json")).read_text())["network"]
-    whitening = tuple(child["mean"]), tuple(child["std"])
     estimators = {
-        name: ProxyEstimator(
-            digits, *whitening, NetworkConfig(1, 2), dataclasses.replace(training, steps=steps), config["seed"]
-        )
+        name: ProxyEstimator(digits, NetworkConfig(1, 2), dataclasses.replace(training, steps=steps), config["seed"])
         for name, steps in (("proxy", STEPS), ("finalist", FINALIST_STEPS))
     }
     jobs = {Job(r["trial_id"], cell(records, r["trial_id"])): r["reward"] for r in records["trial"]}

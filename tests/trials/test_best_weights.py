@@ -9,7 +9,7 @@ import pytest
 
 from bench.drawn import drawn_genotypes
 from controller.strategy import Outcome, Proposal, Trial
-from nasnet.data.dataset import channel_statistics, open_dataset
+from nasnet.data.dataset import open_dataset
 from nasnet.estimators.estimator import TrainedChild
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.networks.config import NetworkConfig
@@ -78,9 +78,8 @@ def test_where_it_cannot_be_written_the_reason_is_told(tmp_path):
 @pytest.mark.parametrize("kind", some_now(["functions", "keras"], slow=["keras"]))
 def test_a_kept_child_opens_as_the_network_that_was_scored(tmp_path, kind):
     data = open_dataset("digits")
-    mean, std = channel_statistics(data.train)
     training = TrainingConfig(steps=8, batch_size=32, learning_rate=0.05)
-    estimator = ProxyEstimator(data, mean, std, NetworkConfig(1, 4), training, 3, kind)
+    estimator = ProxyEstimator(data, NetworkConfig(1, 4), training, 3, kind)
     estimate = estimator.estimate(drawn_genotypes(1, 2, blocks=2)[0], "trial_0")
     kept = BestWeights(tmp_path, 1)
     kept.offer(0, estimate.reward, estimate.child)

@@ -18,7 +18,7 @@ from controller.config import PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
-from nasnet.data.dataset import channel_statistics, open_dataset
+from nasnet.data.dataset import open_dataset
 from nasnet.estimators.estimator import Estimate
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.engine import InProcess
@@ -151,9 +151,8 @@ def test_finalists_are_different_cells_ranked_by_their_mean_and_not_run_twice(tm
 @pytest.mark.parametrize("child", some_now(["functions", "keras"], slow=["keras"]))
 def test_a_search_on_digits_repeats_to_the_bit(tmp_path, child):
     data = open_dataset("digits")
-    mean, std = channel_statistics(data.train)
     training = TrainingConfig(steps=3, batch_size=16)
-    estimator = ProxyEstimator(data, mean, std, NetworkConfig(1, 4), training, 7, child)
+    estimator = ProxyEstimator(data, NetworkConfig(1, 4), training, 7, child)
     runs = []
     for name in ("a", "b"):
         journal = Journal(tmp_path / name)
