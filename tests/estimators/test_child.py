@@ -146,13 +146,25 @@ def test_nothing_of_the_child_before_survives():
         assert one.scores == other.scores
 
 
-def test_grappler_is_as_it_was_afterwards():
+def test_its_session_has_options_of_its_own_and_leaves_the_process_alone(monkeypatch):
+    """Grappler off and functions inlined, with the process's threads; a real session, looked at as it is made."""
+    configs = []
+
+    def session(graph, config):
+        configs.append(config)
+        return made(graph=graph, config=config)
+
+    made = tf.compat.v1.Session
+    monkeypatch.setattr(tf.compat.v1, "Session", session)
     before = tf.config.optimizer.get_experimental_options()
     data = drawn_pictures(8, train=16)
     Child(drawn_spec(NASNET_A, data), data, ChildConfig.of(CONFIG, data), seed=0).run()
-    assert tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False) == before.get(
-        "disable_meta_optimizer", False
-    )
+    [config] = configs
+    assert config.graph_options.rewrite_options.disable_meta_optimizer
+    assert config.graph_options.optimizer_options.do_function_inlining
+    assert config.intra_op_parallelism_threads == tf.config.threading.get_intra_op_parallelism_threads()
+    assert config.inter_op_parallelism_threads == tf.config.threading.get_inter_op_parallelism_threads()
+    assert tf.config.optimizer.get_experimental_options() == before
 
 
 def test_fresh_weights_have_the_variance_of_the_keras_reading():
