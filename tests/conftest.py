@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-LONGEST = ("train", "kill", "workers", "tune", "replicas", "loop", "pretrained", "export", "checkpoints")
+LONGEST = (
+    *("train", "search", "kill", "workers", "tune", "replicas", "loop", "pretrained", "export", "checkpoints"),
+    *("step", "policy_gradient", "memory", "keras_model", "child"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -147,6 +147,7 @@ import sys
 import tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
 tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[2]))
+from tests.controller.test_policy_gradient import fingerprint
 print(fingerprint())
 """
 

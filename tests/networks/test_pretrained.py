@@ -86,7 +86,7 @@ def test_it_is_fine_tuned_at_sizes_that_it_was_not_trained_at(ours, tmp_path, si
     source_spec, source = ours
     data = open_dataset(two_colours(tmp_path, size))
     config = TrainingConfig(batch_size=8, steps=8, pad=0, learning_rate=0.001, optimizer="adam")
-    spec = transferred(source_spec, data, config)
+    spec = transferred(source_spec, data, config.bn_momentum)
     assert (spec.image_shape, spec.border) == ((size, size, 3), "zero")
     training = Training(spec, data, config, seed=0, transfer=TransferConfig(trainable_cells=1), source=source)
     before = training.evaluate(data.valid).loss

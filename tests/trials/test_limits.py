@@ -27,7 +27,7 @@ def test_the_memory_of_a_step_is_three_numbers_a_weight_and_the_batchs_activatio
     most = int(mebibytes)
     wide = functools.partial(network, filters=64)
     below, above = (Limits(LimitConfig(max_memory=limit), wide, SHAPE, BATCH) for limit in (most, most + 1))
-    assert below.why_invalid(GENOTYPE) == f"{mebibytes:,.0f} MiB in a training step, over --max_memory={most}"
+    assert below.why_invalid(GENOTYPE) == f"{mebibytes:,.0f} MiB in a training step, over max_memory={most}"
     assert above.why_invalid(GENOTYPE) is None
 
 
