@@ -99,7 +99,10 @@ def kind_of(value: Any) -> str:  # noqa: ANN401 - whatever a JSON file held
     if not isinstance(value, dict) or value.get("version") != VERSION:
         found = value.get("version") if isinstance(value, dict) else type(value).__name__
         raise ValueError(f'not a genotype of "version": {VERSION}, got {found!r}')
-    return value.get("kind", KIND)
+    kind = value.get("kind", KIND)
+    if not isinstance(kind, str):
+        raise ValueError(f'"kind" is {kind!r}; expected a name, such as {KIND!r}')
+    return kind
 
 
 def _cell_to_json(cell: Cell) -> dict[str, Any]:

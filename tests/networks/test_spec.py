@@ -1,12 +1,14 @@
-"""What a network goes on with on other pictures."""
+"""A network as a value: its JSON, that of before too; what it goes on with on other pictures."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
 from bench.drawn import drawn_pictures
+from cells.genotype import Block, Cell, CellGenotype
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 from nasnet.data.dataset import channel_statistics
@@ -32,3 +34,66 @@ def test_it_whitens_as_before_wherever_that_is_possible(mean, std, channels, kep
     assert (found.mean, found.std) == (kept or channel_statistics(data.train))
     assert found.architecture == CellNetwork(NASNET_A, 1, 4, 10)
     assert (found.classes, found.image_shape, found.bn_momentum) == (data.classes, data.image_shape, 0.75)
+
+
+# As a search wrote it before files said their kind; users have such files.
+WITHOUT_KIND = """
+{"version": 1,
+ "normal": {"outputs": [2],
+            "blocks": [{"left": 1, "right": 0, "left_op": "identity", "right_op": "7x7 max pooling",
+                        "combine": "concat"}]},
+ "reduction": {"outputs": [2],
+               "blocks": [{"left": 0, "right": 0, "left_op": "1x1 convolution", "right_op": "identity",
+                           "combine": "add"}]},
+ "network": {"classes": ["cat", "dog", "eel"], "image_shape": [10, 8, 1], "mean": [77.5], "std": [95.25], "repeats": 2,
+             "filters": 16, "stem": "imagenet", "stem_multiplier": 3.0, "skip_reduction_input": true, "border": "zero",
+             "bn_momentum": 0.75, "bn_epsilon": null}}
+"""
+
+
+def test_a_file_without_a_kind_is_of_cells():
+    old = json.loads(WITHOUT_KIND)
+    genotype = CellGenotype(
+        Cell((Block(1, 0, "identity", "7x7 max pooling", "concat"),), (2,)),
+        Cell((Block(0, 0, "1x1 convolution", "identity", "add"),), (2,)),
+    )
+    network = CellNetwork(genotype, 2, 16, 3, "imagenet", stem_multiplier=3.0, skip_reduction_input=True)
+    spec = NetworkSpec(network, ("cat", "dog", "eel"), (10, 8, 1), (77.5,), (95.25,), "zero", 0.75)
+    assert NetworkSpec.from_json(old) == spec
+    assert CellGenotype.from_json(old) == genotype
+    # What is written now says its kind, and nothing else has changed.
+    written = json.loads(json.dumps(spec.to_json()))
+    assert written == {**old, "kind": "cells"}
+    assert NetworkSpec.from_json(written) == spec
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "chain"}, "'chain'"),
+        ({"kind": None}, "None"),
+        ({"kind": ["cells"]}, "cells"),
+        ({"version": 2}, "version.*2"),
+        ({"network": {}}, "network"),
+        ({"network": []}, "network"),
+    ],
+)
+def test_what_is_no_network_of_this_version_is_named(change, words):
+    with pytest.raises(ValueError, match=words):
+        NetworkSpec.from_json({**json.loads(WITHOUT_KIND), **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"repeats": 0}, "repeats must be 1 or more"),
+        ({"filters": None}, "malformed"),
+        ({"width": 3}, "width"),
+        ({"classes": ["one"]}, "classes must be 2 or more"),
+        ({"std": [0.0]}, "above 0"),
+    ],
+)
+def test_sizes_that_no_network_has_are_refused(change, words):
+    value = json.loads(WITHOUT_KIND)
+    with pytest.raises(ValueError, match=words):
+        NetworkSpec.from_json({**value, "network": {**value["network"], **change}})
