@@ -30,7 +30,7 @@ from cells.count import count
 from cells.genotype import CellGenotype
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
-from nasnet.data.dataset import DataSet, channel_statistics, open_dataset
+from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.runtime.errors import UserError
 
 VERSION = 1
@@ -127,17 +127,9 @@ def train(run: Run) -> dict[str, Any]:
     from nasnet.training.config import TrainingConfig
 
     setting, data = _worker["setting"], _worker["data"]
-    mean, std = _worker.setdefault("statistics", channel_statistics(data.train))
     config = TrainingConfig(steps=run.steps, batch_size=setting.batch_size, learning_rate=setting.learning_rate)
-    spec = NetworkSpec(
-        CellNetwork(_worker["genotypes"][run.cell], setting.repeats, setting.filters, len(data.classes)),
-        classes=data.classes,
-        image_shape=data.image_shape,
-        mean=mean,
-        std=std,
-        bn_momentum=config.bn_momentum,
-        bn_epsilon=1e-5,
-    )
+    network = CellNetwork(_worker["genotypes"][run.cell], setting.repeats, setting.filters, len(data.classes))
+    spec = NetworkSpec.on(data, network, bn_momentum=config.bn_momentum, bn_epsilon=1e-5)
     seed = name_seed(run.seed, f"cell {run.cell}, {run.steps} steps")
     try:
         result = Child(spec, data, ChildConfig.of(config, data), seed=seed).run()

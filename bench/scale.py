@@ -135,7 +135,7 @@ def strategy(seed: int) -> Any:  # noqa: ANN401 - its module imports TensorFlow
 
 def digest(controller: Any) -> str:  # noqa: ANN401 - see above
     """A hash of all the controller's weights."""
-    weights = [np.asarray(variable) for variable in controller.policy.lstm.variables]
+    weights = [np.asarray(variable) for variable in controller.policy.variables]
     return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
 
 

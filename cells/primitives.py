@@ -1,7 +1,7 @@
 """The dozen primitives that every reading of a network implements.
 
-The way from a genotype to a network is written once (`cell.py`, `stack.py`) against this Protocol. Read with Keras
-layers it gives a model to train and export, read with integers (`count.py`) it gives shapes, weights and costs.
+The way from a value to a network is written once (`walks/`) against this Protocol. Read with Keras layers it gives a
+model to train and export, with TensorFlow functions a child, with integers (`count.py`) shapes, weights and costs.
 
 Pictures are `[height, width, channels]` here; a reading that computes adds the batch in front. `name` is unique in a
 network and names the weights that a primitive owns: `<name>/kernel`, `<name>/gamma` and so on.

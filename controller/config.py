@@ -12,12 +12,12 @@ from typing import Any, Literal, get_args, get_type_hints
 class BadSetting(ValueError):
     """A value that a field cannot have. Its message is one line: the field, the value, the rule that is broken."""
 
-    def __init__(self, name: str, value: object, rule: str) -> None:
-        super().__init__(name, value, rule)
-        self.name, self.value, self.rule = name, value, rule
+    def __init__(self, name: str, value: object, rule: str, see: tuple[str, ...] = ()) -> None:
+        super().__init__(name, value, rule, see)
+        self.name, self.value, self.rule, self.see = name, value, rule, see
 
     def __str__(self) -> str:
-        return f"{self.name}={self.value}: {self.rule}"
+        return f"{self.name}={self.value}: {self.rule}" + (f" (see {', '.join(self.see)})" if self.see else "")
 
 
 # This room imports nothing of nasnet/, and nothing that trains may import this room. So what a field says of itself and
@@ -93,7 +93,9 @@ class PolicyGradientConfig:
     """
 
     loss: Literal["ppo", "reinforce"] = _setting(
-        "ppo", "what is minimised: ppo (the paper's) or reinforce, which needs update_epochs=1", flag="controller_loss"
+        "ppo",
+        "what is minimised: ppo (the paper's) or reinforce, which takes one pass over an update's trials",
+        flag="controller_loss",
     )
     learning_rate: float = _setting(
         3.5e-4, "step size of the policy's optimizer (paper A.3)", above=0, flag="controller_learning_rate"
@@ -160,4 +162,4 @@ class PolicyGradientConfig:
         _check(self)
         # A second step on the same trials needs the ratio to the policy before the first, and REINFORCE has none.
         if self.loss == "reinforce" and self.update_epochs != 1:
-            raise BadSetting("update_epochs", self.update_epochs, "must be 1 with loss=reinforce")
+            raise BadSetting("update_epochs", self.update_epochs, "must be 1 with REINFORCE", see=("loss",))

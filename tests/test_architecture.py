@@ -15,15 +15,25 @@ from nasnet.modes.flags import RUN_FLAGS, flags
 
 ROOT = Path(__file__).parent.parent
 ORDER = (
-    *("cells", "controller", "runtime", "data", "networks", "training"),
-    *("estimators", "execution", "trials", "reports", "modes", "train"),
+    "cells",
+    "controller",
+    "runtime",
+    "data",
+    "networks",
+    "training",
+    "estimators",
+    "execution",
+    "trials",
+    "reports",
+    "modes",
+    "train",
 )
 """A room imports itself and what stands before it, nothing else. Of `nasnet/` the second name counts."""
 CELLS = ("primitives", "operations", "genotype", "architecture", "spaces", "walks", "zoo", "count", "drawing")
 HEAVY = {"tensorflow", "keras", "keras_tuner", "tensorflow_datasets", "sklearn", "ray"}
 ROOMS_WITHOUT_TENSORFLOW = ("cells", "runtime", "execution", "trials")
 FILES_WITHOUT_TENSORFLOW = {
-    *("train", "nasnet", "controller", "controller.strategy", "controller.random_search"),
+    *("train", "nasnet", "controller", "controller.strategy", "controller.random_search", "controller.policy.figures"),
     *(f"nasnet.data.{name}" for name in ("dataset", "sources", "npz", "tfds", "pictures")),
     *("nasnet.networks.spec", "nasnet.networks.saved", "nasnet.reports.terminal"),
     *(f"nasnet.training.{name}" for name in ("recipes", "score", "progress")),

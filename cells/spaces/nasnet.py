@@ -57,11 +57,12 @@ class NASNetSpace:
         return self._tokens("normal", genotype.normal) + self._tokens("reduction", genotype.reduction)
 
     def _cell(self, tokens: Tokens) -> Cell:
-        blocks = tuple(
-            Block(left, right, NASNET_OPERATIONS[left_op], NASNET_OPERATIONS[right_op], COMBINERS[combine])
-            for left, right, left_op, right_op, combine in zip(*(tokens[i::5] for i in range(5)), strict=True)
-        )
-        return Cell(blocks, loose_ends(blocks))
+        blocks: list[Block] = []
+        for start in range(0, len(tokens), 5):
+            left, right, left_op, right_op, combine = tokens[start : start + 5]
+            operations = NASNET_OPERATIONS[left_op], NASNET_OPERATIONS[right_op]
+            blocks.append(Block(left, right, *operations, COMBINERS[combine]))
+        return Cell(tuple(blocks), loose_ends(tuple(blocks)))
 
     def _tokens(self, name: str, cell: Cell) -> Tokens:
         if len(cell.blocks) != self.blocks:

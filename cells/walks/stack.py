@@ -119,7 +119,9 @@ class CellNetwork:
     def from_json(cls, value: dict[str, Any], classes: int) -> CellNetwork:
         """Reads what `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
         sizes = value["network"]
-        return cls(CellGenotype.from_json(value), classes=classes, **{name: sizes[name] for name in SIZES})
+        return cls(
+            CellGenotype.from_json(value), classes=classes, **{name: sizes[name] for name in SIZES if name in sizes}
+        )
 
 
 SIZES = ("repeats", "filters", "stem", "stem_multiplier", "skip_reduction_input")

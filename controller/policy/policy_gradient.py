@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -11,28 +9,11 @@ import tensorflow as tf
 from cells.spaces.space import Decision, check_tokens
 from controller.config import FailureConfig, PolicyGradientConfig
 from controller.policy import losses
+from controller.policy.figures import UpdateFigures
 from controller.policy.lstm import Policy
 from controller.strategy import FailureRewards, Proposal, Trial
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
-
-
-@dataclasses.dataclass(frozen=True)
-class UpdateFigures:
-    """What an update did, for the log. `loss` and below are seen in its last epoch, before that epoch's step.
-
-    `updates` counts from 1. `baseline` is the moving average after the update's trials. `entropy` is in nats a trial,
-    `approx_kl` in nats a decision, `clip_fraction` a share of decisions; the last two compare with the policy that the
-    update started from, and are 0 where that is the policy itself (`update_epochs=1`).
-    """
-
-    updates: int
-    mean_reward: float
-    baseline: float
-    loss: float
-    entropy: float
-    approx_kl: float
-    clip_fraction: float
 
 
 class PolicyGradient:

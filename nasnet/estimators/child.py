@@ -69,7 +69,7 @@ class Child:
         """
         self.config = config
         self.spec, self._data, self._seed, self._dtype = spec, data, seed, dtype
-        self._epsilon = 1e-5 if spec.bn_epsilon is None else spec.bn_epsilon
+        self._bn_momentum, self._epsilon = spec.batch_norm
         self._augmentation = Augmentation(config.pad, config.flip, config.cutout, spec.mean)
         self.batch_size = min(config.batch_size, len(data.train))
         self._steps_per_epoch = len(data.train) // self.batch_size
@@ -215,6 +215,6 @@ class Child:
             grad=gradient,
             momentum=tf.constant(0.9, self._dtype),
         )
-        momentum = 0.9 if self.spec.bn_momentum is None else self.spec.bn_momentum
-        averaged = state.statistics.assign(momentum * state.statistics + (1 - momentum) * batch_statistics)
+        kept = self._bn_momentum
+        averaged = state.statistics.assign(kept * state.statistics + (1 - kept) * batch_statistics)
         return loss + decay, [moved, averaged.op]

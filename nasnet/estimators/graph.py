@@ -18,6 +18,7 @@ So the walk is gone through backwards: when a copy is met, all that read its res
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ import tensorflow as tf
 
 from cells.count import Weight
 from cells.primitives import Padding, Pair
+from nasnet.estimators.flat_weights import shape_in_functions
 from nasnet.estimators.traces import Trace, Value, traced_loss, traced_primitive
 from nasnet.networks.functions import Functions
 
@@ -61,17 +63,21 @@ class ChildFunction:
 
 @dataclasses.dataclass(frozen=True)
 class _Copy:
-    """A trace at its place in the graph: what its nodes' names begin with, what it reads, what it gives."""
+    """A trace at its place in the graph: what its nodes' names begin with, and what it reads."""
 
     trace: Trace
     prefix: str
     inputs: tuple[Value, ...]
-    output: Value
 
     @property
     def bound(self) -> dict[str, str]:
         """The trace's placeholders -> the tensors that it reads here."""
         return {name: value.name for name, value in zip(self.trace.inputs, self.inputs, strict=True)}
+
+    @functools.cached_property
+    def output(self) -> Value:
+        """What it gives."""
+        return Value(_renamed(self.trace.output, self.prefix, self.bound), self.trace.shape)
 
 
 class ChildGraph:
@@ -113,11 +119,9 @@ class ChildGraph:
         return ChildFunction(definition.finished(outputs), to_biased)
 
     def _place(self, trace: Trace, inputs: tuple[Value, ...]) -> Value:
-        prefix = f"p{len(self._copies)}"
-        bound = {name: value.name for name, value in zip(trace.inputs, inputs, strict=True)}
-        output = Value(_renamed(trace.output, prefix, bound), trace.shape)
-        self._copies.append(_Copy(trace, prefix, inputs, output))
-        return output
+        copy = _Copy(trace, f"p{len(self._copies)}", inputs)
+        self._copies.append(copy)
+        return copy.output
 
     def _read(
         self, primitive: Callable[..., Any], xs: Sequence[Value], name: str, *arguments: object, **options: object
@@ -126,7 +130,7 @@ class ChildGraph:
         trace = traced_primitive(
             primitive,
             tuple(dataclasses.replace(x, name="") for x in xs),
-            tuple((weight.role, weight.shape) for _, weight in weights),
+            tuple((weight.role, shape_in_functions(weight)) for _, weight in weights),
             arguments,
             tuple(options.items()),
             self._dtype,

@@ -40,6 +40,7 @@ class ProxyEstimator:
         from nasnet.runtime.seeds import name_seed
 
         architecture = stacked(genotype, self.network, len(self.data.classes))
+        # One epsilon for all children, whatever their stem.
         spec = NetworkSpec.on(self.data, architecture, bn_momentum=self.training.bn_momentum, bn_epsilon=1e-5)
         seed = name_seed(self.seed, name)
         if self.child == "keras":

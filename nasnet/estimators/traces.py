@@ -84,7 +84,8 @@ def traced_primitive(
     Args:
         primitive: a method of `Functions`, such as `Functions.conv`.
         xs: what it reads; their names do not matter and are empty.
-        weights: role and shape of each weight that it owns. They come in flat, as they lie in the vector.
+        weights: role and shape (`shape_in_functions`) of each weight that it owns. They come in flat, as they lie in
+            the vector.
         arguments, options: what the primitive is called with besides.
         dtype: of everything computed.
         epsilon: of batch norm.
@@ -92,9 +93,7 @@ def traced_primitive(
 
     def read(*tensors: tf.Tensor) -> tuple[tf.Tensor, Functions]:
         owned = {
-            f"traced/{role}": tf.raw_ops.Reshape(tensor=part, shape=shape[2:] if shape[:2] == (1, 1) else shape)
-            if role == "kernel"
-            else part
+            f"traced/{role}": tf.raw_ops.Reshape(tensor=part, shape=shape) if role == "kernel" else part
             for (role, shape), part in zip(weights, tensors[len(xs) :], strict=True)
         }
         functions = Functions(owned, epsilon, training=True)

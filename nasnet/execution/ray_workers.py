@@ -119,7 +119,7 @@ class _Actor:
 
 
 class RayEngine:
-    """`nasnet.execution.engine.Engine` over actors that have `ready()` and `run(job) -> Result`.
+    """`Engine` over actors that have `ready()` and `run(job) -> Result`.
 
     One that dies is replaced by a fresh one, which may have to wait until a machine has room for it.
     """

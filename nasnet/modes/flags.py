@@ -138,7 +138,8 @@ class RunConfig:
         try:
             return make(**{name: self.values[flag] for name, flag in names.items()})
         except BadSetting as error:
-            raise SettingError(names[error.name], error.value, error.rule) from error
+            see = tuple(names[name] for name in error.see)
+            raise SettingError(names[error.name], error.value, error.rule, see) from error
 
     @property
     def fingerprint(self) -> str:
@@ -160,12 +161,12 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
     """
     values: dict[str, Any] = {}
     recipe = read_recipe(given["recipe"]) if given.get("recipe") else {}
-    before_flags = {**DEFAULTS.get(mode, {}), **_without_old_length(recipe)}
+    beneath = {**DEFAULTS.get(mode, {}), **_without_old_length(recipe)}
     for group in GROUPS[mode]:
         names = flag_names(group)
         for field in dataclasses.fields(group):
             name = names[field.name]
-            values[name] = {**before_flags, **_without_old_length(given)}.get(name, field.default)
+            values[name] = {**beneath, **_without_old_length(given)}.get(name, field.default)
     foreign = [name for name in recipe if name not in values and recipe[name] is not None]
     if foreign:
         raise UserError(f"--recipe={given['recipe']} sets {foreign[0]}, which has no meaning with --mode={mode}")

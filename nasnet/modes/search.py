@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -32,7 +32,7 @@ from nasnet.modes.train import train_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import stacked
-from nasnet.reports.terminal import show_export, show_retry, show_trial
+from nasnet.reports.terminal import show_export, show_retry, show_trial, show_update
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.signals import Stopping
@@ -43,7 +43,7 @@ from nasnet.trials.finalists import Finalist, rank_finalists
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Limits
 from nasnet.trials.retries import RetryingEngine
-from nasnet.trials.search import Search
+from nasnet.trials.search import Search, SearchProgress
 
 LEARNS_AFTER = 500
 """Trials below which PPO has not beaten random search (docs/results.md)."""
@@ -77,16 +77,17 @@ def run_search(config: RunConfig, workdir: Path) -> None:
                 stop_seconds=execution.stop_seconds,
                 report=show_retry,
             )
+            strategy = _strategy(options.strategy, space, config)
             search = Search(
                 space,
-                _strategy(options.strategy, space, config),
+                strategy,
                 journal,
                 retrying,
                 options.trials,
-                wave=config.values["update_trials"] if execution.deterministic else None,
+                wave=config.group(PolicyGradientConfig).update_trials if execution.deterministic else None,
                 why_invalid=limits.why_invalid,
                 best_weights=best_weights,
-                report=show_trial,
+                report=_reports(strategy),
             )
             _say_what(config, data, search)
             winner = _best(search, config)
@@ -157,6 +158,21 @@ def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
     return PolicyGradient(space.decisions, config.group(PolicyGradientConfig), config.seed, config.group(FailureConfig))
 
 
+def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
+    """Shows each trial, and each update of a strategy that makes some."""
+    shown = 0
+
+    def report(progress: SearchProgress) -> None:
+        nonlocal shown
+        show_trial(progress)
+        figures = strategy.last_update if isinstance(strategy, PolicyGradient) else None
+        if figures is not None and figures.updates > shown:
+            shown = figures.updates
+            show_update(figures)
+
+    return report
+
+
 def _say_what(config: RunConfig, data: DataSet, search: Search) -> None:
     child = config.group(NetworkConfig)
     training = config.group(TrainingConfig)
@@ -181,7 +197,7 @@ def _best(search: Search, config: RunConfig) -> Trial:
     ranked = search.run()
     say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}")
     if options.strategy == "ppo" and options.trials < LEARNS_AFTER:
-        updates = options.trials // config.values["update_trials"]
+        updates = options.trials // config.group(PolicyGradientConfig).update_trials
         say(f"note: {options.trials} trials are {updates} updates of the controller; under {LEARNS_AFTER} trials it")
         say("  did no better than random search where that was measured (docs/results.md)")
     if not options.finalists:
@@ -219,9 +235,9 @@ def _train_winner(genotype: CellGenotype, data: DataSet, config: RunConfig, work
     recipe = dataclasses.replace(
         config.group(TrainingConfig), epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
     )
-    network = NetworkConfig(final.final_repeats, final.final_filters, config.values["stem"])
+    network = NetworkConfig(final.final_repeats, final.final_filters, config.group(NetworkConfig).stem)
     spec = spec_on(genotype, data, network, recipe)
-    model = train_to(workdir / "final", spec, data, recipe, config.seed, options=ReplicaConfig(valid_epochs=0))
+    spec, model = train_to(workdir / "final", spec, data, recipe, config.seed, options=ReplicaConfig(valid_epochs=0))
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
     export_trained(spec, model, workdir / "best", config, extra)
 

@@ -12,9 +12,9 @@ from cells.count import count
 from nasnet.data.dataset import DataSet
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import genotype_of, open_data, open_source, spec_on, transferred_to
+from nasnet.modes.inputs import genotype_of, open_data, open_source, source_of, spec_on, transferred_to
 from nasnet.modes.workdir import claim_workdir
-from nasnet.networks.config import NetworkConfig
+from nasnet.networks.config import NetworkConfig, SourceConfig
 from nasnet.networks.saved import load_trained, save_trained
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
@@ -41,15 +41,17 @@ def train_to(
     transfer: TransferConfig | None = None,
     replicas: Replicas | None = None,
     options: ReplicaConfig | None = None,
-) -> keras.Model:
-    """Trains, or goes on training, until the folder holds the trained network. Returns it, for inference.
+) -> tuple[NetworkSpec, keras.Model]:
+    """Trains, or goes on training, until the folder holds the trained network.
+
+    Returns what the folder holds: the network, which is not `spec` where an earlier run trained another one, and its
+    model for inference.
 
     Leaves `genotype.json`, `model.keras`, `recipe.json`, `checkpoints/` and TensorBoard's `tb/` there. Of several
     processes only the chief writes and speaks.
     """
     if (folder / "model.keras").exists():
-        _, model = load_trained(folder)
-        return model
+        return load_trained(folder)
     training = Training(spec, data, config, seed=seed, replicas=replicas, transfer=transfer, source=source)
     chief = training.replicas.chief
     if not chief:
@@ -64,7 +66,7 @@ def train_to(
     model = training.inference_model()
     if chief:
         save_trained(folder, spec, model)
-    return model
+    return spec, model
 
 
 def _reports(events: Path) -> Callable[[Progress], None]:
@@ -98,14 +100,14 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     """Trains a published or a found cell; leaves `genotype.json` and `model.keras` in the workdir."""
     options = config.group(ReplicaConfig)
     replicas = open_replicas(options)
-    genotype = genotype_of(config.values["model"])
+    genotype = genotype_of(config.group(SourceConfig).model)
     data = open_data(config)
     training = config.group(TrainingConfig)
     network = config.group(NetworkConfig)
     spec = spec_on(genotype, data, network, training)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", config.fingerprint)
-        model = train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
+        _, model = train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
         if not replicas.chief:
             return
         say(f"valid accuracy {evaluate(model, data.valid).accuracy:.4f}; in {workdir}: genotype.json, model.keras")
@@ -123,7 +125,7 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
     transfer = config.group(TransferConfig)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", config.fingerprint)
-        model = train_to(
+        spec, model = train_to(
             workdir / "final",
             spec,
             data,
@@ -137,5 +139,5 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
         if not replicas.chief:
             return
         if not (workdir / "best").exists():
-            export_trained(spec, model, workdir / "best", config, {"from": config.values["from"]})
+            export_trained(spec, model, workdir / "best", config, {"from": source_of(config)})
         show_export(workdir / "best")

@@ -23,8 +23,9 @@ from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import Slot
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import open_data, open_source, transferred_to
+from nasnet.modes.inputs import open_data, open_source, source_of, transferred_to
 from nasnet.modes.workdir import claim_workdir
+from nasnet.networks.config import FromConfig
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
@@ -66,7 +67,7 @@ def tune(config: RunConfig, workdir: Path, spec: NetworkSpec) -> None:
 
 def _oracle(options: TuneConfig, config: RunConfig, spec: NetworkSpec) -> keras_tuner.Oracle:
     space = keras_tuner.HyperParameters()
-    rate = float(config.values["learning_rate"])
+    rate = config.group(TrainingConfig).learning_rate
     if options.tuner == "grid":
         space.Choice("learning_rate", [rate / 3, rate, rate * 3], ordered=True)
     else:
@@ -113,7 +114,7 @@ class _Trials:
     def run(self, trial_id: int, asked: dict[str, Any]) -> float | None:
         """The accuracy on valid of a trial; None if it failed. Raises Stopped if a signal came."""
         values = {name: value for name, value in asked.items() if not name.startswith("tuner/")}
-        epochs = int(asked.get("tuner/epochs", self._config.values["tune_epochs"]))
+        epochs = int(asked.get("tuner/epochs", self._config.group(TuneConfig).tune_epochs))
         file = self._workdir / "trials" / f"{trial_id:04d}.json"
         if file.exists():
             record = read_json(file)
@@ -135,8 +136,8 @@ class _Trials:
         transfer = dataclasses.replace(transfer, **_fields(TransferConfig, values))
         data = self._config.group(DataConfig)
         estimator = FineTuning(
-            self._config.values["from"],
-            self._config.values["weights"],
+            source_of(self._config),
+            self._config.group(FromConfig).weights,
             data,
             training,
             transfer,

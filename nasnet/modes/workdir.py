@@ -1,4 +1,4 @@
-"""The folder of a run: its config, its lock, and files that appear whole or not at all. No TensorFlow here."""
+"""The folder of a run: its config and its lock. No TensorFlow."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 
 from cells.primitives import Padding, Pair
-from nasnet.networks.layers import Dropping, FusedBatchNorm, Shift, StatelessDropout
+from nasnet.networks.layers import DropConfig, FusedBatchNorm, Shift, StatelessDropout
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.seeds import name_seed
 
@@ -18,7 +18,7 @@ Tensor = Any  # Keras' symbolic tensors; Keras ships no types
 def build(
     spec: NetworkSpec,
     *,
-    dropping: Dropping | None = None,
+    drops: DropConfig | None = None,
     auxiliary: bool = False,
     batch_norm: BatchNorm = "stock",
     seed: int = 0,
@@ -28,11 +28,11 @@ def build(
 
     Args:
         spec: the network.
-        dropping: what training drops. A network that has it is for training, and may have layers of ours; one that is
+        drops: what training drops. A network that has it is for training, and may have layers of ours; one that is
             built with None is of stock layers and drops nothing.
         auxiliary: whether to build the auxiliary head, which training alone has.
         batch_norm: "stock" is Keras' own layer, "synchronized" the same with statistics over all replicas, "fused" one
-            operation instead of a dozen, for training. What is to be exported has stock ones and no `dropping`.
+            operation instead of a dozen, for training. What is to be exported has stock ones and no `drops`.
         seed: of the initial weights; each tensor's seed is derived from it and from the tensor's name.
         dtype: of weights and results, or a policy of Keras: with "mixed_bfloat16" layers compute in bfloat16, weights
             and logits are float32.
@@ -49,7 +49,7 @@ def build(
     whitening = keras.layers.Normalization(
         mean=list(spec.mean), variance=[std * std for std in spec.std], name="normalization", dtype=exact
     )
-    reading = _Layers(spec, dropping=dropping, batch_norm=batch_norm, seed=seed, dtype=dtype)
+    reading = _Layers(spec, drops=drops, batch_norm=batch_norm, seed=seed, dtype=dtype)
     outputs = spec.architecture.walk(reading, whitening(image), auxiliary=auxiliary)
     if auxiliary:
         return keras.Model(image, {"logits": outputs.logits, "auxiliary": outputs.auxiliary_logits}, name="network")
@@ -86,9 +86,9 @@ class _Layers:
     """Implements `Primitives[keras.KerasTensor]`."""
 
     def __init__(
-        self, spec: NetworkSpec, *, dropping: Dropping | None, batch_norm: BatchNorm, seed: int, dtype: str
+        self, spec: NetworkSpec, *, drops: DropConfig | None, batch_norm: BatchNorm, seed: int, dtype: str
     ) -> None:
-        self._dropping, self._border, self._seed, self._dtype = dropping, spec.border, seed, dtype
+        self._drops, self._border, self._seed, self._dtype = drops, spec.border, seed, dtype
         self._exact = keras.DTypePolicy(dtype).variable_dtype
         self._bn_class = FusedBatchNorm if batch_norm == "fused" else keras.layers.BatchNormalization
         momentum, epsilon = spec.batch_norm
@@ -172,26 +172,26 @@ class _Layers:
         return keras.layers.MaxPooling2D(1, strides=2, name=name, dtype=self._dtype)(x)
 
     def shift(self, x: Tensor, *, name: str) -> Tensor:
-        if self._dropping is not None:
+        if self._drops is not None:
             return Shift(name=name, dtype=self._dtype)(x)
         x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}.pad", dtype=self._dtype)(x)
         return keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}.crop", dtype=self._dtype)(x)
 
     def drop_path(self, x: Tensor, depth: float, *, name: str) -> Tensor:
-        if self._dropping is None or self._dropping.path_keep == 1.0:
+        if self._drops is None or self._drops.path_keep == 1.0:
             return x
         # Differs from the paper: deeper cells drop more, as only slim's code does (`_apply_drop_path`, v3).
-        return self._dropout(x, 1.0 - depth * (1.0 - self._dropping.path_keep), True, name)
+        return self._dropout(x, 1.0 - depth * (1.0 - self._drops.path_keep), True, name)
 
     def dropout(self, x: Tensor, *, name: str) -> Tensor:
-        if self._dropping is None or self._dropping.dropout_keep == 1.0:
+        if self._drops is None or self._drops.dropout_keep == 1.0:
             return x
-        return self._dropout(x, self._dropping.dropout_keep, False, name)
+        return self._dropout(x, self._drops.dropout_keep, False, name)
 
     def _dropout(self, x: Tensor, keep: float, scheduled: bool, name: str) -> Tensor:
-        assert self._dropping is not None
-        seed = name_seed(self._dropping.seed, name)
-        return StatelessDropout(self._dropping, keep, scheduled=scheduled, seed=seed, name=name, dtype=self._dtype)(x)
+        assert self._drops is not None
+        seed = name_seed(self._drops.seed, name)
+        return StatelessDropout(self._drops, keep, scheduled=scheduled, seed=seed, name=name, dtype=self._dtype)(x)
 
     def add(self, x: Tensor, y: Tensor, *, name: str) -> Tensor:
         return keras.layers.Add(name=name, dtype=self._dtype)([x, y])

@@ -11,7 +11,7 @@ from nasnet.data.input_pipeline import replica_rows
 
 
 @dataclasses.dataclass(frozen=True)
-class Dropping:
+class DropConfig:
     """What training drops at random. A network built with it is for training; its weights move to one without.
 
     Attributes:
@@ -32,15 +32,15 @@ class Dropping:
 class StatelessDropout(keras.layers.Layer):
     """Drops whole paths, or single features, with a mask drawn from (seed, step) and a rate that may grow with time."""
 
-    def __init__(self, dropping: Dropping, keep: float, *, scheduled: bool, seed: int, **kwargs: object) -> None:
+    def __init__(self, drops: DropConfig, keep: float, *, scheduled: bool, seed: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self._dropping, self._keep, self._scheduled, self._seed = dropping, keep, scheduled, seed
+        self._drops, self._keep, self._scheduled, self._seed = drops, keep, scheduled, seed
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """`[B, ...]` to the same; the kept values are divided by the probability of keeping, so the mean stays."""
         if not training:
             return x
-        step = tf.convert_to_tensor(self._dropping.step)
+        step = tf.convert_to_tensor(self._drops.step)
         keep = self.keep_at(step)
         batch, rest = tf.shape(x)[:1], tf.shape(x)[1:]
         # Paths: one draw an example, shared by all of its pixels and channels. Features: one draw each.
@@ -55,7 +55,7 @@ class StatelessDropout(keras.layers.Layer):
         """The probability of keeping at a step, float32: 1 at first, `keep` from `total_steps` on."""
         if not self._scheduled:
             return tf.constant(self._keep)
-        done = tf.minimum(1.0, tf.cast(step, tf.float32) / float(self._dropping.total_steps))
+        done = tf.minimum(1.0, tf.cast(step, tf.float32) / float(self._drops.total_steps))
         return 1.0 - done * (1.0 - self._keep)
 
 
@@ -90,8 +90,8 @@ class FusedBatchNorm(keras.layers.BatchNormalization):
             is_training=True,
         )
         # The operation's variance is the unbiased one; Keras moves towards the biased one.
-        number = tf.cast(tf.size(x) / x.shape[-1], tf.float32)
-        variance *= (number - 1.0) / number
+        count = tf.cast(tf.size(x) / x.shape[-1], tf.float32)  # `Functions.batch_norm` does the same for a child
+        variance *= (count - 1.0) / count
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
         return y

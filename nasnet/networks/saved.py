@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import SettingError, UserError, first_line
 from nasnet.runtime.files import read_json, replaced, write_json
 
+_WEIGHTS = "weights.npz"
 Model = Any  # a keras.Model: Keras is imported where one is loaded
 
 
 def check_trained(folder: Path) -> None:
     """Raises UserError for a folder without the files of a trained network, naming the one that is missing."""
-    for name in ("genotype.json", *(() if (folder / "weights.npz").is_file() else ("model.keras",))):
+    for name in ("genotype.json", *(() if (folder / _WEIGHTS).is_file() else ("model.keras",))):
         if not (folder / name).is_file():
             rule = f"holds no {name}; expected a finished training, an export, or a folder of a search's children/"
             raise SettingError("source", folder, rule)
@@ -33,6 +35,12 @@ def save_trained(folder: Path, spec: NetworkSpec, model: Model) -> None:
         model.save(beside)
 
 
+def save_weights(folder: Path, spec: Mapping[str, Any], weights: Mapping[str, np.ndarray]) -> None:
+    """Writes `genotype.json` and `weights.npz`: a child as a search keeps it, by `NetworkSpec.to_json` and by name."""
+    write_json(folder / "genotype.json", dict(spec))
+    np.savez(folder / _WEIGHTS, **dict(weights))  # type: ignore[arg-type]
+
+
 def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
     """Reads a folder with `genotype.json` and `model.keras`: a trained run's workdir, or an export.
 
@@ -41,7 +49,7 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
     Raises:
         UserError: naming the file that is missing or damaged.
     """
-    weights = folder / "weights.npz"
+    weights = folder / _WEIGHTS
     check_trained(folder)
     path = folder / "genotype.json"
     try:

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from controller.policy.figures import UpdateFigures
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json
 from nasnet.training.progress import Progress
@@ -21,7 +22,8 @@ def show_export(folder: Path) -> None:
     for name in ("valid", "test"):
         say(f"{name} accuracy {metrics[name]['accuracy']:.4f} ({metrics[name]['pictures']} pictures)")
     for name in ("genotype.json", "model.keras", "saved_model", "metrics.json", "cell.svg"):
-        say(f"  {folder / name}")
+        if (folder / name).exists():  # what is not of cells has no picture
+            say(f"  {folder / name}")
 
 
 def show_trial(progress: SearchProgress) -> None:
@@ -32,6 +34,15 @@ def show_trial(progress: SearchProgress) -> None:
     say(
         f"trial {trial.proposal.trial_id:4d}  {result}  best {shown}  {trial.seconds:.1f} s  "
         f"{progress.done}/{progress.trials}, {_clock(progress.seconds_left)} left"
+    )
+
+
+def show_update(figures: UpdateFigures) -> None:
+    """What an update of the controller did."""
+    say(
+        f"update {figures.updates:3d}  mean reward {figures.mean_reward:.4f}  baseline {figures.baseline:.4f}  entropy "
+        f"{figures.entropy:.1f} nats a trial  KL {figures.approx_kl:.2g} nats a decision  clipped "
+        f"{figures.clip_fraction:.1%}"
     )
 
 

@@ -11,18 +11,18 @@ from typing import Any, Self
 class Stopped(Exception):
     """A run that was asked to stop and did. The same command goes on. `code` is the exit code: 128 + the signal's."""
 
-    def __init__(self, number: int, at: str = "") -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}{at}; the same command goes on from here")
-        self.signal, self.code = number, 128 + number
+    def __init__(self, signal_number: int, at: str = "") -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}{at}; the same command goes on from here")
+        self.signal, self.code = signal_number, 128 + signal_number
 
 
 class Checkpointed(Stopped):
     """A training that was asked to stop and wrote a checkpoint: after SIGTERM, all that was asked for is done."""
 
-    def __init__(self, number: int, step: int) -> None:
-        super().__init__(number, f" after step {step}, which is in its checkpoint")
+    def __init__(self, signal_number: int, step: int) -> None:
+        super().__init__(signal_number, f" after step {step}, which is in its checkpoint")
         self.step = step
-        if number == signal.SIGTERM:
+        if signal_number == signal.SIGTERM:
             self.code = 0
 
 
@@ -50,17 +50,17 @@ class Stopping:
         return Stopped(self.signal)
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._note)
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            self._before[signal_number] = signal.signal(signal_number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        for signal_number, handler in self._before.items():
+            signal.signal(signal_number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, signal_number: int, frame: FrameType | None) -> None:
         del frame
-        if self.signal is not None and number == signal.SIGINT:
+        if self.signal is not None and signal_number == signal.SIGINT:
             raise KeyboardInterrupt
         if self.signal is None:
-            self.signal, self._at = number, time.monotonic()
+            self.signal, self._at = signal_number, time.monotonic()

@@ -51,12 +51,12 @@ def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Varia
     # A folder that only some of the machines see would give some of them another start.
     replicas.must_agree("the step of their newest checkpoint", str(int(step.numpy())))
 
-    def save(number: int) -> None:
+    def save(at_step: int) -> None:
         # The chief alone: the others would write the same into the same files. A kill while it writes leaves the one
         # before as the newest, for the file that names it is renamed last.
         if replicas.chief:
             try:
-                manager.save(number)
+                manager.save(at_step)
             except (tf.errors.OpError, OSError) as error:
                 raise RunError(f"{folder}: a checkpoint cannot be written ({first_line(error)})") from error
 

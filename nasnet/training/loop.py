@@ -18,7 +18,7 @@ import tensorflow as tf
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import feed, training_order
 from nasnet.networks.keras_model import BatchNorm, build, copy_weights
-from nasnet.networks.layers import Dropping
+from nasnet.networks.layers import DropConfig
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import SettingError
 from nasnet.runtime.signals import Checkpointed, Stopping
@@ -63,7 +63,7 @@ class Training:
             spec: the network. It is built with what only training has (auxiliary head, drop-path, dropout) as well.
             data: its training split is trained on, its valid split scored.
             config: the recipe.
-            seed: of weights, order of the pictures, augmentation and dropping.
+            seed: of weights, order of the pictures, augmentation and drops.
             replicas: where it trains; this process's one device by default.
             transfer: what trains of it, and how fast.
             source: a network whose weights are taken over. The head is always fresh: as many classes need not be the
@@ -89,7 +89,7 @@ class Training:
             self._build(source)
         step = Step(
             self.model,
-            self._optimizers,
+            self._groups,
             self._averages,
             self.step,
             config=self.config,
@@ -110,7 +110,7 @@ class Training:
         # 3. Those of its own newest checkpoint, if there is one, with all else that it goes on with: see `run`.
         self.model = build(
             spec,
-            dropping=Dropping(self.step, self.total_steps, config.drop_path_keep, config.dropout_keep, self._seed),
+            drops=DropConfig(self.step, self.total_steps, config.drop_path_keep, config.dropout_keep, self._seed),
             auxiliary=config.auxiliary_weight > 0,
             batch_norm=self._batch_norm(),
             seed=self._seed,
@@ -122,7 +122,7 @@ class Training:
         freeze(self.model, spec.architecture.parts, self.transfer)
         lengths = {"total_steps": self.total_steps, "steps_per_epoch": self.steps_per_epoch}
         self.schedule = Schedule(config, **lengths)
-        self._optimizers = optimizer_groups(self.model, spec.architecture.parts, config, self.transfer, lengths)
+        self._groups = optimizer_groups(self.model, spec.architecture.parts, config, self.transfer, lengths)
 
         # Averages of the moving statistics too, as in slim: they belong to the averaged weights.
         averaged = self.model.weights if config.ema_decay else []
@@ -189,7 +189,7 @@ class Training:
             self.replicas,
             step=self.step,
             model=self.model,
-            optimizers=[optimizer for optimizer, _ in self._optimizers],
+            optimizers=[optimizer for optimizer, _ in self._groups],
             averages=self._averages,
         )
 

@@ -23,8 +23,8 @@ VERSION = 1
 _IMAGENET: dict[str, Any] = {
     # slim trains 250,000 steps.
     "steps": 250_000,
-    # A.7: RMSProp with decay 0.9 and epsilon 1.0. Neither says a momentum; `training` takes the 0.9 of tensorflow/tpu's
-    # amoeba_net, which goes with the same two values.
+    # A.7: RMSProp with decay 0.9 and epsilon 1.0. Neither says a momentum; `optimizers.py` takes the 0.9 of
+    # tensorflow/tpu's amoeba_net, which goes with the same two values.
     "optimizer": "rmsprop",
     # A.7: exponential; slim: 0.97 every 2.4 epochs.
     "schedule": "exponential",

@@ -27,7 +27,7 @@ class Step:
         model: keras.Model,
         groups: Sequence[Group],
         averages: Sequence[tf.Variable],
-        number: tf.Variable,
+        steps_taken: tf.Variable,
         *,
         config: TrainingConfig,
         fill: tuple[float, ...],
@@ -41,13 +41,13 @@ class Step:
                 heads as `{"logits": ..., "auxiliary": ...}`.
             groups: the variables that train, each group with its optimizer.
             averages: moving averages of `model.weights`, one for each, in their order; empty where there are none.
-            number: int64 scalar, how many steps there have been; this adds one.
+            steps_taken: int64 scalar; this adds one.
             config: the recipe, its augmentation resolved.
             fill: pixel value of the augmentation's blanks, one a channel.
             seed: of the augmentation.
             strategy: on whose replicas it runs.
         """
-        self._model, self._groups, self._averages, self._number = model, groups, averages, number
+        self._model, self._groups, self._averages, self._steps_taken = model, groups, averages, steps_taken
         self._config, self._strategy = config, strategy
         self._augmentation = Augmentation(config.pad or 0, bool(config.flip), config.cutout, fill)
         self._augmentation_seed = name_seed(seed, "augment")
@@ -76,7 +76,7 @@ class Step:
         with self._strategy.scope():
             if self._averages:
                 self._average()
-            self._number.assign_add(1)
+            self._steps_taken.assign_add(1)
         return loss, correct, stop_votes
 
     def _one_replica(
@@ -118,7 +118,7 @@ class Step:
         """
         config = self._config
         # (seed, step) decide what is drawn, so a resumed training draws what the uninterrupted one would have drawn.
-        seed = tf.stack([tf.constant(self._augmentation_seed, tf.int64), tf.convert_to_tensor(self._number)])
+        seed = tf.stack([tf.constant(self._augmentation_seed, tf.int64), tf.convert_to_tensor(self._steps_taken)])
         images = augment(tf.cast(images, tf.float32), seed, self._augmentation)
         with tf.GradientTape() as tape:
             outputs = self._model(images, training=True)
@@ -155,7 +155,7 @@ class Step:
         """`average += (1 - decay) * (weight - average)`, for weights and moving statistics."""
         # A young average would be mostly the first weights: its decay grows, as that of TensorFlow's
         # ExponentialMovingAverage does where it is told the step.
-        step = tf.cast(tf.convert_to_tensor(self._number), tf.float32)
+        step = tf.cast(tf.convert_to_tensor(self._steps_taken), tf.float32)
         decay = tf.minimum(self._config.ema_decay, (1.0 + step) / (10.0 + step))
 
         def move(average: tf.Variable, weight: tf.Tensor, decay: tf.Tensor) -> tf.Tensor:

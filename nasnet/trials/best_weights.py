@@ -6,12 +6,11 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from controller.strategy import Trial
 from nasnet.estimators.estimator import TrainedChild
+from nasnet.networks.saved import save_weights
 from nasnet.runtime.errors import RunError, UserError
-from nasnet.runtime.files import replaced, write_json
+from nasnet.runtime.files import replaced
 
 
 @dataclasses.dataclass
@@ -54,8 +53,7 @@ class BestWeights:
         try:
             with replaced(path) as beside:
                 beside.mkdir(parents=True)
-                write_json(beside / "genotype.json", dict(child.spec))
-                np.savez(beside / "weights.npz", **dict(child.weights))  # type: ignore[arg-type]
+                save_weights(beside, child.spec, child.weights)
                 shutil.rmtree(path, ignore_errors=True)  # a folder does not take the place of one
         except (OSError, UserError) as error:
             reason = error.strerror if isinstance(error, OSError) else error

@@ -1,4 +1,4 @@
-"""The loop: replay the journal, propose, submit, collect, observe; then the finalists. No TensorFlow.
+"""The loop: replay the journal, propose, submit, collect, observe. No TensorFlow.
 
 Resuming is running the same command.
 """

@@ -101,7 +101,7 @@ def test_losses_of_five_steps_are_those_of_keras(index):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_float32_training_is_that_of_the_training_loop(seed):
-    """The same recipe through `nasnet.training.loop` with Keras' optimizer, from the same weights; then the same score.
+    """The same recipe through the training loop with Keras' optimizer, from the same weights; then the same score.
 
     The rate is small: in float32 the readings' gradients differ by a few percent (house.md, section 5).
     """

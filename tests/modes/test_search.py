@@ -13,8 +13,11 @@ import pytest
 
 from cells.genotype import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
+from controller.config import PolicyGradientConfig
+from controller.policy.policy_gradient import PolicyGradient
 from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.estimators.proxy import ProxyEstimator
+from nasnet.execution.engine import InProcess
 from nasnet.execution.job import Job, Resources
 from nasnet.execution.workers import Workers
 from nasnet.modes import search
@@ -22,6 +25,10 @@ from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import open_data
 from nasnet.networks.config import NetworkConfig
 from nasnet.training.config import TrainingConfig
+from nasnet.trials.journal import Journal
+from nasnet.trials.retries import RetryingEngine
+from nasnet.trials.search import Search
+from tests.support.estimators import Misbehaving
 
 ROOT = Path(__file__).parents[2]
 SPACE = NASNetSpace(1)
@@ -130,3 +137,17 @@ def test_it_is_set_up_by_one_pass_over_the_pixels(monkeypatch):
     search._check(config, data, SPACE)
     search._estimators(config, data)
     assert counted == [data.train.images.size]
+
+
+def test_each_update_of_the_controller_is_shown_once_and_a_replay_shows_the_last(tmp_path, capsys):
+    """Eight trials by updates of four; then the same journal again."""
+    config = PolicyGradientConfig(update_trials=4, update_epochs=1, units=4, embedding_size=2)
+    space = NASNetSpace(1)
+    for trials, updates in ((8, [1, 2]), (9, [2])):
+        strategy = PolicyGradient(space.decisions, config, seed=0)
+        engine = RetryingEngine(InProcess({"proxy": Misbehaving({})}), journal := Journal(tmp_path / "j"))
+        Search(space, strategy, journal, engine, trials, report=search._reports(strategy)).run()
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("update")]
+        assert [int(line.split()[1]) for line in lines] == updates
+        assert f"mean reward {strategy.last_update.mean_reward:.4f}" in lines[-1]
+        assert f"entropy {strategy.last_update.entropy:.1f} nats" in lines[-1]

@@ -13,7 +13,7 @@ from cells.count import count
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.networks.keras_model import build, copy_weights, named_weights
-from nasnet.networks.layers import Dropping, StatelessDropout
+from nasnet.networks.layers import DropConfig, StatelessDropout
 from nasnet.networks.spec import NetworkSpec
 from tests.support.slow import some_now
 
@@ -134,8 +134,8 @@ class TestDropping:
     """What ScheduledDropPath and dropout do, not that they run."""
 
     def layer(self, keep, scheduled, step=100, total=100, seed=1):
-        dropping = Dropping(tf.Variable(step, dtype=tf.int64), total, 0.5, 0.5)
-        return StatelessDropout(dropping, keep, scheduled=scheduled, seed=seed), dropping.step
+        drops = DropConfig(tf.Variable(step, dtype=tf.int64), total, 0.5, 0.5)
+        return StatelessDropout(drops, keep, scheduled=scheduled, seed=seed), drops.step
 
     @pytest.mark.parametrize(("scheduled", "shape"), [(True, (20_000, 2, 2, 3)), (False, (500, 200))])
     def test_mean_is_preserved_and_the_share_is_kept(self, scheduled, shape):
@@ -164,8 +164,8 @@ class TestDropping:
         assert found == pytest.approx([1.0, 0.9, 0.8, 0.6, 0.6])
 
     def test_depth_scaling_is_slims(self):
-        dropping = Dropping(tf.Variable(0, dtype=tf.int64), 10, path_keep=0.6)
-        model = network(NASNET_A, image_shape=(8, 8, 1), classes=3, repeats=1, filters=4, dropping=dropping)
+        drops = DropConfig(tf.Variable(0, dtype=tf.int64), 10, path_keep=0.6)
+        model = network(NASNET_A, image_shape=(8, 8, 1), classes=3, repeats=1, filters=4, drops=drops)
         keeps = {
             layer.name: float(layer.keep_at(tf.constant(10, tf.int64)))
             for layer in model.layers

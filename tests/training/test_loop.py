@@ -223,7 +223,7 @@ def test_mixed_precision_computes_in_half_and_keeps_the_rest_exact(precision):
 
 def test_an_overflow_in_float16_costs_the_step_and_no_weight():
     training = constant(2, precision="mixed_float16", weight_decay=0.0)
-    [(optimizer, _)] = training._optimizers
+    [(optimizer, _)] = training._groups
     optimizer.dynamic_scale.assign(3e38)
     start = {name: np.array(value) for name, value in named_weights(training.model).items() if "moving" not in name}
     data = drawn_pictures(20, train=64).train

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from cells.walks.stack import CellNetwork
 from nasnet.networks.saved import save_trained
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, UserError
-from nasnet.runtime.files import write_json, write_text
+from nasnet.runtime.files import replaced, write_json, write_text
 
 TOLERANCE = 1e-5
 """Largest difference allowed between the logits of the model and those of what was written."""
@@ -55,21 +54,18 @@ def export(folder: Path, spec: NetworkSpec, model: keras.Model, metrics: dict[st
         raise UserError(f"{folder} exists already; move it away first")
     for stale in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(stale)  # of a run that was killed; the workdir's lock is ours
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        beside.mkdir(parents=True)
-        save_trained(beside, spec, model)
-        model.export(str(beside / "saved_model"), format="tf_saved_model", verbose=False)
-        if isinstance(spec.architecture, CellNetwork):
-            write_text(beside / "cell.svg", draw(spec.architecture.genotype, title=folder.parent.name))
-        pictures = np.random.default_rng(0).integers(0, 256, (4, *spec.image_shape)).astype(np.float32)
-        differences = _check(beside, pictures, np.asarray(model(pictures, training=False)))
-        write_json(beside / "metrics.json", {**metrics, "export_check": differences})
-        os.replace(beside, folder)
+        with replaced(folder) as beside:
+            beside.mkdir(parents=True)
+            save_trained(beside, spec, model)
+            model.export(str(beside / "saved_model"), format="tf_saved_model", verbose=False)
+            if isinstance(spec.architecture, CellNetwork):
+                write_text(beside / "cell.svg", draw(spec.architecture.genotype, title=folder.parent.name))
+            pictures = np.random.default_rng(0).integers(0, 256, (4, *spec.image_shape)).astype(np.float32)
+            differences = _check(beside, pictures, np.asarray(model(pictures, training=False)))
+            write_json(beside / "metrics.json", {**metrics, "export_check": differences})
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _check(folder: Path, pictures: np.ndarray, logits: np.ndarray) -> dict[str, float]:
