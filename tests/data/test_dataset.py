@@ -241,6 +241,15 @@ def test_what_keeps_a_class():
     ]
 
 
+@pytest.mark.parametrize(("mirror", "shift"), [(True, False), (False, True)])
+def test_what_a_source_says_of_mirrors_and_of_shifts_is_not_mixed_up(monkeypatch, mirror, shift):
+    """Digits, with one of the two said otherwise: no source that there is has them apart."""
+    source = dataclasses.replace(dataset.sources.digits(None), mirror_keeps_class=mirror, shift_keeps_class=shift)
+    monkeypatch.setattr(dataset.sources, "digits", lambda _: source)
+    opened = open_dataset("digits")
+    assert (opened.mirror_keeps_class, opened.shift_keeps_class) == (mirror, shift)
+
+
 def test_tensorflow_is_not_imported_for_what_does_not_need_it():
     code = "from nasnet.data.dataset import open_dataset; open_dataset('digits', image_size=9)"
     code = f"import sys; {code}; print(*sys.modules)"

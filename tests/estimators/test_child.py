@@ -12,6 +12,7 @@ import tensorflow as tf
 from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_operation
 from cells.count import count
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
+from nasnet.data.dataset import open_dataset
 from nasnet.estimators.child import Child
 from nasnet.estimators.config import ChildConfig
 from nasnet.networks.keras_model import build, named_weights
@@ -185,6 +186,16 @@ def test_divergence_is_told_with_its_step():
     config = dataclasses.replace(CONFIG, learning_rate=1e30, clip_norm=0.0, epochs=4)
     with pytest.raises(DivergedError, match=r"loss was (nan|inf) at step \d"):
         Child(drawn_spec(NASNET_A, data), data, ChildConfig.of(config, data), seed=0).run()
+
+
+def test_its_pictures_are_augmented_as_those_of_the_training_that_it_stands_for():
+    """Cropped by an eighth and mirrored where that keeps a class, unless a flag says otherwise."""
+    plain = TrainingConfig()
+    assert (plain.pad, plain.flip) == (None, None)
+    found = [ChildConfig.of(plain, data) for data in (drawn_pictures(16), open_dataset("digits"))]
+    assert [(config.pad, config.flip) for config in found] == [(2, True), (0, False)]
+    given = ChildConfig.of(dataclasses.replace(plain, pad=1, flip=False), drawn_pictures(16))
+    assert (given.pad, given.flip) == (1, False)
 
 
 @pytest.mark.parametrize("change", [{"auxiliary_weight": 0.4}, {"drop_path_keep": 0.6}, {"optimizer": "adam"}])

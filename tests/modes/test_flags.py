@@ -54,6 +54,9 @@ def test_help_of_a_mode_has_its_flags_alone(mode):
 def test_help_says_unit_range_and_default():
     text = " ".join(help_text(None).split())
     assert "--[no]flip" in text
+    assert " --epochs=N " in text
+    assert " --learning_rate=X " in text
+    assert " --dataset=TEXT " in text
     assert "--optimizer=momentum|adam|rmsprop" in text
     assert "(default 1 in search, 2 in train; 1 or more cells)" in text
     assert "(default 3.5e-4" not in text

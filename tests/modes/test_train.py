@@ -1,16 +1,25 @@
-"""What `train_to` gives back: what its folder holds."""
+"""What `train_to` says, and what it gives back: what its folder holds. What the modes then export."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures, drawn_spec
+from controller.strategy import Outcome, Proposal, Trial
+from nasnet.data.dataset import open_dataset
+from nasnet.modes import search, train
+from nasnet.modes.flags import resolve
 from nasnet.modes.train import train_to
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.saved import save_trained
-from nasnet.training.config import TrainingConfig
+from nasnet.runtime.files import write_json
+from nasnet.training.config import ReplicaConfig, TrainingConfig
+from nasnet.training.replicas import Replicas
 
 
 def test_a_finished_training_is_what_its_folder_holds_and_not_what_would_be_trained_now(tmp_path):
@@ -23,3 +32,48 @@ def test_a_finished_training_is_what_its_folder_holds_and_not_what_would_be_trai
     assert spec == before
     for name, value in named_weights(model).items():
         np.testing.assert_array_equal(named_weights(found)[name], value)
+
+
+@pytest.mark.parametrize(("length", "other"), [({"steps": 1}, "epochs"), ({"epochs": 1}, "steps")])
+def test_what_is_said_and_written_is_what_was_trained_with(tmp_path, capsys, length, other):
+    """The one length that counts, and of the schedule what it reads."""
+    data = drawn_pictures(8, train=32)
+    config = TrainingConfig(**length, batch_size=32, schedule="constant")
+    options = ReplicaConfig(valid_epochs=0)
+    train_to(tmp_path, drawn_spec(cheap_genotype(), data), data, config, 0, options=options)
+    [said] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    values = dict(value.split(" ") for value in said.strip().split(", "))
+    [(name, number)] = length.items()
+    assert values[name] == str(number)
+    assert values["learning_rate"] == str(config.learning_rate)
+    assert not {other, "decay_rate", "decay_epochs"} & set(values)
+    assert json.loads((tmp_path / "recipe.json").read_text())[name] == number
+
+
+def test_what_a_mode_exports_is_the_network_that_was_trained(tmp_path, monkeypatch):
+    """Both killed between their training and their export; the pictures do not whiten by 90 any more.
+
+    Its export is looked at as it is called for: an export itself takes long, and test_export has it. A process can be
+    set up for its replicas but once, so this one is not.
+    """
+    data = open_dataset("digits")
+    source = drawn_spec(cheap_genotype(), data, mean=120.0)
+    trained = dataclasses.replace(source, mean=(90.0,))
+    model = build(source, seed=5)
+    exported = []
+    for mode in (train, search):
+        monkeypatch.setattr(mode, "export_trained", lambda spec, model, folder, *_: exported.append((folder, spec)))
+    monkeypatch.setattr(train, "open_replicas", lambda _: Replicas(tf.distribute.get_strategy()))
+    monkeypatch.setattr(train, "show_export", lambda _: None)
+    folders = [tmp_path / "tuned", tmp_path / "searched"]
+    for folder in folders:
+        save_trained(folder / "final", trained, model)
+
+    save_trained(tmp_path / "source", source, model)
+    config = resolve("finetune", 0, {"from": str(tmp_path / "source")})
+    write_json(folders[0] / "config.json", config.to_json())
+    train.run_finetune(config, folders[0])
+
+    trial = Trial(Proposal(0, (0,), (0.0,)), Outcome.OK, 0.5, 1.0)
+    search._train_winner(cheap_genotype(), data, resolve("search", 0, {"workers": 1}), folders[1], trial)
+    assert exported == [(folder / "best", trained) for folder in folders]

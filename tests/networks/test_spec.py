@@ -36,6 +36,25 @@ def test_it_whitens_as_before_wherever_that_is_possible(mean, std, channels, kep
     assert (found.classes, found.image_shape, found.bn_momentum) == (data.classes, data.image_shape, 0.75)
 
 
+def test_batch_norm_is_the_published_one_where_nothing_else_is_said():
+    """0 is something: a momentum of 0 keeps the last batch's statistics alone."""
+    mobile = CellNetwork(NASNET_A, 1, 8, 2, "imagenet")
+    plain = dataclasses.replace(GREY, bn_momentum=None)
+    assert plain.batch_norm == (0.9, 1e-5)
+    assert dataclasses.replace(plain, architecture=mobile).batch_norm == (0.9997, 1e-3)
+    assert dataclasses.replace(plain, bn_momentum=0.0).batch_norm == (0.0, 1e-5)
+    assert dataclasses.replace(plain, bn_epsilon=0.25).batch_norm == (0.9, 0.25)
+    made = NetworkSpec.on(drawn_pictures(8, classes=2), GREY.architecture, bn_momentum=0.0, bn_epsilon=0.25)
+    assert made.batch_norm == (0.0, 0.25)
+
+
+def test_on_other_pictures_borders_and_epsilon_stay():
+    """The weights of keras.applications were trained with both."""
+    source = dataclasses.replace(GREY, border="zero", bn_epsilon=0.25)
+    found = transferred(source, drawn_pictures(8, train=12), 0.75)
+    assert (found.border, found.batch_norm) == ("zero", (0.75, 0.25))
+
+
 # As a search wrote it before files said their kind; users have such files.
 WITHOUT_KIND = """
 {"version": 1,

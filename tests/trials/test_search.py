@@ -17,9 +17,9 @@ from cells.walks.stack import CellNetwork
 from controller.config import PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
-from controller.strategy import Outcome
+from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import open_dataset
-from nasnet.estimators.estimator import Estimate
+from nasnet.estimators.estimator import Estimate, Timing
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.engine import InProcess
 from nasnet.execution.worker import attempt
@@ -146,6 +146,37 @@ def test_finalists_are_different_cells_ranked_by_their_mean_and_not_run_twice(tm
     resumed = Longer()
     assert rank_finalists(SPACE, resumed, Journal(tmp_path / "j"), ranked, **options) == final
     assert resumed.calls == []
+
+
+def test_of_equal_cells_the_better_trial_stands_and_of_equal_finalists_too(tmp_path):
+    """One cell tried twice, three cells that come to the same when they are trained longer."""
+
+    class Even:
+        def estimate(self, genotype, name):
+            return Estimate(0.5)
+
+    journal = Journal(tmp_path / "j")
+    cells = [(0, 0, 1, 0, 0) * 2, (0, 1, 1, 0, 0) * 2, (0, 1, 2, 0, 0) * 2]
+    tried = [(7, cells[0], 0.9), (2, cells[1], 0.8), (4, cells[0], 0.7), (9, cells[2], 0.6)]
+    ranked = [Trial(Proposal(i, tokens, (0.0,) * 10), Outcome.OK, reward, 1.0) for i, tokens, reward in tried]
+    reported = []
+    final = rank_finalists(SPACE, Even(), journal, ranked, finalists=3, starts=2, report=reported.append)
+    assert [(f.trial.proposal.trial_id, f.rewards) for f in final] == [(i, (0.5, 0.5)) for i in (7, 2, 9)]
+    assert reported == final
+    assert list(journal.finalists) == [(i, start) for i in (7, 2, 9) for start in range(2)]
+
+
+def test_the_seconds_of_all_children_are_those_of_their_trials_each_counted_once(tmp_path):
+    class Timed:
+        def estimate(self, genotype, name):
+            return Estimate(0.5, Timing(tracing=0.25, steps=2.0, scoring=0.5))
+
+    journal = Journal(tmp_path / "j")
+    engine = RetryingEngine(InProcess({"proxy": Timed()}), journal)
+    Search(SPACE, ppo(), journal, engine, 4).run()
+    timing = engine.timing
+    assert (timing.tracing, timing.steps, timing.scoring) == (1.0, 8.0, 2.0)
+    assert timing.seconds == pytest.approx(sum(trial.seconds for trial in journal.trials.values()), abs=1e-9)
 
 
 @pytest.mark.parametrize("child", some_now(["functions", "keras"], slow=["keras"]))
