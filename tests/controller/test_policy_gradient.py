@@ -388,6 +388,6 @@ def test_values_out_of_range_are_refused_in_one_line(field, value):
 
 
 def test_reinforce_makes_one_pass():
-    with pytest.raises(ValueError, match=r"^update_epochs=10: must be 1 with loss=reinforce$"):
+    with pytest.raises(ValueError, match=r"^update_epochs=10: must be 1 with REINFORCE \(see loss\)$"):
         PolicyGradientConfig(loss="reinforce")
     assert PolicyGradientConfig(loss="reinforce", update_epochs=1).update_epochs == 1
