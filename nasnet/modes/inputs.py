@@ -67,17 +67,20 @@ def _check_child(options: SearchConfig, training: TrainingConfig) -> None:
 def spec_on(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> NetworkSpec:
     """The network that flags describe, counted before anything is written. Raises UserError if it cannot be built."""
     with _sizes_of_flags():
-        spec = NetworkSpec.on(data, stacked(genotype, network, len(data.classes)), bn_momentum=training.bn_momentum)
-        count(spec.architecture, spec.image_shape, auxiliary=training.auxiliary_weight > 0)
-        return spec
+        architecture = stacked(genotype, network, len(data.classes))
+        return _counted(NetworkSpec.on(data, architecture, bn_momentum=training.bn_momentum), training)
 
 
 def transferred_to(source: NetworkSpec, data: DataSet, training: TrainingConfig) -> NetworkSpec:
     """`source` on other pictures, as `spec_on`."""
     with _sizes_of_flags():
-        spec = transferred(source, data, training.bn_momentum)
-        count(spec.architecture, spec.image_shape, auxiliary=training.auxiliary_weight > 0)
-        return spec
+        return _counted(transferred(source, data, training.bn_momentum), training)
+
+
+def _counted(spec: NetworkSpec, training: TrainingConfig) -> NetworkSpec:
+    """The network, once it is known that it can be built as it is trained. Raises ValueError otherwise."""
+    count(spec.architecture, spec.image_shape, auxiliary=training.auxiliary_weight > 0)
+    return spec
 
 
 @contextlib.contextmanager
