@@ -1,19 +1,36 @@
-"""What this machine has: cores and GPUs that this process may use. No TensorFlow."""
+"""What this machine has: cores, memory and GPUs that this process may use. No TensorFlow."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from nasnet.runtime import cgroups
+
 
 def cores() -> int:
     """Cores that this process may use: those of its affinity, fewer where a container's quota says so."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cgroups.cpus()
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
+
+
+def memory_available(root: Path = Path("/")) -> int:
+    """Bytes of memory that this process and its children can still take before something is swapped out or killed.
+
+    That is what Linux calls MemAvailable, or what a container's limit leaves, where that is less. On a system that does
+    not tell what is free, all that it has.
+
+    Args:
+        root: under which `proc` and the control groups are looked for.
+    """
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        [free] = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     except (OSError, ValueError):
-        return allowed
-    return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = cgroups.free_memory(root)
+    return free if limit is None else min(free, limit)
 
 
 def gpus() -> list[str]:

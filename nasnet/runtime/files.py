@@ -13,6 +13,15 @@ from typing import Any
 from nasnet.runtime.errors import UserError
 
 
+def expanded(path: str | Path) -> Path:
+    """A path that a user wrote, with a `~` or `~name` that it begins with as that home folder.
+
+    A shell does that only where a word begins with it: not in `--workdir=~/run`, not in `folder:~/pictures`. What has
+    no home stays as it is, as in a shell.
+    """
+    return Path(os.path.expanduser(path))
+
+
 def create_folder(path: Path) -> None:
     """Creates a folder inside the workdir, or finds it. Raises UserError where it cannot be written to."""
     try:

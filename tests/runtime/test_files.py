@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from nasnet.runtime.files import replaced
+from nasnet.runtime.files import expanded, replaced
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +37,7 @@ def test_two_processes_write_to_different_names_of_the_same_suffix(tmp_path):
     path = tmp_path / "model.keras"
     code = f"""
 from pathlib import Path
-from nasnet.runtime.files import replaced
+from nasnet.runtime.files import expanded, replaced
 with replaced(Path({str(path)!r})) as beside:
     beside.write_text(beside.name)
 """
@@ -46,3 +48,16 @@ with replaced(Path({str(path)!r})) as beside:
     assert names[0] != names[1]
     assert {Path(name).suffix for name in names} == {".keras"}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_home_folder_is_written_out(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    user = pwd.getpwuid(os.getuid())
+    assert expanded("~") == tmp_path
+    assert expanded("~/runs/a b") == tmp_path / "runs" / "a b"
+    assert expanded(Path("~/x")) == tmp_path / "x"
+    assert expanded(f"~{user.pw_name}/x") == Path(user.pw_dir) / "x"
+    for same in ("runs/~", "/a/~/b", "./~", "~no_such_user/x", ""):
+        assert expanded(same) == Path(same)
+    monkeypatch.delenv("HOME")
+    assert expanded("~/x") == Path(user.pw_dir) / "x"
