@@ -21,6 +21,7 @@ from nasnet.networks.export.folder import export
 from nasnet.networks.saved import load_trained
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.terminal import show_export
+from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
 from nasnet.training.metrics import evaluate
@@ -56,6 +57,7 @@ def _splits(data: DataSet) -> list[tuple[str, Split]]:
 
 def run_evaluate(config: RunConfig, workdir: Path) -> None:  # noqa: ARG001 - every mode has the same form
     """Scores a trained network on the valid and test splits."""
+    devices.grow_memory()
     spec, model = open_source(config)
     data = open_matching(spec, config)
     for name, split in _splits(data):
@@ -68,6 +70,7 @@ def run_export(config: RunConfig, workdir: Path) -> None:
     source = source_of(config)
     if source.startswith(KERAS):
         raise UserError(f"--from={source}: has no classes of yours to export; fine-tune it first")
+    devices.grow_memory()
     spec, model = load_trained(Path(source))
     open_matching(spec, config)  # what does not fit is told before anything is written
     with claim_workdir(workdir, config):

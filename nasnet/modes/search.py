@@ -54,15 +54,13 @@ def run_search(config: RunConfig, workdir: Path) -> None:
     started = time.monotonic()
     options = config.group(SearchConfig)
     execution = config.group(ExecutionConfig)
+    _set_up(execution)
     data, space = open_data(config), NASNetSpace(options.blocks)
     limits = _check(config, data, space)
     if execution.cluster:
         from nasnet.execution.ray_workers import connect
 
         connect(execution.cluster)
-    # One thread an operation: the controller is small, and the winner's operations run side by side (docs/results.md).
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    devices.grow_memory()  # the children's GPUs are the same ones
     with claim_workdir(workdir, config):
         journal = Journal(workdir / "journal.jsonl")
         best_weights = BestWeights(workdir / "children", execution.keep_weights)
@@ -97,6 +95,15 @@ def run_search(config: RunConfig, workdir: Path) -> None:
     _say_seconds(search, searched - started, time.monotonic() - searched)
     say("next, fine-tune it on your own pictures, a folder for each class:")
     say(f"  python train.py --mode=finetune --from={workdir / 'best'} --dataset=folder:PATH --workdir=runs/mine")
+
+
+def _set_up(execution: ExecutionConfig) -> None:
+    """Threads and GPUs, before anything starts TensorFlow: a set of TensorFlow Datasets does when it is opened."""
+    # One thread an operation: the controller is small, and the winner's operations run side by side (docs/results.md).
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    if not (execution.workers or execution.cluster):
+        tf.config.threading.set_inter_op_parallelism_threads(execution.cpus_per_child)
+    devices.grow_memory()  # the children's GPUs are the same ones
 
 
 def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
@@ -142,7 +149,6 @@ def _engine(estimators: dict[str, Estimator], execution: ExecutionConfig, logs: 
         with Workers(estimators, resources, logs, execution.workers, _gpus_of_workers(execution)) as engine:
             yield engine
     else:
-        tf.config.threading.set_inter_op_parallelism_threads(execution.cpus_per_child)
         yield InProcess(estimators)
 
 

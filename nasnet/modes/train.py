@@ -19,6 +19,7 @@ from nasnet.networks.saved import load_trained, save_trained
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.reports.terminal import TrainingScreen, show_export
+from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
@@ -99,6 +100,7 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
 def run_train(config: RunConfig, workdir: Path) -> None:
     """Trains a published or a found cell; leaves `genotype.json` and `model.keras` in the workdir."""
     options = config.group(ReplicaConfig)
+    devices.grow_memory()
     replicas = open_replicas(options)
     genotype = genotype_of(config.group(SourceConfig).model)
     data = open_data(config)
@@ -117,6 +119,7 @@ def run_train(config: RunConfig, workdir: Path) -> None:
 def run_finetune(config: RunConfig, workdir: Path) -> None:
     """Takes over a trained network's weights at new classes, channels and size, trains on, and exports."""
     options = config.group(ReplicaConfig)
+    devices.grow_memory()
     replicas = open_replicas(options)
     source_spec, source = open_source(config)
     data = open_data(config)

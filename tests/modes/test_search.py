@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ from nasnet.trials.journal import Journal
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 from tests.support.estimators import Misbehaving
+from tests.support.tfds import write_set
 
 ROOT = Path(__file__).parents[2]
 SPACE = NASNetSpace(1)
@@ -122,6 +124,18 @@ def test_finalists_are_trained_for_finalist_steps_and_children_for_steps(searche
                 engine.submit(waiting.pop(0))
             rewards |= {result.job: result.reward for result in engine.collect(60)}
     assert rewards == jobs
+
+
+def test_a_search_on_a_set_of_tensorflow_datasets_runs(tmp_path):
+    """To open it starts TensorFlow, after which neither threads nor the growth of a GPU's memory can be set."""
+    write_set(tmp_path / "sets" / "drawn" / "1.0.0", {"train": 40, "test": 6})
+    flags = ["--mode=search", "--dataset=tfds:drawn", "--workers=0", "--blocks=1", "--filters=2", "--steps=2"]
+    flags += ["--trials=1", "--finalists=0", "--final_filters=2", "--final_epochs=1", f"--workdir={tmp_path / 'run'}"]
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "sets")}
+    command = [sys.executable, str(ROOT / "train.py"), *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "best" / "metrics.json").read_text())["test"]["pictures"] == 6
 
 
 def test_it_is_set_up_by_one_pass_over_the_pixels(monkeypatch):
