@@ -29,6 +29,11 @@ class Block:
         if self.combine not in COMBINERS:
             raise ValueError(f"unknown combiner {self.combine!r}; known: {', '.join(COMBINERS)}")
 
+    @property
+    def sides(self) -> tuple[tuple[int, str], tuple[int, str]]:
+        """What it reads, and by which operation: left, right."""
+        return (self.left, self.left_op), (self.right, self.right_op)
+
 
 def loose_ends(blocks: tuple[Block, ...]) -> tuple[int, ...]:
     """The states made by these blocks that no block reads: a searched cell's outputs (NASNet, section 3)."""
@@ -69,6 +74,68 @@ class Cell:
                 live |= {self.blocks[index].left, self.blocks[index].right}
         return frozenset(live)
 
+    def canonical(self) -> Cell:
+        """The one of its twins that stands for all of them: two cells are twins if this is the same of both.
+
+        Twins are the same network but for the names and the order of its weights: other numbers for the same blocks,
+        the two sides of a block exchanged, blocks that reach no output, another order of the outputs. The sides of a
+        "concat" and the outputs may be exchanged too: that moves channels, and whatever reads them has weights of its
+        own for each.
+        """
+        order = _canonical_order(self)
+        number = {0: 0, 1: 1} | {state: place + 2 for place, state in enumerate(order)}
+        blocks: list[Block] = []
+        for block in (self.blocks[state - 2] for state in order):
+            (left, left_op), (right, right_op) = sorted((number[state], op) for state, op in block.sides)
+            blocks.append(Block(left, right, left_op, right_op, block.combine))
+        # Where the outputs are inputs, none is live, and a cell has one.
+        dead = (Block(0, 0, "identity", "identity"),)
+        return Cell(tuple(blocks) or dead, tuple(sorted(number[state] for state in self.outputs)))
+
+
+def _canonical_order(cell: Cell) -> list[int]:
+    """The live states that blocks make, each after those that it reads, in an order that is the same for all twins.
+
+    The lowest rank that is ready comes next, and the rest is ranked anew. Of equal ranks any may be taken: such states
+    can change places.
+    """
+    made = [state for state in sorted(cell.live) if state >= 2]
+    order: list[int] = []
+    while len(order) < len(made):
+        rank = _ranks(cell, made, order)
+        done = {0, 1, *order}
+        ready = [s for s in made if s not in done and {state for state, _ in cell.blocks[s - 2].sides} <= done]
+        order.append(min(ready, key=lambda state: rank[state]))
+    return order
+
+
+def _ranks(cell: Cell, made: list[int], order: list[int]) -> dict[int, int]:
+    """A rank for each state, the same for all twins; the places of those in `order` are given.
+
+    It is refined by what a state is made of and who reads it until nothing more can be told apart (Weisfeiler, Leman).
+    """
+    readers: dict[int, list[tuple[int, str]]] = {state: [] for state in (0, 1, *made)}
+    for state in made:
+        for read, op in cell.blocks[state - 2].sides:
+            readers[read].append((state, op))
+    rank = {0: 0, 1: 1} | dict.fromkeys(made, len(made) + 2) | {state: place + 2 for place, state in enumerate(order)}
+    for _ in made:
+        seen = {
+            state: (
+                rank[state],
+                cell.blocks[state - 2].combine,
+                sorted((rank[read], op) for read, op in cell.blocks[state - 2].sides),
+                sorted((rank[reader], op) for reader, op in readers[state]),
+                state in cell.outputs,
+            )
+            for state in made
+        }
+        distinct, before = sorted(seen.values()), len(set(rank.values()))
+        rank = {0: 0, 1: 1} | {state: 2 + distinct.index(value) for state, value in seen.items()}
+        if len(set(rank.values())) == before:
+            break
+    return rank
+
 
 @dataclasses.dataclass(frozen=True)
 class CellGenotype:
@@ -76,6 +143,10 @@ class CellGenotype:
 
     normal: Cell
     reduction: Cell
+
+    def canonical(self) -> CellGenotype:
+        """The one that stands for all of its twins: see `Cell.canonical`."""
+        return CellGenotype(self.normal.canonical(), self.reduction.canonical())
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` reads them back."""
