@@ -10,10 +10,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
-from nasnet.modes.flags import RUN_FLAGS, in_flags, resolve
+from nasnet.modes.flags import RUN_FLAGS, Flag, in_flags, resolve
 from nasnet.modes.flags import flags as config_flags
 from nasnet.modes.help import help_text
 from nasnet.modes.inputs import check_inputs
@@ -22,18 +23,28 @@ from nasnet.modes.workdir import check_workdir, resolved_before
 from nasnet.runtime.errors import PeerGone, RunError, UserError
 from nasnet.runtime.signals import Stopped
 
-_DEFINE = {int: flags.DEFINE_integer, float: flags.DEFINE_float, bool: flags.DEFINE_boolean, str: flags.DEFINE_string}
 _HELP = ("--help", "-help", "-h", "--helpfull")
 _CLOSED_PIPE = 128 + signal.SIGPIPE
+
+
+class _Parser(flags.ArgumentParser):
+    """A flag's text, read by its own words and not by absl's."""
+
+    def __init__(self, flag: Flag) -> None:
+        self._flag = flag
+
+    def parse(self, argument: Any) -> Any:  # noqa: ANN401 - as absl's; a default comes as a value
+        return self._flag.read(argument) if isinstance(argument, str) else argument
 
 
 def define_flags() -> tuple[str, ...]:
     """Defines every flag; returns the names of those that a config's field makes."""
     for flag in (*RUN_FLAGS, *config_flags()):
-        if flag.choices:
-            flags.DEFINE_enum(flag.name, flag.default, flag.choices, flag.help)
+        if flag.kind is bool:
+            flags.DEFINE_boolean(flag.name, flag.default, flag.help)
+            flags.FLAGS[flag.name].parser = _Parser(flag)
         else:
-            _DEFINE[flag.kind](flag.name, flag.default, flag.help)
+            flags.DEFINE(_Parser(flag), flag.name, flag.default, flag.help, serializer=flags.ArgumentSerializer())
     return tuple(flag.name for flag in config_flags())
 
 

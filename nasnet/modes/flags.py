@@ -58,11 +58,32 @@ class Flag:
     title: str
     default: Any = None
 
+    def read(self, text: str) -> Any:  # noqa: ANN401 - of the flag's kind
+        """The value that a command line's text is. Raises SettingError for none; ranges are looked at by `resolve`."""
+        value, rule = text, ""
+        if self.choices:
+            rule = "" if text in self.choices else f"must be one of {', '.join(self.choices)}"
+        elif self.kind is str:
+            rule = "" if text else "must not be empty"
+        elif self.kind is bool:
+            value, rule = _SWITCH.get(text.lower()), "" if text.lower() in _SWITCH else "must be true or false"
+        else:
+            try:
+                value = self.kind(text)
+            except ValueError:
+                rule = f"must be {'a whole number' if self.kind is int else 'a number'}"
+        if rule:
+            raise SettingError(self.name, text, rule)
+        return value
+
+
+_SWITCH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}  # absl's words, but for None
+
 
 RUN_FLAGS = (
     Flag("mode", str, MODES, "what to do (default search)", "The run", "search"),
     Flag("workdir", str, None, "folder of this run; the same command resumes it (default runs/MODE)", "The run"),
-    Flag("seed", int, None, "seed of everything that is drawn (default 0)", "The run", 0),
+    Flag("seed", int, None, "seed of everything that is drawn (default 0; 0 or more)", "The run", 0),
 )
 """The flags that no config has."""
 
@@ -159,8 +180,10 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
     Raises:
         UserError: for a flag that the mode has no use for, or a value outside what it can be.
     """
+    if not 0 <= seed < 2**63:  # NumPy's draws take no sign, TensorFlow's 64 bits
+        raise SettingError("seed", seed, "must be 0 or more and below 2^63")
     values: dict[str, Any] = {}
-    recipe = read_recipe(given["recipe"]) if given.get("recipe") else {}
+    recipe = read_recipe(given["recipe"]) if given.get("recipe") is not None else {}
     beneath = {**DEFAULTS.get(mode, {}), **_without_old_length(recipe)}
     for group in GROUPS[mode]:
         names = flag_names(group)

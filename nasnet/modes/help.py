@@ -1,14 +1,23 @@
-"""What `--help` prints: the flags under what they are about, all or those of one mode. No TensorFlow."""
+"""What a person is told to type: what `--help` prints, and the command that goes on after a run. No TensorFlow."""
 
 from __future__ import annotations
 
 import itertools
+import os
+import shlex
+import shutil
+import sys
 import textwrap
+from collections.abc import Mapping
+from pathlib import Path
 
-from nasnet.modes.flags import MODES, RUN_FLAGS, Flag, flags
+from nasnet.data.config import DataConfig
+from nasnet.modes.flags import GROUPS, MODES, RUN_FLAGS, Flag, RunConfig, flag_names, flags, resolve
+from nasnet.training.config import RecipeConfig
 
 _WIDTH = 100  # characters a line
 _VALUES = {int: "=N", float: "=X", str: "=TEXT"}
+_SCRIPT = Path(__file__).resolve().parents[2] / "train.py"
 
 
 def help_text(mode: str | None) -> str:
@@ -33,3 +42,45 @@ def _form(flag: Flag) -> str:
     if flag.kind is bool:
         return f"--[no]{flag.name}"
     return f"--{flag.name}" + (f"={'|'.join(flag.choices)}" if flag.choices else _VALUES[flag.kind])
+
+
+def command_after(config: RunConfig, workdir: Path, mode: str, given: Mapping[str, object]) -> str:
+    """The command of another mode that goes on from a run, as a shell takes it.
+
+    Args:
+        config: of the run. Its pictures are the command's unless `given` names others, and its seed is where the mode
+            trains.
+        workdir: of the run. The command's is a folder beside it that is not there yet, named by the mode.
+        mode: of the command.
+        given: flags of the command that come with this run. What is unset or the mode's default is left out.
+    """
+    defaults = resolve(mode, 0, {}).values
+    carried = () if "dataset" in given else flag_names(DataConfig).values()
+    pictures = {name: config.values[name] for name in carried if name in defaults}
+    seed = {"seed": config.seed} if RecipeConfig in GROUPS[mode] and config.seed else {}
+    values = {**pictures, **given, **seed}
+    words = [_word(name, value) for name, value in values.items() if value not in (None, defaults.get(name))]
+    return shlex.join([*_program(), f"--mode={mode}", *words, f"--workdir={_free(workdir.parent, mode)}"])
+
+
+def _word(name: str, value: object) -> str:
+    return f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
+
+
+def _free(parent: Path, name: str) -> Path:
+    """The first of `name`, `name_2`, `name_3`, ... in a folder that is not there."""
+    names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+    return next(path for path in (parent / name for name in names) if not os.path.lexists(path))
+
+
+def _program() -> list[str]:
+    """How this program is called from here: with this Python, which `python` need not be where nothing is activated."""
+    found = shutil.which("python")
+    same = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
+    return ["python" if same else _from_here(Path(sys.executable)), _from_here(_SCRIPT)]
+
+
+def _from_here(path: Path) -> str:
+    """A path, relative where it lies below this folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

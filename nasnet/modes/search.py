@@ -27,6 +27,7 @@ from nasnet.execution.job import Resources
 from nasnet.execution.workers import Workers
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
+from nasnet.modes.help import command_after
 from nasnet.modes.inputs import open_data, spec_on
 from nasnet.modes.train import train_to
 from nasnet.modes.workdir import claim_workdir
@@ -47,6 +48,7 @@ from nasnet.trials.search import Search, SearchProgress
 
 LEARNS_AFTER = 500
 """Trials below which PPO has not beaten random search (docs/results.md)."""
+_OWN_SIDE = 32  # pixels that the next command makes own pictures, which are of many sizes; the network's, if larger
 
 
 def run_search(config: RunConfig, workdir: Path) -> None:
@@ -93,8 +95,9 @@ def run_search(config: RunConfig, workdir: Path) -> None:
         _train_winner(space.decode(winner.proposal.tokens), data, config, workdir, winner)
         show_export(workdir / "best")
     _say_seconds(search, searched - started, time.monotonic() - searched)
-    say("next, fine-tune it on your own pictures, a folder for each class:")
-    say(f"  python train.py --mode=finetune --from={workdir / 'best'} --dataset=folder:PATH --workdir=runs/mine")
+    own = {"from": workdir / "best", "dataset": "folder:PATH", "image_size": max(_OWN_SIDE, *data.image_shape[:2])}
+    say("next, fine-tune it on your own pictures, a folder for each class, PATH/CLASS/*.png:")
+    say(f"  {command_after(config, workdir, 'finetune', own)}")
 
 
 def _set_up(execution: ExecutionConfig) -> None:

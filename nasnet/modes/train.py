@@ -12,6 +12,7 @@ from cells.count import count
 from nasnet.data.dataset import DataSet
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
+from nasnet.modes.help import command_after
 from nasnet.modes.inputs import genotype_of, open_data, open_source, source_of, spec_on, transferred_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig, SourceConfig
@@ -113,7 +114,8 @@ def run_train(config: RunConfig, workdir: Path) -> None:
         if not replicas.chief:
             return
         say(f"valid accuracy {evaluate(model, data.valid).accuracy:.4f}; in {workdir}: genotype.json, model.keras")
-    say(f"next: python train.py --mode=export --from={workdir} --dataset={data.name}")
+    say("next, score it on the test split and export it:")
+    say(f"  {command_after(config, workdir, 'export', {'from': workdir})}")
 
 
 def run_finetune(config: RunConfig, workdir: Path) -> None:

@@ -23,6 +23,7 @@ from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import Slot
 from nasnet.modes.flags import RunConfig
+from nasnet.modes.help import command_after
 from nasnet.modes.inputs import open_data, open_source, source_of, transferred_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import FromConfig
@@ -61,8 +62,9 @@ def tune(config: RunConfig, workdir: Path, spec: NetworkSpec) -> None:
         best = max(ended, key=lambda trial: trial["accuracy"])
         write_json(workdir / "recipe.json", recipe_json(best["recipe"]))
         say(f"best is trial {best['trial_id']}, valid accuracy {best['accuracy']:.4f}: {_shown(best['values'])}")
-        flags = f"--from={config.values['from']} --dataset={config.values['dataset']}"
-        say(f"next: python train.py --mode=finetune {flags} --recipe={workdir / 'recipe.json'}")
+        source = {name: config.values[name] for name in ("from", "weights")}
+        say("next, fine-tune by it to the end:")
+        say(f"  {command_after(config, workdir, 'finetune', {**source, 'recipe': workdir / 'recipe.json'})}")
 
 
 def _oracle(options: TuneConfig, config: RunConfig, spec: NetworkSpec) -> keras_tuner.Oracle:

@@ -37,6 +37,8 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
         found, wanted = read_json(path), json.loads(json.dumps(config.to_json()))
         if not isinstance(found, dict):
             raise UserError(f"{path}: not a run's config; use another --workdir")
+        if "mode" in found and found["mode"] != config.mode:
+            raise UserError(f"--workdir={workdir} was used by --mode={found['mode']}; use another workdir")
         names = [name for name in {**found, **wanted} if name not in FREE]
         differing = [name for name in names if found.get(name) != wanted.get(name)]
         if differing:

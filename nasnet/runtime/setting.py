@@ -99,7 +99,7 @@ def broken_rule(kinds: tuple[Any, ...], said: Mapping[str, Any], value: Any) -> 
     if not isinstance(value, taken) or (isinstance(value, bool) and taken is not bool):
         return f"must be {word}"
     if kinds[0] not in (int, float):
-        return None
+        return "must not be empty" if value == "" else None
     bounds = _bounds(said)
     finite = abs(value) < math.inf  # unlike math.isfinite, of an integer of any length
     if finite and all(_BOUNDS[name][0](value, bound) for name, bound in bounds.items()):

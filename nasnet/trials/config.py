@@ -13,7 +13,7 @@ class SearchConfig(Settings):
     """What is searched, how, and for how long."""
 
     space: Literal["nasnet"] = setting("nasnet", "search space (section 3)")
-    blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1)
+    blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1, most=20)
     strategy: Literal["ppo", "random"] = setting("ppo", "who proposes: the LSTM controller with PPO (A.2), or random")
     estimator: Literal["proxy"] = setting("proxy", "how a cell is scored: short training of a small network (A.1)")
     trials: int = setting(200, "cells to try in all (the paper: 20,000; A.3)", unit="trials", least=1)

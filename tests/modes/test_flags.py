@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from controller.config import PolicyGradientConfig
 from nasnet.modes.flags import FREE, GROUPS, MODES, RUN_FLAGS, flag_names, flags, in_flags, resolve
-from nasnet.modes.help import help_text
+from nasnet.modes.help import command_after, help_text
 from nasnet.networks.saved import check_trained
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import field_kinds
@@ -198,3 +200,75 @@ def test_a_config_s_keys_are_its_flags_in_the_order_of_its_groups(mode):
         assert dataclasses.asdict(config.group(group)) == {
             field: config.values[flag] for field, flag in flag_names(group).items()
         }
+
+
+WORDS = [
+    ("train", "--epochs=nan", "--epochs=nan: must be a whole number"),
+    ("train", "--epochs=", "--epochs=: must be a whole number"),
+    ("finetune", "--trainable_cells=1.5", "--trainable_cells=1.5: must be a whole number"),
+    ("train", "--learning_rate=abc", "--learning_rate=abc: must be a number"),
+    ("train", "--learning_rate=nan", "--learning_rate=nan: must be above 0 and finite"),
+    ("search", "--oom_reward=low", "--oom_reward=low: must be a number"),
+    ("train", "--flip=maybe", "--flip=maybe: must be true or false"),
+    ("train", "--optimizer=lion", "--optimizer=lion: must be one of momentum, adam, rmsprop"),
+    ("train", "--recipe=", "--recipe=: must not be empty"),
+    ("search", "--cluster=", "--cluster=: must not be empty"),
+    ("finetune", "--from=", "--from=: must not be empty"),
+    ("train", "--workdir=", "--workdir=: must not be empty"),
+    ("train", "--seed=-1", "--seed=-1: must be 0 or more and below 2^63"),
+    ("train", f"--seed={2**63}", f"--seed={2**63}: must be 0 or more and below 2^63"),
+    ("train", "--seed=one", "--seed=one: must be a whole number"),
+    ("search", "--blocks=21", "--blocks=21: must be 1 or more and at most 20"),
+    ("play", "--epochs=1", f"--mode=play: must be one of {', '.join(MODES)}"),
+]
+
+
+@pytest.mark.parametrize(("mode", "argument", "line"), WORDS)
+def test_a_word_that_no_flag_takes_is_answered_in_one_line_of_ours(mode, argument, line, tmp_path):
+    done = subprocess.run([*TRAIN, f"--mode={mode}", argument], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"train.py: {line}\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("--flip", True), ("--noflip", False), ("--flip=False", False), ("--flip=t", True)]
+)
+def test_a_switch_takes_absl_s_forms(argument, value, tmp_path):
+    """As `config.json` has it."""
+    code = (
+        "import sys, train, absl.flags; train.define_flags(); absl.flags.FLAGS(sys.argv); print(absl.flags.FLAGS.flip)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == (f"{value}\n", "")
+
+
+def test_the_command_after_a_run_comes_back_from_a_shell_as_it_was_meant(tmp_path, monkeypatch):
+    """Blanks, quotes, a dollar; the pictures' own flags; the workdirs that are taken."""
+    monkeypatch.chdir(tmp_path)
+    parent = tmp_path / 'it\'s $HOME; "here" '
+    (parent / "finetune").mkdir(parents=True)
+    (parent / "finetune_2").symlink_to("nowhere")
+    config = resolve("tune", 7, {"from": "a b", "dataset": "folder:pictures of 'us'", "image_size": 48, "epochs": 3})
+    given = {"from": "a b", "weights": None, "recipe": parent / "recipe.json", "flip": False, "epochs": 20}
+    line = command_after(config, parent / "tune", "finetune", given)
+    words = subprocess.run(f"printf '%s\\n' {line}", shell=True, capture_output=True, text=True).stdout.splitlines()
+    assert Path(words[1]) == ROOT / "train.py"
+    assert shutil.which(words[0]) == sys.executable
+    assert words[2:] == [
+        *("--mode=finetune", "--dataset=folder:pictures of 'us'", "--image_size=48", "--from=a b"),
+        *(f"--recipe={parent / 'recipe.json'}", "--noflip", "--seed=7", f"--workdir={parent / 'finetune_3'}"),
+    ]
+    # Other pictures bring their own flags, and what does not train needs no seed.
+    line = command_after(config, Path("runs/tune"), "export", {"from": "x", "dataset": "digits"})
+    assert shlex.split(line)[2:] == ["--mode=export", "--from=x", "--workdir=runs/export"]
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_program_is_named_as_it_can_be_called_from_here(inside, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT if inside else tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    words = shlex.split(command_after(resolve("train", 0, {}), Path("runs/train"), "export", {"from": "runs/train"}))
+    assert words[1] == ("train.py" if inside else str(ROOT / "train.py"))
+    said = subprocess.run([words[0], "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True)
+    assert said.stdout == f"{sys.prefix}\n"

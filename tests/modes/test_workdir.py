@@ -55,3 +55,10 @@ def test_another_config_is_refused_and_shown(change, tmp_path):
         return
     with pytest.raises(UserError, match=rf"\(trials: {change['trials']} there, {CONFIG.values['trials']} now\)"):
         check_workdir(tmp_path, CONFIG)
+
+
+def test_a_workdir_of_another_mode_says_that_and_no_more(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(resolve("train", 1, {}).to_json()))
+    with pytest.raises(UserError) as caught:
+        check_workdir(tmp_path, CONFIG)
+    assert str(caught.value) == f"--workdir={tmp_path} was used by --mode=train; use another workdir"
