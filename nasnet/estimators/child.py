@@ -179,7 +179,10 @@ class Child:
         """One step in the session's graph: the loss before it, and the operations that change the state.
 
             loss = CE(logits) + weight_decay * sum over kernels of |W|^2 / 2
-            velocity = 0.9 * velocity - rate * clipped gradient;  weights += velocity
+            velocity = 0.9 * velocity + clipped gradient;  weights -= rate * velocity
+
+        Source: TensorFlow 1's `MomentumOptimizer`, which slim's and tensorflow/tpu's recipes name: the present rate
+        multiplies the whole velocity.
 
         Args:
             function: from whitened pictures to the loss and its gradient.
@@ -207,8 +210,7 @@ class Child:
         # The rate falls by a cosine from the first step to the last.
         done = tf.cast(index, self._dtype) / self.total_steps
         rate = 0.5 * config.learning_rate * (1 + tf.cos(math.pi * done))
-        # The form of Keras' SGD: the velocity holds the rate of its own step.
-        moved = tf.raw_ops.ResourceApplyKerasMomentum(
+        moved = tf.raw_ops.ResourceApplyMomentum(
             var=state.weights.handle,
             accum=state.velocity.handle,
             lr=rate,

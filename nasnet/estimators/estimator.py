@@ -10,6 +10,12 @@ import numpy as np
 
 from cells.genotype import CellGenotype
 
+MEASURE = 2
+"""What a reward is a measure of: another number, another training of the children, and their rewards do not compare.
+
+1 was trained by Keras' form of momentum, and drew cutout's places otherwise.
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainedChild:

@@ -6,7 +6,8 @@ what a training passes to `resume`, and under which names, is the format of its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Varia
             checkpoint.restore(manager.latest_checkpoint).assert_consumed()
         except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
             raise UserError(
-                f"{manager.latest_checkpoint}: not a checkpoint of this run ({first_line(error)}); delete it"
+                f"{manager.latest_checkpoint}: {_why_not(manager.latest_checkpoint, tracked, error)}"
             ) from error
     # A folder that only some of the machines see would give some of them another start.
     replicas.must_agree("the step of their newest checkpoint", str(int(step.numpy())))
@@ -61,3 +62,14 @@ def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Varia
                 raise RunError(f"{folder}: a checkpoint cannot be written ({first_line(error)})") from error
 
     return save
+
+
+def _why_not(checkpoint: str, tracked: Collection[str], error: Exception) -> str:
+    with contextlib.suppress(tf.errors.OpError, ValueError):
+        saved = {name.split("/")[0] for name, _ in tf.train.list_variables(checkpoint)}
+        if "momentum" in tracked and "optimizers" in saved:
+            return (
+                "of a training begun when its momentum had another form (each gradient kept the rate of its own step), "
+                "which can't go on rightly; delete the folder of checkpoints, and the same command trains anew"
+            )
+    return f"not a checkpoint of this run ({first_line(error)}); delete it"

@@ -183,15 +183,11 @@ class Training:
 
     def _resume(self, folder: Path | None, keep: int) -> Save:
         """Goes to the newest checkpoint, if there is one; returns what writes the next. The names are its format."""
-        return resume(
-            folder,
-            keep,
-            self.replicas,
-            step=self.step,
-            model=self.model,
-            optimizers=[optimizer for optimizer, _ in self._groups],
-            averages=self._averages,
-        )
+        # Keras' SGD saved a velocity of another meaning as "optimizers", which must not be taken for ours.
+        name = "momentum" if self.config.optimizer == "momentum" else "optimizers"
+        optimizers = {name: [optimizer for optimizer, _ in self._groups]}
+        tracked = {"model": self.model, "averages": self._averages, **optimizers}
+        return resume(folder, keep, self.replicas, step=self.step, **tracked)
 
     def _meter(self, report: Callable[[Progress], None], step: int) -> Meter:
         return Meter(

@@ -14,6 +14,61 @@ Group = tuple[keras.optimizers.Optimizer, list[keras.Variable]]
 """Variables that train alike, and the optimizer that is theirs."""
 
 
+class Momentum(keras.optimizers.Optimizer):
+    """Gradient descent with a velocity that the present rate multiplies.
+
+        velocity = momentum * velocity + gradient;  variable -= rate * velocity
+
+    A step at a rate of 0 is not taken: who waits gathers no velocity.
+
+    Source: TensorFlow 1's `MomentumOptimizer`, which the papers' code trains by. In Keras' SGD each gradient keeps the
+    rate of its own step, which is another training where the rate falls within a few tens of steps (docs/results.md).
+    """
+
+    def __init__(self, learning_rate: Any, momentum: float = 0.9, name: str = "momentum") -> None:  # noqa: ANN401
+        """`learning_rate` is a number or a schedule, as Keras' optimizers take it."""
+        super().__init__(learning_rate, name=name)
+        self.momentum = momentum
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Makes a velocity of zero for each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self.velocities = self.add_optimizer_variables(variables, "velocity")
+
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
+        """Moves one variable, and its velocity."""
+        rate = tf.cast(learning_rate, variable.dtype)
+        velocity = self.velocities[self._get_variable_index(variable)]
+        moved = self.momentum * tf.convert_to_tensor(velocity) + tf.cast(gradient, variable.dtype)
+        moved = tf.where(rate > 0, moved, tf.convert_to_tensor(velocity))
+        self.assign(velocity, moved)
+        self.assign_sub(variable, rate * moved)
+
+    def get_config(self) -> dict[str, Any]:
+        """What it is made of, as JSON."""
+        return {"learning_rate": self._learning_rate, "momentum": self.momentum, "name": self.name}
+
+
+class RMSProp(keras.optimizers.RMSprop):
+    """Keras' RMSprop, begun as TensorFlow 1 begins: its mean of the squared gradients is one at first, not zero.
+
+        square = rho * square + (1 - rho) * gradient^2
+        velocity = momentum * velocity + rate * gradient / sqrt(square + epsilon);  variable -= velocity
+
+    Source: TensorFlow 1's `RMSPropOptimizer`; slim and tensorflow/tpu train ImageNet by it. There too the rate stands
+    inside the velocity and epsilon inside the root, both other than in `Momentum` and in PyTorch.
+    """
+
+    def add_optimizer_variables(
+        self, trainable_variables: list[keras.Variable], name: str, initializer: str = "zeros"
+    ) -> list[keras.Variable]:
+        """As Keras does, where "velocity" is its name for the mean of the squares."""
+        initializer = "ones" if name == "velocity" else initializer
+        return super().add_optimizer_variables(trainable_variables, name, initializer)
+
+
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate over the steps: a linear warm-up, times one of Keras' schedules, times a factor.
 
@@ -79,8 +134,8 @@ def make_optimizer(name: str, schedule: Schedule) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(schedule)
     if name == "rmsprop":
         # A.7 states 0.9 and 1.0; the momentum is that of tensorflow/tpu's amoeba_net, where the paper says nothing.
-        return keras.optimizers.RMSprop(schedule, rho=0.9, momentum=0.9, epsilon=1.0)
-    return keras.optimizers.SGD(schedule, momentum=0.9)
+        return RMSProp(schedule, rho=0.9, momentum=0.9, epsilon=1.0)
+    return Momentum(schedule, momentum=0.9)
 
 
 def parts_to_head(parts: Sequence[str]) -> dict[str, int]:

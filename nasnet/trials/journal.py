@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.strategy import Outcome, Proposal, Trial
+from nasnet.estimators.estimator import MEASURE
 from nasnet.runtime.errors import RunError, UserError
 
 VERSION = 1
@@ -49,7 +50,7 @@ class Journal:
         except OSError as error:
             raise UserError(f"{path}: cannot be opened ({error.strerror})") from error
         if good == 0:
-            self._append({"kind": "header", "version": VERSION})
+            self._append({"kind": "header", "version": VERSION, "measure": MEASURE})
 
     def propose(self, proposal: Proposal) -> None:
         """Records that a trial has been decided on."""
@@ -130,6 +131,11 @@ class Journal:
         if record["kind"] == "header":
             if record["version"] != VERSION:
                 raise ValueError(f"version {record['version']}, this program reads {VERSION}")
+            if (measure := record.get("measure", 1)) != MEASURE:
+                raise UserError(
+                    f"{self._path}: its rewards are of measure {measure!r}, this program's of {MEASURE}: children are "
+                    "trained in another way, so the search can't go on; begin another in a new folder"
+                )
         elif record["kind"] == "proposal":
             proposal = Proposal(record["trial_id"], tuple(record["tokens"]), tuple(record["log_probs"]))
             if proposal.trial_id != len(self.proposals):

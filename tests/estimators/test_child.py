@@ -91,8 +91,8 @@ def test_losses_of_five_steps_are_those_of_keras(index):
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), CONFIG.clip_norm)
         rate = 0.5 * CONFIG.learning_rate * (1 + math.cos(math.pi * step / 5))
         for i, variable in enumerate(variables):
-            velocity[i] = 0.9 * velocity[i] - rate * gradients[i].numpy()
-            variable.assign_add(velocity[i])
+            velocity[i] = 0.9 * velocity[i] + gradients[i].numpy()
+            variable.assign_sub(rate * velocity[i])
         expected.append(float(loss))
     np.testing.assert_allclose(losses, expected, rtol=1e-8)
     for name, value in child.named_weights().items():

@@ -12,9 +12,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from bench.drawn import cheap_genotype
+from bench.drawn import cheap_genotype, drawn_pictures
+from nasnet.runtime.errors import UserError
+from nasnet.training.config import TrainingConfig
+from nasnet.training.loop import Training
 from tests.support.processes import wait_for
+from tests.training.test_loop import spec_of
 
 ROOT = Path(__file__).parents[2]
 # Everything that has a state or draws: what a resumed run could get wrong.
@@ -77,6 +82,21 @@ def test_killed_and_stopped_it_comes_to_the_same_weights(command, whole, tmp_pat
     assert "epoch   1/3" not in done.stdout  # one that began anew would come to the same weights
     for ours, theirs in zip(weights(workdir), whole, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_velocity_of_the_old_form_is_not_gone_on_with(tmp_path):
+    """Keras' SGD had the rate in it: taken for ours it would move the weights by a twentieth, without a word."""
+    data = drawn_pictures(8, train=16)
+    config = TrainingConfig(steps=2, batch_size=8)
+    training = Training(spec_of(data, cheap_genotype()), data, config, seed=0)
+    old = keras.optimizers.SGD(0.1, momentum=0.9)
+    old.build(training.model.trainable_variables)
+    saved = tf.train.Checkpoint(step=training.step, model=training.model, optimizers=[old], averages=[])
+    tf.train.CheckpointManager(saved, str(tmp_path), max_to_keep=1).save(1)
+    with pytest.raises(UserError, match="momentum had another form") as error:
+        training.run(tmp_path)
+    assert str(error.value).startswith(str(tmp_path / "ckpt-1"))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.slow

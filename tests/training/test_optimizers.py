@@ -45,18 +45,65 @@ class TestSchedule:
         assert self.rates((6, 7), schedule="constant", factor=0.5, from_step=7) == pytest.approx([0.0, 0.1])
 
 
+def optimized(name, gradients, rate=0.5, dtype="float64", **changes):
+    """Where an optimizer of ours takes `[1, -2]` by these gradients, one row a step."""
+    config = dataclasses.replace(PLAIN, learning_rate=rate, **changes)
+    optimizer = make_optimizer(name, Schedule(config, total_steps=len(gradients), steps_per_epoch=3))
+    variable = keras.Variable(np.array([1.0, -2.0]), dtype=dtype)
+    path = []
+    for gradient in gradients:
+        optimizer.apply([tf.constant(gradient, dtype)], [variable])
+        path.append(np.array(variable))
+    return np.array(path)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_momentum_is_that_of_tensorflow_1(schedule):
+    """The present rate multiplies the velocity: `accum = 0.9 accum + grad; var -= rate accum`, and TF's own kernel."""
+    gradients = np.random.default_rng(1).normal(size=(6, 2))
+    var, accum = np.array([1.0, -2.0]), np.zeros(2)
+    theirs, slot = tf.Variable(var), tf.Variable(accum)
+    expected = []
+    for step, grad in enumerate(gradients):
+        rate = 0.5 * (1 + math.cos(math.pi * step / 6)) / 2 if schedule == "cosine" else 0.5
+        accum = 0.9 * accum + grad
+        var = var - rate * accum
+        expected.append(var)
+        tf.raw_ops.ResourceApplyMomentum(
+            var=theirs.handle, accum=slot.handle, lr=tf.constant(rate, tf.float64), grad=grad, momentum=0.9
+        )
+        np.testing.assert_allclose(theirs, var, rtol=1e-14)
+    np.testing.assert_allclose(optimized("momentum", gradients, schedule=schedule), expected, rtol=1e-6)
+
+
+def test_momentum_gathers_nothing_while_its_rate_is_zero():
+    schedule = Schedule(PLAIN, total_steps=9, steps_per_epoch=3, from_step=4)
+    optimizer = make_optimizer("momentum", schedule)
+    variable = keras.Variable(np.zeros(1), dtype="float64")
+    for expected in (0, 0, 0, 0, 0.01, 0.01 + 0.019):
+        optimizer.apply([tf.constant([1.0], tf.float64)], [variable])
+        assert -float(variable[0]) == pytest.approx(expected, rel=1e-6)
+
+
 def test_rmsprop_is_the_published_one():
-    """Appendix A.7: decay 0.9, epsilon 1.0 inside the root as in TensorFlow 1; momentum 0.9 as in amoeba_net."""
-    schedule = Schedule(dataclasses.replace(PLAIN, learning_rate=0.5), total_steps=9, steps_per_epoch=3)
-    optimizer = make_optimizer("rmsprop", schedule)
-    variable = keras.Variable(np.array([1.0, -2.0], np.float32))
-    square, moved, expected = np.zeros(2), np.zeros(2), np.array([1.0, -2.0])
-    for grad in np.random.default_rng(0).normal(size=(3, 2)):
-        optimizer.apply([tf.constant(grad, tf.float32)], [variable])
+    """Appendix A.7: decay 0.9, epsilon 1.0; as TensorFlow 1's: epsilon inside the root, the squares begin at one.
+
+    Momentum 0.9 as in amoeba_net, with the rate inside. TF1's own kernel is the second oracle.
+    """
+    square, moved, expected = np.ones(2), np.zeros(2), np.array([1.0, -2.0])
+    slots = [tf.Variable(values) for values in (expected, square, moved)]
+    gradients, path = np.random.default_rng(0).normal(size=(4, 2)), []
+    for grad in gradients:
         square = 0.9 * square + 0.1 * grad**2
         moved = 0.9 * moved + 0.5 * grad / np.sqrt(square + 1.0)
         expected = expected - moved
-    np.testing.assert_allclose(variable, expected, rtol=1e-5)
+        path.append(expected)
+        var, ms, mom = (slot.handle for slot in slots)
+        numbers = {"lr": 0.5, "rho": 0.9, "momentum": 0.9, "epsilon": 1.0}
+        numbers = {name: tf.constant(value, tf.float64) for name, value in numbers.items()}
+        tf.raw_ops.ResourceApplyRMSProp(var=var, ms=ms, mom=mom, grad=grad, **numbers)
+        np.testing.assert_allclose(slots[0], expected, rtol=1e-14)
+    np.testing.assert_allclose(optimized("rmsprop", gradients), path, rtol=1e-6)
 
 
 def moved_by(steps, transfer, **changes):

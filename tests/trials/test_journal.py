@@ -155,3 +155,18 @@ assert 3 not in journal.proposals
     assert "cannot be written (File too large)" in done.stdout
     assert (tmp_path / "j").read_bytes() == whole
     Journal(tmp_path / "j").propose(Proposal(3, (1,) * 50, (-0.5,) * 50))
+
+
+def test_rewards_of_another_measure_are_not_gone_on_with(tmp_path):
+    """A journal from before children were trained as they are now says no measure."""
+    filled(tmp_path / "j")
+    lines = (tmp_path / "j").read_text().splitlines(keepends=True)
+    header = json.loads(lines[0])
+    for measure in (None, header["measure"] + 1):
+        changed = {**header, "measure": measure} if measure else {"kind": "header", "version": 1}
+        (tmp_path / "j").write_text("".join([json.dumps(changed) + "\n", *lines[1:]]))
+        before = (tmp_path / "j").read_bytes()
+        with pytest.raises(UserError, match=r"measure .* begin another in a new folder") as error:
+            Journal(tmp_path / "j")
+        assert "\n" not in str(error.value)
+        assert (tmp_path / "j").read_bytes() == before
