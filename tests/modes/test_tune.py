@@ -88,7 +88,7 @@ def test_killed_it_goes_on_and_its_recipe_is_taken(trained, tmp_path, flags, epo
     best = max(ours.values(), key=lambda record: record["accuracy"])
     found = read_recipe(str(recipe))
     assert {name: found[name] for name in best["values"]} == best["values"]
-    [following] = re.findall(r"  .*train.py (--mode=finetune .*)
+    [following] = re.findall(r"  .*train.py (--mode=finetune .*)", done.stdout)
     assert f"--recipe={recipe}" in following
     # What is printed is what works: here for a single step.
     tuned = tmp_path / "tuned"
