@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from cells.primitives import Padding, Pair
 from nasnet.networks.layers import DropConfig, FusedBatchNorm, Shift, StatelessDropout
@@ -46,9 +47,11 @@ def build(
     """
     exact = keras.DTypePolicy(dtype).variable_dtype
     image = keras.Input(spec.image_shape, name="image", dtype=exact)
-    whitening = keras.layers.Normalization(
-        mean=list(spec.mean), variance=[std * std for std in spec.std], name="normalization", dtype=exact
-    )
+    # (x - mean) / std. Not keras.layers.Normalization, whose constants Keras' ONNX export makes inputs of the graph.
+    scale, offset = 1 / np.array(spec.std), -np.array(spec.mean) / np.array(spec.std)
+    if exact == "float32":  # lists are what every version of Keras reads back; TensorFlow rounds them to float32
+        scale, offset = scale.tolist(), offset.tolist()
+    whitening = keras.layers.Rescaling(scale, offset, name="whitening", dtype=exact)
     reading = _Layers(spec, drops=drops, batch_norm=batch_norm, seed=seed, dtype=dtype)
     outputs = spec.architecture.walk(reading, whitening(image), auxiliary=auxiliary)
     if auxiliary:
@@ -56,14 +59,29 @@ def build(
     return keras.Model(image, outputs.logits, name="network")
 
 
+def layer_name(primitive: str) -> str:
+    """The Keras layer of a primitive: `cell_0__block_1__left__conv_1`, for PyTorch takes no parameters with dots."""
+    return primitive.replace(".", "__")
+
+
+def primitive_name(layer: keras.layers.Layer) -> str:
+    """The primitive of a layer: `cell_0.block_1.left.conv_1`, also where an older version saved it by that name."""
+    return layer.name.replace("__", ".")
+
+
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
     """The variables of a network by the names that `cells.count` gives them: `<primitive>/<role>`."""
     return {
-        f"{layer.name}/{variable.name}": variable
-        for layer in model.layers
-        if not isinstance(layer, keras.layers.Normalization)
-        for variable in layer.weights
+        f"{primitive_name(layer)}/{variable.name}": variable for layer in model.layers for variable in layer.weights
     }
+
+
+def renewed(spec: NetworkSpec, model: keras.Model) -> keras.Model:
+    """A saved network as it is built today; the one given where that would be another network."""
+    if not any("." in layer.name for layer in model.layers):
+        return model
+    built = build(spec)
+    return model if copy_weights(model, built) else built
 
 
 def copy_weights(source: keras.Model, target: keras.Model, fresh: str | None = None) -> tuple[str, ...]:
@@ -92,9 +110,12 @@ class _Layers:
         self._exact = keras.DTypePolicy(dtype).variable_dtype
         self._bn_class = FusedBatchNorm if batch_norm == "fused" else keras.layers.BatchNormalization
         momentum, epsilon = spec.batch_norm
-        self._bn = {"momentum": momentum, "epsilon": epsilon, "dtype": dtype}
+        self._bn: dict[str, object] = {"momentum": momentum, "epsilon": epsilon}
         if batch_norm == "synchronized":
             self._bn["synchronized"] = True
+
+    def _layer(self, kind: Tensor, *values: object, name: str, **options: object) -> Tensor:
+        return kind(*values, name=layer_name(name), **{"dtype": self._dtype, **options})
 
     def _initial(self, name: str) -> keras.Initializer:
         # slim: variance scaling by FAN_OUT, twice the variance, for all kernels.
@@ -117,7 +138,8 @@ class _Layers:
             # The same numbers. Strided itself, oneDNN's gradient of such a kernel writes beyond its memory on AVX2
             # processors where fewer than 8 channels come in (TensorFlow 2.21; docs/results.md).
             x, stride = self.subsample(x, name=f"{name}.subsample"), (1, 1)
-        return keras.layers.Conv2D(
+        return self._layer(
+            keras.layers.Conv2D,
             filters,
             kernel,
             strides=stride,
@@ -126,28 +148,27 @@ class _Layers:
             use_bias=False,
             kernel_initializer=self._initial(name),
             name=name,
-            dtype=self._dtype,
         )(x)
 
     def depthwise(self, x: Tensor, kernel: int, *, name: str, stride: int = 1) -> Tensor:
-        return keras.layers.DepthwiseConv2D(
+        return self._layer(
+            keras.layers.DepthwiseConv2D,
             kernel,
             strides=stride,
             padding="same",
             use_bias=False,
             depthwise_initializer=self._initial(name),
             name=name,
-            dtype=self._dtype,
         )(x)
 
     def full_conv(self, x: Tensor, filters: int, *, name: str) -> Tensor:
         return self.conv(x, filters, tuple(x.shape[1:3]), name=name, padding="valid")
 
     def batch_norm(self, x: Tensor, *, name: str) -> Tensor:
-        return self._bn_class(name=name, **self._bn)(x)
+        return self._layer(self._bn_class, name=name, **self._bn)(x)
 
     def relu(self, x: Tensor, *, name: str) -> Tensor:
-        return keras.layers.ReLU(name=name, dtype=self._dtype)(x)
+        return self._layer(keras.layers.ReLU, name=name)(x)
 
     def max_pool(self, x: Tensor, size: int, *, name: str, stride: int = 1) -> Tensor:
         return self._pool(keras.layers.MaxPooling2D, x, size, name, stride, "same")
@@ -159,9 +180,9 @@ class _Layers:
         if self._border == "zero" and stride > 1 and padding == "same":
             # The same windows as SAME, over a picture that zeros have been written around.
             margins = [self._margin(length, size, stride) for length in x.shape[1:3]]
-            x = keras.layers.ZeroPadding2D(margins, name=f"{name}.pad", dtype=self._dtype)(x)
+            x = self._layer(keras.layers.ZeroPadding2D, margins, name=f"{name}.pad")(x)
             padding = "valid"
-        return layer(size, strides=stride, padding=padding, name=name, dtype=self._dtype)(x)
+        return self._layer(layer, size, strides=stride, padding=padding, name=name)(x)
 
     @staticmethod
     def _margin(length: int, size: int, stride: int) -> Pair:
@@ -169,13 +190,13 @@ class _Layers:
         return total // 2, total - total // 2
 
     def subsample(self, x: Tensor, *, name: str) -> Tensor:
-        return keras.layers.MaxPooling2D(1, strides=2, name=name, dtype=self._dtype)(x)
+        return self._layer(keras.layers.MaxPooling2D, 1, strides=2, name=name)(x)
 
     def shift(self, x: Tensor, *, name: str) -> Tensor:
         if self._drops is not None:
-            return Shift(name=name, dtype=self._dtype)(x)
-        x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}.pad", dtype=self._dtype)(x)
-        return keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}.crop", dtype=self._dtype)(x)
+            return self._layer(Shift, name=name)(x)
+        x = self._layer(keras.layers.ZeroPadding2D, ((0, 1), (0, 1)), name=f"{name}.pad")(x)
+        return self._layer(keras.layers.Cropping2D, ((1, 0), (1, 0)), name=f"{name}.crop")(x)
 
     def drop_path(self, x: Tensor, depth: float, *, name: str) -> Tensor:
         if self._drops is None or self._drops.path_keep == 1.0:
@@ -191,19 +212,21 @@ class _Layers:
     def _dropout(self, x: Tensor, keep: float, scheduled: bool, name: str) -> Tensor:
         assert self._drops is not None
         seed = name_seed(self._drops.seed, name)
-        return StatelessDropout(self._drops, keep, scheduled=scheduled, seed=seed, name=name, dtype=self._dtype)(x)
+        return self._layer(StatelessDropout, self._drops, keep, scheduled=scheduled, seed=seed, name=name)(x)
 
     def add(self, x: Tensor, y: Tensor, *, name: str) -> Tensor:
-        return keras.layers.Add(name=name, dtype=self._dtype)([x, y])
+        return self._layer(keras.layers.Add, name=name)([x, y])
 
     def concat(self, xs: list[Tensor], *, name: str) -> Tensor:
-        return keras.layers.Concatenate(name=name, dtype=self._dtype)(xs)
+        return self._layer(keras.layers.Concatenate, name=name)(xs)
 
     def global_avg_pool(self, x: Tensor, *, name: str) -> Tensor:
-        return keras.layers.GlobalAveragePooling2D(name=name, dtype=self._dtype)(x)
+        return self._layer(keras.layers.GlobalAveragePooling2D, name=name)(x)
 
     def dense(self, x: Tensor, units: int, *, name: str) -> Tensor:
         # Logits are exact whatever the layers before compute in: a softmax over half precision is not worth its loss.
         if len(x.shape) == 4:
-            x = keras.layers.Flatten(name=f"{name}.flatten", dtype=self._exact)(x)
-        return keras.layers.Dense(units, kernel_initializer=self._initial(name), name=name, dtype=self._exact)(x)
+            x = self._layer(keras.layers.Flatten, name=f"{name}.flatten", dtype=self._exact)(x)
+        return self._layer(
+            keras.layers.Dense, units, kernel_initializer=self._initial(name), name=name, dtype=self._exact
+        )(x)

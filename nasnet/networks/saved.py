@@ -60,12 +60,14 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
         return spec, _with_weights(spec, weights)
     import keras
 
+    from nasnet.networks.keras_model import renewed
+
     try:
         model = keras.models.load_model(folder / "model.keras", compile=False)
     except Exception as error:
         # Keras raises a dozen types for a damaged archive; all of them mean the same to the user.
         raise UserError(f"{folder / 'model.keras'}: cannot be opened ({first_line(error)})") from error
-    return spec, model
+    return spec, renewed(spec, model)
 
 
 def _with_weights(spec: NetworkSpec, path: Path) -> Model:

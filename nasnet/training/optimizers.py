@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from nasnet.networks.keras_model import primitive_name
 from nasnet.training.config import TrainingConfig, TransferConfig
 
 Group = tuple[keras.optimizers.Optimizer, list[keras.Variable]]
@@ -153,13 +154,13 @@ def freeze(model: keras.Model, parts: Sequence[str], transfer: TransferConfig) -
     if transfer.trainable_cells is None or transfer.trainable_cells > cells:
         return cells
     for layer in model.layers:
-        if distances.get(part_of(layer.name), 0) > transfer.trainable_cells:
+        if distances.get(part_of(primitive_name(layer)), 0) > transfer.trainable_cells:
             layer.trainable = False
     return transfer.trainable_cells
 
 
 def part_of(name: str) -> str:
-    """The part of the network that a layer or a weight belongs to: the start of its name."""
+    """The part of the network that a primitive or a weight belongs to: the start of its name."""
     return name.split("/")[0].split(".")[0]
 
 
@@ -170,7 +171,7 @@ def groups(
     distances = parts_to_head(parts)
     found: dict[tuple[float, bool], list[keras.Variable]] = {}
     for layer in model.layers:
-        distance = distances.get(part_of(layer.name), 0)
+        distance = distances.get(part_of(primitive_name(layer)), 0)
         waits = bool(transfer.head_epochs) and distance > 0
         for variable in layer.trainable_variables:
             found.setdefault((transfer.layer_decay**distance, waits), []).append(variable)

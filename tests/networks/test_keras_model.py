@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,10 +15,13 @@ from bench.drawn import cheap_genotype, drawn_genotypes, every_operation
 from cells.count import count
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
-from nasnet.networks.keras_model import build, copy_weights, named_weights
+from nasnet.networks.keras_model import build, copy_weights, layer_name, named_weights, primitive_name, renewed
 from nasnet.networks.layers import DropConfig, StatelessDropout
+from nasnet.networks.saved import load_trained
 from nasnet.networks.spec import NetworkSpec
 from tests.support.slow import some_now
+
+BEFORE = Path(__file__).parent / "before_names"
 
 
 def network(genotype, *, image_shape, classes, repeats, filters, stem="cifar", mean=None, std=None, **options):
@@ -55,9 +61,9 @@ def test_every_weight_has_a_gradient():
 @pytest.mark.parametrize(("stem", "momentum", "epsilon"), [("cifar", 0.9, 1e-5), ("imagenet", 0.9997, 1e-3)])
 def test_batch_norm_is_slims_unless_told(stem, momentum, epsilon):
     spec = NetworkSpec(CellNetwork(cheap_genotype(), 1, 8, 2, stem), ("a", "b"), (19, 19, 3), (0.0,) * 3, (1.0,) * 3)
-    layer = build(spec).get_layer("stem.bn")
+    layer = build(spec).get_layer("stem__bn")
     assert (layer.momentum, layer.epsilon) == (momentum, epsilon)
-    layer = build(dataclasses.replace(spec, bn_momentum=0.5, bn_epsilon=0.25)).get_layer("stem.bn")
+    layer = build(dataclasses.replace(spec, bn_momentum=0.5, bn_epsilon=0.25)).get_layer("stem__bn")
     assert (layer.momentum, layer.epsilon) == (0.5, 0.25)
 
 
@@ -130,6 +136,56 @@ def test_spec_round_trip_builds_the_same_network():
         NetworkSpec.from_json(NASNET_A.to_json())
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_layers_names_are_legal_everywhere_and_lead_back(training):
+    """In PyTorch's parameters, TensorFlow's scopes, ONNX and Core ML: letters, digits, underscores."""
+    genotype, stem = every_operation()[1], "cifar" if training else "imagenet"
+    drops = DropConfig(tf.Variable(0, dtype=tf.int64), 10, 0.5, 0.5) if training else None
+    model = network(
+        genotype,
+        image_shape=(24, 24, 3),
+        classes=2,
+        repeats=1,
+        filters=8,
+        stem=stem,
+        auxiliary=training,
+        drops=drops,
+    )
+    names = [layer.name for layer in model.layers]
+    assert [name for name in names if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)] == []
+    assert all(layer_name(primitive_name(layer)) == layer.name for layer in model.layers)
+    counts = count(CellNetwork(genotype, 1, 8, 2, stem), (24, 24, 3), auxiliary=training)
+    assert {weight.primitive for weight in counts.weights} <= {primitive_name(layer) for layer in model.layers}
+
+
+class TestSavedBefore:
+    """Files of an older version, whose layers' names had dots and which whitened by `Normalization`."""
+
+    @pytest.fixture
+    def old(self):
+        with np.load(BEFORE / "logits.npz") as values:
+            return keras.models.load_model(BEFORE / "model.keras"), values["pictures"], values["logits"]
+
+    def test_they_are_read_into_a_network_of_today(self, old):
+        before, pictures, logits = old
+        assert any("." in layer.name for layer in before.layers)
+        _, model = load_trained(BEFORE)
+        assert not any("." in layer.name for layer in model.layers)
+        np.testing.assert_allclose(model(pictures), logits, rtol=1e-5, atol=1e-5)
+        assert named_weights(model).keys() == named_weights(before).keys()
+        for name, value in named_weights(model).items():
+            np.testing.assert_array_equal(value, named_weights(before)[name], err_msg=name)
+
+    def test_their_weights_are_taken_over_by_name(self, old):
+        spec, _ = load_trained(BEFORE)
+        assert copy_weights(old[0], build(dataclasses.replace(spec, image_shape=(12, 8, 2)))) == ()
+
+    def test_what_the_cells_no_longer_give_stays_as_it_was_saved(self, old):
+        spec, _ = load_trained(BEFORE)
+        other = dataclasses.replace(spec, architecture=dataclasses.replace(spec.architecture, filters=3))
+        assert renewed(other, old[0]) is old[0]
+
+
 class TestDropping:
     """What ScheduledDropPath and dropout do, not that they run."""
 
@@ -167,7 +223,7 @@ class TestDropping:
         drops = DropConfig(tf.Variable(0, dtype=tf.int64), 10, path_keep=0.6)
         model = network(NASNET_A, image_shape=(8, 8, 1), classes=3, repeats=1, filters=4, drops=drops)
         keeps = {
-            layer.name: float(layer.keep_at(tf.constant(10, tf.int64)))
+            primitive_name(layer): float(layer.keep_at(tf.constant(10, tf.int64)))
             for layer in model.layers
             if "drop_path" in layer.name
         }
