@@ -9,18 +9,21 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from nasnet.modes.flags import RUN_FLAGS, Flag, in_flags, resolve
+from nasnet.modes.flags import RUN_FLAGS, Flag, RunConfig, in_flags, resolve
 from nasnet.modes.flags import flags as config_flags
 from nasnet.modes.help import help_text
 from nasnet.modes.inputs import check_inputs
 from nasnet.modes.runners import runner
 from nasnet.modes.workdir import check_workdir, resolved_before
+from nasnet.runtime import devices
+from nasnet.runtime.console import close_output, complain, open_streams, say
+from nasnet.runtime.environment import check_temporary_folder, import_keras, set_variables
 from nasnet.runtime.errors import PeerGone, RunError, UserError
+from nasnet.runtime.files import expanded
 from nasnet.runtime.signals import Stopped
 
 _HELP = ("--help", "-help", "-h", "--helpfull")
@@ -56,6 +59,8 @@ def quiet() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except UserError:
+            raise  # it says all
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())
@@ -72,16 +77,33 @@ def main(argv: list[str]) -> int:
         The exit code: 0, 1 for a run that failed, 2 for bad input, 130 or 143 for one stopped, 141 for one whose
         reader went away, as `| head` does.
     """
+    open_streams()
     try:
-        code = _main(argv)
-        sys.stdout.flush()
+        _main(argv)
+    except flags.Error as error:
+        complain(f"train.py: {' '.join(str(error).split())}")
+        return 2
+    except UserError as error:
+        complain(f"train.py: {in_flags(error)}")
+        return 2
+    except RunError as error:
+        complain(f"train.py: {error}")
+        if isinstance(error, PeerGone):
+            os._exit(1)
+        return 1
+    except Stopped as stopped:
+        complain(f"train.py: {stopped}")
+        return stopped.code
+    except KeyboardInterrupt:
+        complain("\ntrain.py: stopped; the same command goes on from here")
+        return 130
     except BrokenPipeError:
         if not _reader_is_gone():
             raise
-        # What is still held back would be tried once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _CLOSED_PIPE
-    return code
+    finally:
+        close_output()
+    return 0
 
 
 def _reader_is_gone() -> bool:
@@ -91,46 +113,39 @@ def _reader_is_gone() -> bool:
     return bool(poll.poll(0))
 
 
-def _main(argv: list[str]) -> int:
+def _main(argv: list[str]) -> None:
     names = define_flags()
-    try:
-        extra = flags.FLAGS([argument for argument in argv if argument not in _HELP])[1:]
-        if extra:
-            raise UserError(f"{extra[0]!r} is not a flag; flags look like --trials=24")
-        if any(argument in _HELP for argument in argv):
-            print(__doc__, help_text(flags.FLAGS.mode if flags.FLAGS["mode"].present else None), sep="\n\n")
-            return 0
-        values = {name: flags.FLAGS[name].value for name in names}
-        workdir = Path(flags.FLAGS.workdir or f"runs/{flags.FLAGS.mode}")
-        given = {name: value for name, value in values.items() if value is not None}
+    extra = flags.FLAGS([argument for argument in argv if argument not in _HELP])[1:]
+    if extra:
+        raise UserError(f"{extra[0]!r} is not a flag; flags look like --trials=24")
+    if any(argument in _HELP for argument in argv):
+        say(f"{__doc__}\n\n{help_text(flags.FLAGS.mode if flags.FLAGS['mode'].present else None)}")
+        return
+    values = {name: flags.FLAGS[name].value for name in names}
+    workdir = expanded(flags.FLAGS.workdir or f"runs/{flags.FLAGS.mode}")
+    given = {name: value for name, value in values.items() if value is not None}
+
+    def resolved() -> RunConfig:
         config = resolve(flags.FLAGS.mode, flags.FLAGS.seed, given, resolved_before(workdir))
         check_workdir(workdir, config)
-        check_inputs(config)
-        with quiet():
-            import tensorflow as tf  # not before everything cheap has been checked
+        return config
 
-            tf.config.list_physical_devices()  # looking for GPUs writes lines too
-            run = runner(config.mode)
+    config = resolved()
+    check_inputs(config)
+    check_temporary_folder()
+    notes = set_variables()
+    with quiet():
+        import_keras()
+        import tensorflow as tf  # not before everything cheap has been checked
 
-        run(config, workdir)
-    except flags.Error as error:
-        print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except UserError as error:
-        print(f"train.py: {in_flags(error)}", file=sys.stderr)
-        return 2
-    except RunError as error:
-        print(f"train.py: {error}", file=sys.stderr, flush=True)
-        if isinstance(error, PeerGone):
-            os._exit(1)
-        return 1
-    except Stopped as stopped:
-        print(f"train.py: {stopped}", file=sys.stderr)
-        return stopped.code
-    except KeyboardInterrupt:
-        print("\ntrain.py: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+        usable = len(tf.config.list_physical_devices("GPU"))  # looking for GPUs writes lines too
+        run = runner(config.mode)
+    if unused := devices.hide_unusable_gpus(usable):
+        notes.append(unused)
+        config = resolved()  # on what is left
+    for note in notes:
+        say(note)
+    run(config, workdir)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from nasnet.runtime.environment import set_variables
+
+set_variables()  # before any test imports Keras
+
 LONGEST = (
     *("train", "search", "kill", "workers", "tune", "replicas", "loop", "pretrained", "export", "checkpoints"),
     *("step", "policy_gradient", "memory", "keras_model", "child"),

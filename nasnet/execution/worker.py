@@ -25,6 +25,7 @@ from controller.strategy import Outcome
 from nasnet.estimators.estimator import Estimator
 from nasnet.execution.job import Job, Result
 from nasnet.runtime.devices import grow_memory
+from nasnet.runtime.environment import import_keras
 from nasnet.runtime.errors import DivergedError, first_line
 from nasnet.runtime.files import replaced
 
@@ -112,6 +113,7 @@ def _start(settings: WorkerSettings) -> None:
     _write_to(settings.logs / "workers.log")
     if settings.gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = settings.gpus
+    import_keras()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(settings.cpus)

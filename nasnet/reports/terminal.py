@@ -69,7 +69,7 @@ class TrainingScreen:
             + f"{progress.images_per_second:.0f} images/s  {_clock(progress.seconds_left)} left"
         )
         if self._moves:
-            print("\r" + line.ljust(self._width), end="\n" if progress.ended else "", flush=True)
+            say("\r" + line.ljust(self._width), end="\n" if progress.ended else "")
             self._width = 0 if progress.ended else len(line)
         elif progress.ended or time.monotonic() - self._said > _SAID_SECONDS:
             say(line)

@@ -1,8 +1,60 @@
-"""What goes to the screen, line by line."""
+"""The standard streams: one line, at once; and what a process does where they take none."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import sys
 
-def say(line: str) -> None:
-    """One line, at once."""
-    print(line, flush=True)
+from nasnet.runtime.errors import RunError
+
+
+def say(line: str, end: str = "\n") -> None:
+    """One line, at once.
+
+    Raises:
+        BrokenPipeError: where nobody reads the standard output any more.
+        RunError: where it cannot be written to, as on a full disk.
+    """
+    try:
+        print(line, end=end, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RunError(f"standard output: cannot be written to ({error.strerror})") from error
+
+
+def complain(line: str) -> None:
+    """One line to the standard error, if that takes it."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def open_streams() -> None:
+    """Makes the standard streams such that a process can write to them. The first thing that it does.
+
+    One that is closed (`>&-`) becomes one that goes nowhere: the next file to be opened would take its number, and what
+    libraries write would go into that file. A pipe that some other process set not to wait for its reader waits again.
+    A character that the stream's encoding does not have is written as an escape.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+        os.set_blocking(number, True)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - it stays open
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def close_output() -> None:
+    """Lets go of what the standard output did not take: Python would try it once more at exit, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

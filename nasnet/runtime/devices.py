@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from nasnet.runtime import cgroups
+
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+_NVIDIA, _DISPLAY = "0x10de", "0x03"
+"""As PCI knows them: a vendor, and the first byte of a device's class."""
+_ANSWER_SECONDS = 20.0
 
 
 def cores() -> int:
@@ -33,12 +44,66 @@ def memory_available(root: Path = Path("/")) -> int:
     return free if limit is None else min(free, limit)
 
 
-def gpus() -> list[str]:
-    """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+def gpus(root: Path = Path("/")) -> list[str]:
+    """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them.
+
+    Args:
+        root: under which `proc` is looked for.
+    """
+    visible = os.environ.get(_VISIBLE)
     if visible is not None:
         return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
-    return [str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
+    driven = len(list((root / "proc/driver/nvidia/gpus").glob("*"))) or _listed()
+    return [str(number) for number in range(driven)]
+
+
+@functools.cache
+def _listed() -> int:
+    """How many GPUs NVIDIA's own command lists: where Linux runs below Windows, `proc` does not show them."""
+    if (command := shutil.which("nvidia-smi")) is None:
+        return 0
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False)
+        return sum(line.startswith("GPU ") for line in done.stdout.splitlines()) if not done.returncode else 0
+    return 0
+
+
+def hide_unusable_gpus(usable: int, root: Path = Path("/")) -> str | None:
+    """Takes the GPUs that TensorFlow cannot use out of what `gpus` says, for this process and those that it starts.
+
+    Args:
+        usable: how many TensorFlow lists.
+        root: under which `proc` and `sys` are looked for.
+
+    Returns:
+        A line for the user where there are more, with what to install; None otherwise, and where the user hides them.
+    """
+    found, named = gpus(root), os.environ.get(_VISIBLE)
+    if named is None and not found:
+        there, driver = _on_the_bus(root), "NVIDIA's driver, so that nvidia-smi lists them, and then: "
+    else:
+        there, driver = len(found), ""
+    if usable >= there:
+        return None
+    if found:
+        os.environ[_VISIBLE] = ",".join(found[:usable])
+    where = f"{_VISIBLE}={named} names" if named is not None else "this machine has"
+    command = f"{shlex.quote(sys.executable)} -m pip install -r requirements-gpu.txt"
+    return (
+        f"note: {where} {there} NVIDIA GPU(s), of which TensorFlow can use {usable}; "
+        f"{'the others are left out' if usable else 'this runs on the CPU'}. What they need: {driver}{command} "
+        f"(or, to hear no more of it: {_VISIBLE}=-1)"
+    )
+
+
+def _on_the_bus(root: Path) -> int:
+    """How many NVIDIA GPUs are built in, with a driver or without one."""
+    found = 0
+    for device in (root / "sys/bus/pci/devices").glob("*"):
+        with contextlib.suppress(OSError):
+            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
+            found += vendor == _NVIDIA and kind.startswith(_DISPLAY)
+    return found
 
 
 def grow_memory() -> None:
