@@ -133,18 +133,18 @@ def _main(argv: list[str]) -> None:
     config = resolved()
     check_inputs(config)
     check_temporary_folder()
-    notes = set_variables()
+    set_aside = set_variables()
     with quiet():
         import_keras()
         import tensorflow as tf  # not before everything cheap has been checked
 
         usable = len(tf.config.list_physical_devices("GPU"))  # looking for GPUs writes lines too
         run = runner(config.mode)
-    if unused := devices.hide_unusable_gpus(usable):
-        notes.append(unused)
-        config = resolved()  # on what is left
-    for note in notes:
+    unused = devices.hide_unusable_gpus(usable)
+    for note in (*set_aside, *([unused] if unused else [])):
         say(note)
+    if unused:
+        config = resolved()  # on what is left
     run(config, workdir)
 
 

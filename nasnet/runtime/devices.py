@@ -87,10 +87,10 @@ def hide_unusable_gpus(usable: int, root: Path = Path("/")) -> str | None:
         return None
     if found:
         os.environ[_VISIBLE] = ",".join(found[:usable])
-    where = f"{_VISIBLE}={named} names" if named is not None else "this machine has"
+    where = f"that {_VISIBLE}={named} names" if named is not None else "of this machine"
     command = f"{shlex.quote(sys.executable)} -m pip install -r requirements-gpu.txt"
     return (
-        f"note: {where} {there} NVIDIA GPU(s), of which TensorFlow can use {usable}; "
+        f"note: NVIDIA GPUs {where}: {there}, TensorFlow can use {usable}; "
         f"{'the others are left out' if usable else 'this runs on the CPU'}. What they need: {driver}{command} "
         f"(or, to hear no more of it: {_VISIBLE}=-1)"
     )

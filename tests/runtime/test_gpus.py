@@ -43,17 +43,17 @@ def machine(tmp_path, monkeypatch):
     [
         ({}, None, 0, None, []),
         ({**OTHER, **ITS_SOUND}, None, 0, None, []),
-        ({**CARD, **ITS_SOUND, **OTHER}, None, 0, "this machine has 1 NVIDIA GPU(s), of which TensorFlow can use 0; "
-         "this runs on the CPU. What they need: NVIDIA's driver, so that nvidia-smi lists them, and then: ", []),
-        ({**CARD, **DRIVEN}, None, 0, "this machine has 2 NVIDIA GPU(s), of which TensorFlow can use 0; this runs on "
-         "the CPU. What they need: /", []),
-        ({**CARD, **DRIVEN}, None, 1, "has 2 NVIDIA GPU(s), of which TensorFlow can use 1; the others are left", ["0"]),
+        ({**CARD, **ITS_SOUND, **OTHER}, None, 0, "NVIDIA GPUs of this machine: 1, TensorFlow can use 0; this runs on "
+         "the CPU. What they need: NVIDIA's driver, so that nvidia-smi lists them, and then: ", []),
+        ({**CARD, **DRIVEN}, None, 0, "NVIDIA GPUs of this machine: 2, TensorFlow can use 0; this runs on the CPU. "
+         "What they need: /", []),
+        ({**CARD, **DRIVEN}, None, 1, "of this machine: 2, TensorFlow can use 1; the others are left out. What", ["0"]),
         ({**CARD, **DRIVEN}, None, 2, None, ["0", "1"]),
         ({**CARD, **DRIVEN}, "", 0, None, []),  # the user hides them
         ({**CARD, **DRIVEN}, "-1", 0, None, []),
         ({**CARD, **DRIVEN}, "1", 1, None, ["1"]),
-        ({}, "3, 5", 1, "CUDA_VISIBLE_DEVICES=3, 5 names 2 NVIDIA GPU(s), of which TensorFlow can use 1", ["3"]),
-        ({}, "GPU-ab12", 0, "CUDA_VISIBLE_DEVICES=GPU-ab12 names 1 NVIDIA GPU(s), of which TensorFlow can use 0", []),
+        ({}, "3, 5", 1, "NVIDIA GPUs that CUDA_VISIBLE_DEVICES=3, 5 names: 2, TensorFlow can use 1; the others", ["3"]),
+        ({}, "GPU-ab12", 0, "that CUDA_VISIBLE_DEVICES=GPU-ab12 names: 1, TensorFlow can use 0; this runs on the", []),
     ],
 )  # fmt: skip
 def test_what_tensorflow_cannot_use_is_said_and_not_counted(machine, files, visible, usable, said, left):
