@@ -79,10 +79,14 @@ class Child:
         self.weights, self.statistics = tf.Variable(weights), tf.Variable(statistics)
 
     def run(self, scored_epochs: int = 1) -> ChildResult:
-        """Trains to the end; scores at the end of the last epochs. Raises DivergedError at the first bad loss."""
+        """Trains to the end; scores at the end of the last epochs. Raises DivergedError at the first bad loss.
+
+        Its weights are then those that scored best, the later ones of equals.
+        """
         losses: list[float] = []
         seconds: list[float] = []
         scores: list[Score] = []
+        best: tuple[float, tuple[np.ndarray, np.ndarray]] | None = None
         scoring, train = 0.0, self._data.train
         start = time.monotonic()
         with self.session() as session:
@@ -97,11 +101,31 @@ class Child:
                 epochs_left = (self.total_steps - index - 1) / self._steps_per_epoch
                 if epochs_left == 0 or (epochs_left <= scored_epochs - 1 and (index + 1) % self._steps_per_epoch == 0):
                     before = time.monotonic()
-                    for variable, vector in zip((self.weights, self.statistics), session.vectors(), strict=True):
-                        variable.assign(vector)
-                    scores.append(self.score(self._data.valid))
+                    self._take(vectors := session.vectors())
+                    scores.append(score := self.score(self._data.valid))
+                    if best is None or score.accuracy >= best[0]:
+                        best = score.accuracy, vectors
                     scoring += time.monotonic() - before
+        assert best is not None
+        self._take(best[1])
         return ChildResult(np.array(losses), tuple(scores), traced - start, np.array(seconds), scoring)
+
+    def _take(self, vectors: tuple[np.ndarray, np.ndarray]) -> None:
+        for variable, vector in zip((self.weights, self.statistics), vectors, strict=True):
+            variable.assign(vector)
+
+    def reestimate(self, pictures: int = 512) -> None:
+        """The moving statistics become those of one batch of training pictures, for the weights as they are now.
+
+        The pictures are always the same of a data set, and as they are scored: not augmented.
+        """
+        train = self._data.train
+        chosen = np.random.default_rng(0).permutation(len(train))[:pictures]
+        reading = Functions(self._constants(), self._epsilon, training=True)
+        self.spec.architecture.walk(reading, self._whitened(tf.constant(train.images[chosen])))
+        found, to_biased = reading.batch_statistics()
+        parts = [np.asarray(part) * factor for part, factor in zip(found, to_biased, strict=True)]
+        self.statistics.assign(np.concatenate(parts).astype(self._dtype))
 
     def session(self) -> ChildSession:
         """What trains it, with its weights as they are now; to be entered, or closed."""
@@ -207,9 +231,11 @@ class Child:
         if config.clip_norm:
             gradient = tf.clip_by_norm(gradient, config.clip_norm)
 
-        # The rate falls by a cosine from the first step to the last.
-        done = tf.cast(index, self._dtype) / self.total_steps
-        rate = 0.5 * config.learning_rate * (1 + tf.cos(math.pi * done))
+        # The rate falls by a cosine from the first step to the last; over the first ones it rises beside that.
+        number = tf.cast(index, self._dtype)
+        rate = 0.5 * config.learning_rate * (1 + tf.cos(math.pi * number / self.total_steps))
+        if warmup := config.warmup_epochs * self._steps_per_epoch:
+            rate *= tf.minimum(tf.constant(1.0, self._dtype), (number + 1) / warmup)
         moved = tf.raw_ops.ResourceApplyMomentum(
             var=state.weights.handle,
             accum=state.velocity.handle,

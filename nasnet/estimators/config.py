@@ -14,7 +14,6 @@ _ONLY = {
     "dropout_keep": 1.0,
     "optimizer": "momentum",
     "schedule": "cosine",
-    "warmup_epochs": 0.0,
     "ema_decay": 0.0,
     "precision": "float32",
     "jit": "auto",
@@ -30,6 +29,7 @@ class ChildConfig:
     steps: int | None
     batch_size: int
     learning_rate: float
+    warmup_epochs: float
     weight_decay: float
     clip_norm: float
     label_smoothing: float

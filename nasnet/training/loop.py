@@ -29,6 +29,7 @@ from nasnet.training.optimizers import Schedule, freeze, optimizer_groups
 from nasnet.training.progress import Meter, Progress
 from nasnet.training.replicas import Replicas
 from nasnet.training.score import Score
+from nasnet.training.statistics import reestimate
 from nasnet.training.step import Step, logits_of
 
 _AGREE_STEPS = 10  # steps between looks at whether another machine's process was asked to stop
@@ -213,12 +214,20 @@ class Training:
         with self._averaged():
             return self._scorer(split, batch_size)
 
-    def inference_model(self) -> keras.Model:
-        """The trained network without what only training has: stock Keras layers from raw pixels to logits."""
+    def inference_model(self, *, reestimated: bool = False) -> keras.Model:
+        """The trained network without what only training has: stock Keras layers from raw pixels to logits.
+
+        With `reestimated` its batch norms that trained hold the statistics of the training split for the weights as
+        they are, where a short training's moving ones have not come after them (`statistics.py`).
+        """
         model = build(self._spec)
         with self._averaged():
             missing = copy_weights(self.model, model)
         assert not missing, missing
+        if reestimated:
+            freeze(model, self._spec.architecture.parts, self.transfer)
+            reestimate(model, self._data.train.images)
+            model.trainable = True
         return model
 
     @contextlib.contextmanager

@@ -48,3 +48,21 @@ def test_all_are_those_of_float64():
     assert len(found) > 10
     for name, value in exact.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_reestimated_it_sees_its_training_pictures_as_in_training(dtype):
+    """One batch's statistics in the place of the moving ones: its logits are then those with the batch's own."""
+    data = drawn_pictures(6, 2, train=24, valid=4)
+    network = CellNetwork(cheap_genotype(), 1, 4, len(data.classes))
+    spec = NetworkSpec.on(data, network, bn_momentum=0.9997, bn_epsilon=1e-5)
+    config = TrainingConfig(steps=3, batch_size=8)
+    child = Child(spec, data, ChildConfig.of(config, data), seed=2, dtype=dtype)
+    child.run()
+    images = tf.constant(data.train.images)
+    expected = child.logits(images, training=True).numpy()
+    assert np.abs(child.logits(images, training=False).numpy() - expected).max() > 0.1
+    child.reestimate()
+    np.testing.assert_allclose(
+        child.logits(images, training=False), expected, rtol=0, atol=1e-4 if dtype == "float32" else 1e-11
+    )

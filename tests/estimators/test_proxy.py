@@ -48,3 +48,10 @@ def test_the_reward_is_the_last_accuracy_or_the_best_of_the_last_five_epochs():
     assert rewards["best_of_last_5"] >= rewards["last"]
     assert max(accuracies) > accuracies[-1], "another seed is needed: here the last epoch is the best"
     assert rewards == {"last": accuracies[-1], "best_of_last_5": max(accuracies)}
+
+    # The weights that are kept are those that the reward is of.
+    assert child.score(data.valid).accuracy == max(accuracies)
+    for name, value in estimates["best_of_last_5"].child.weights.items():
+        np.testing.assert_array_equal(value, child.named_weights()[name])
+    last = estimates["last"].child.weights
+    assert any(np.abs(last[name] - value).max() > 0 for name, value in child.named_weights().items())
