@@ -34,7 +34,7 @@ HEAVY = {"tensorflow", "keras", "keras_tuner", "tensorflow_datasets", "sklearn",
 ROOMS_WITHOUT_TENSORFLOW = ("cells", "runtime", "execution", "trials")
 FILES_WITHOUT_TENSORFLOW = {
     *("train", "nasnet", "controller", "controller.strategy", "controller.random_search", "controller.policy.figures"),
-    *(f"nasnet.data.{name}" for name in ("dataset", "sources", "npz", "tfds", "pictures")),
+    *(f"nasnet.data.{name}" for name in ("dataset", "sources", "folder", "npz", "tfds", "pictures")),
     *("nasnet.networks.spec", "nasnet.networks.saved", "nasnet.reports.terminal"),
     *(f"nasnet.training.{name}" for name in ("recipes", "score", "progress")),
     *("nasnet.estimators.estimator", "nasnet.estimators.proxy", "nasnet.estimators.finetuning"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from nasnet.runtime.setting import Settings, setting
 
@@ -15,3 +16,14 @@ class DataConfig(Settings):
     image_size: int | None = setting(
         None, "pixels a side to resize every picture to; unset keeps their size", unit="pixels", least=1
     )
+    channels: Literal["auto", "1", "3"] = setting(
+        "auto", "1 makes every picture grey, 3 RGB; auto is RGB where any file has colour (RGB files do, grey or not)"
+    )
+    valid_fraction: float = setting(
+        0.1,
+        "share of the pictures that is set aside for valid where there is no such split (the paper: 5,000 of 50,000); "
+        "digits have 397 of 1,797 in any case",
+        above=0,
+        below=0.9,
+    )
+    skip_broken: bool = setting(False, "leave out files that are no readable pictures, in place of an error for them")

@@ -9,38 +9,36 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from nasnet.data import sources
+from nasnet.data.config import DataConfig
+from nasnet.data.fingerprint import Fingerprint
+from nasnet.data.folder import folder
+from nasnet.data.likeness import Like, Likeness, likeness
 from nasnet.data.npz import npz
-from nasnet.data.pictures import check_alike
+from nasnet.data.pictures import DEFAULT_PREPARATION, Preparation
+from nasnet.data.splits import (
+    TEST,
+    TEST_FRACTION,
+    TRAIN,
+    VALID,
+    Split,
+    alike_classes,
+    channel_statistics,
+    split_by_content,
+    stratified_split,
+)
 from nasnet.data.tfds import tfds
 from nasnet.runtime.errors import SettingError, UserError
+from nasnet.runtime.files import expanded
 
 SPECS = "digits, tfds:NAME, folder:PATH or npz:PATH"
-TEST_FRACTION = 0.1
-_SPLIT_SEED = 0  # fixed, and not the run's seed: all runs on a data set are scored on the same pictures
-_CHUNK = 2**22  # pixel values counted at a time
 
 
 class TestSplitClosed(RuntimeError):
     """The test split was asked for where it is not to be looked at."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Split:
-    """Pictures and their classes.
-
-    `images` is uint8 [N, height, width, channels], 0 to 255; `labels` is int32 [N], 0 to K-1.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +52,11 @@ class DataSet:
         train, valid: the splits that are read.
         mirror_keeps_class: whether a picture's mirror image is one of the same class: flips may augment it.
         shift_keeps_class: whether a picture that moved by an eighth of its side is: crops may augment it.
+        fingerprint: what the pictures are, to know them again.
+        preparation: how files became pictures of this shape.
+        has_test: whether there is a test split that can be scored; not where its labels are hidden.
+        skipped: name and reason of each file that `skip_broken` left out.
+        notes: lines to say to the user: what was converted, passed over or found odd.
     """
 
     name: str
@@ -63,6 +66,11 @@ class DataSet:
     valid: Split
     mirror_keeps_class: bool = True
     shift_keeps_class: bool = True
+    fingerprint: Fingerprint = dataclasses.field(default_factory=Fingerprint, repr=False)
+    preparation: Preparation = DEFAULT_PREPARATION
+    has_test: bool = True
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     _read_test: Callable[[], Split] | None = dataclasses.field(default=None, repr=False)
 
     @functools.cached_property
@@ -74,67 +82,143 @@ class DataSet:
         return channel_statistics(self.train)
 
     def test(self) -> Split:
-        """Reads the test split.
+        """Reads the test split. What is to be said of it is in its own `notes` and `skipped`.
 
         Raises:
             TestSplitClosed: unless the set was opened with `allow_test=True`.
-            UserError: as `open_dataset`, for what is wrong with the test pictures.
+            UserError: where there is none that can be scored (`has_test`); as `open_dataset`, for what is wrong with
+                its pictures.
         """
+        if not self.has_test:
+            raise UserError(f"{self.name} has no test pictures with labels")
         if self._read_test is None:
             raise TestSplitClosed(f"the test split of {self.name} is closed; open_dataset(allow_test=True) opens it")
         return self._read_test()
+
+    def whole(self) -> Split:
+        """The pictures of all splits, train first. Raises TestSplitClosed as `test`."""
+        parts = [self.train, self.valid, *([self.test()] if self.has_test else [])]
+        return Split(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            tuple(name for part in parts for name in part.names),
+            tuple(known for part in parts for known in part.hashes),
+        )
 
 
 def open_dataset(
     spec: str,
     *,
     image_size: int | None = None,
+    channels: str = "auto",
     valid_fraction: float = 0.1,
     allow_test: bool = False,
     download: bool = True,
+    skip_broken: bool = False,
+    like: Like | None = None,
 ) -> DataSet:
-    """Reads the train and valid split of a data set into memory.
+    """Reads a data set into memory: the train and valid splits, and the test split where that is allowed.
 
-    A split that the data set lacks is carved from train: deterministic, stratified, independent of the run's seed.
-    The default is the share of the paper's 5,000 of 50,000 pictures (arXiv 1707.07012, appendix A.1).
+    A split that the data set lacks is carved from train, picture by picture (`splits.split_by_content`), independent of
+    the run's seed. Of a split folder's test pictures only names and sizes are looked at where the test split is closed;
+    a flat folder's files are all read, as their content says which of them are for test, and those are let go of.
 
     Args:
         spec: `digits`, `tfds:NAME`, `folder:PATH` or `npz:PATH`; see the functions of these names.
             `digits` is always split into 1,000 train, 397 valid and 400 test pictures.
         image_size: pixels a side to resize every picture to: bilinear, antialiased. None leaves them as they are.
-        valid_fraction: share of the pictures to carve for valid, where there is no such split. For test it is 0.1.
+        channels: "1" makes every picture grey, "3" RGB; "auto" RGB where a file of train or valid has colour by its
+            mode, and grey otherwise.
+        valid_fraction: share of the pictures to carve for valid, where there is no such split. For test it is 0.1. The
+            default is that of the paper's 5,000 of 50,000 pictures (arXiv 1707.07012, appendix A.1).
         allow_test: whether `DataSet.test` may be called.
         download: whether a set of TensorFlow Datasets that is not on disk is downloaded. Without a network, that
             library tries again for minutes before it gives up.
+        skip_broken: leave out files that are no readable pictures, and name them in `DataSet.skipped`.
+        like: a network's size, channels and classes, which the pictures are made to fit; `DataSet.classes` are then
+            its classes, in its order.
 
     Raises:
         UserError: for anything that can't be opened, read or split, with what was expected.
     """
-    if image_size is not None and image_size < 1:
-        raise SettingError("image_size", image_size, "must be 1 or more")
-    if not 0 < valid_fraction < 1 - TEST_FRACTION:
-        raise UserError(f"valid_fraction={valid_fraction}: must be above 0 and below {1 - TEST_FRACTION}")
-    check_dataset(spec)
-    source = _open_source(spec, image_size, download)
-    train_rows, valid_rows, test_rows = _rows(spec, source, valid_fraction)
-    read = functools.partial(_read, spec, source.classes)
-    train = read("train", source.train, train_rows)
-    like = (source.train.name(train_rows[0]), train.images.shape[1:])
-    valid = read("valid", source.valid() if source.valid else source.train, valid_rows, like)
-
-    def read_test() -> Split:
-        return read("test", source.test() if source.test else source.train, test_rows, like)
-
-    height, width, channels = train.images.shape[1:]
+    size = _checked(spec, image_size, channels, valid_fraction, like)
+    source = _open_source(spec, download, least=1 if like else 2)
+    loaded = {"train": source.train(size)}
+    if source.valid:
+        loaded["valid"] = source.valid(size)
+    if source.test and allow_test and (source.strays or any(part.broken for part in loaded.values())):
+        loaded["test"] = source.test(size)  # so that one line names all that is broken
+    skipped = sources.check_broken(spec, list(loaded.values()), source.strays, skip_broken)
+    carving = _carve(spec, source, loaded, valid_fraction, strict=like is None)
+    fingerprint = sources.fingerprint_of(source, loaded)
+    test = loaded.pop("test", None)
+    carved = test if source.test is None else None
+    common = likeness(spec, source.classes, list(loaded.values()), channels, like)
+    read_test = functools.partial(_read_test, spec, source, size, skip_broken, common)
+    if carved is not None:
+        common.check_size(carved)
+        read_test = functools.partial(_given, common.split(carved)) if allow_test else None
     return DataSet(
         spec,
-        source.classes,
-        (height, width, channels),
-        train,
-        valid,
+        common.classes,
+        common.image_shape,
+        common.split(loaded["train"]),
+        common.split(loaded["valid"]),
         source.mirror_keeps_class,
         source.shift_keeps_class,
+        fingerprint,
+        common.preparation,
+        not source.test_hidden and (carved is None or len(carved) > 0),
+        skipped,
+        (*source.notes, *carving, *common.notes),
         read_test if allow_test else None,
+    )
+
+
+def _checked(
+    spec: str, image_size: int | None, channels: str, valid_fraction: float, like: Like | None
+) -> tuple[int, int] | None:
+    """The (height, width) to resize to. Raises SettingError for what cannot be asked for."""
+    if image_size is not None and image_size < 1:
+        raise SettingError("image_size", image_size, "must be 1 or more")
+    if channels not in ("auto", "1", "3"):
+        raise SettingError("channels", channels, "must be one of auto, 1, 3")
+    if not 0 < valid_fraction < 1 - TEST_FRACTION:
+        raise SettingError("valid_fraction", valid_fraction, f"must be above 0 and below {1 - TEST_FRACTION}")
+    check_dataset(spec)
+    if like is not None:
+        like.check(image_size, channels)
+        return like.image_shape[:2]
+    return None if image_size is None else (image_size, image_size)
+
+
+def _given(split: Split) -> Split:
+    return split
+
+
+def _read_test(
+    spec: str, source: sources.Source, size: tuple[int, int] | None, skip_broken: bool, common: Likeness
+) -> Split:
+    """The test split of a data set that has one of its own."""
+    assert source.test is not None
+    loaded = source.test(size)
+    skipped = sources.check_broken(spec, [loaded], (), skip_broken)
+    sources.check_labels(spec, "test", loaded.labels, source.classes)
+    if not len(loaded):
+        raise SettingError("dataset", spec, "has no readable pictures in test")
+    return dataclasses.replace(common.split(loaded), skipped=skipped)
+
+
+def open_configured(options: DataConfig, *, allow_test: bool = False, like: Like | None = None) -> DataSet:
+    """The data set that a config describes. Raises UserError as `open_dataset`."""
+    return open_dataset(
+        options.dataset,
+        image_size=options.image_size,
+        channels=options.channels,
+        valid_fraction=options.valid_fraction,
+        skip_broken=options.skip_broken,
+        allow_test=allow_test,
+        like=like,
     )
 
 
@@ -146,37 +230,61 @@ def check_dataset(spec: str) -> None:
     if kind not in ("folder", "npz"):
         return
     try:
-        path = Path(name).expanduser()
+        path = expanded(name)
         wanted, there = ("folder", path.is_dir()) if kind == "folder" else ("file", path.is_file())
         if not there:
             raise SettingError("dataset", f"{kind}:{path}", f"{'not a' if path.exists() else 'no such'} {wanted}")
-    except (OSError, RuntimeError) as error:  # RuntimeError: the home of someone who is not there
-        raise SettingError("dataset", spec, f"can't be read ({getattr(error, 'strerror', error)})") from error
-
-
-def _open_source(spec: str, image_size: int | None, download: bool) -> sources.Source:
-    kind, _, name = spec.partition(":")
-    if spec == "digits":
-        return sources.digits(image_size)
-    if kind == "tfds":
-        return tfds(name, image_size, download)
-    try:
-        path = Path(name).expanduser()
-        return sources.folder(path, image_size) if kind == "folder" else npz(path, image_size)
     except OSError as error:
         raise SettingError("dataset", spec, f"can't be read ({error.strerror})") from error
 
 
-def _rows(
-    spec: str, source: sources.Source, valid_fraction: float
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """The pictures of `source.train` that are for train, valid and test; None for a split that the source has."""
-    labels, classes = source.train.labels, source.classes
+def _open_source(spec: str, download: bool, least: int) -> sources.Source:
+    kind, _, name = spec.partition(":")
+    if spec == "digits":
+        return sources.digits()
+    if kind == "tfds":
+        return tfds(name, download)
+    try:
+        return folder(expanded(name), least) if kind == "folder" else npz(expanded(name))
+    except OSError as error:
+        raise SettingError("dataset", spec, f"can't be read ({error.strerror})") from error
+
+
+def _carve(
+    spec: str, source: sources.Source, loaded: dict[str, sources.Loaded], valid_fraction: float, *, strict: bool
+) -> tuple[str, ...]:
+    """Gives train's pictures to the splits that are missing in `loaded`. Returns lines to say to the user.
+
+    `strict` is whether every class must have a picture in each of them. Raises SettingError where one cannot.
+    """
+    missing = {code: split for code, split in ((VALID, "valid"), (TEST, "test")) if getattr(source, split) is None}
+    train, classes = loaded["train"], source.classes
+    for split, part in loaded.items():
+        sources.check_labels(spec, split, part.labels, classes)
+    if strict:
+        _check_enough(spec, train.labels, classes, 1 + len(missing))
+    if source.carve:
+        valid_size, test_size = source.carve
+        rows, test = stratified_split(train.labels, test_size)
+        rest, valid = stratified_split(train.labels[rows], valid_size)
+        loaded |= {"train": train.take(rows[rest]), "valid": train.take(rows[valid]), "test": train.take(test)}
+        return ()
+    if not missing:
+        return ()
+    split = split_by_content(train.hashes, train.labels, valid_fraction, set(missing))
+    loaded |= {name: train.take(np.flatnonzero(split == code)) for code, name in {TRAIN: "train", **missing}.items()}
+    alike = sorted(classes[label] for label in alike_classes(train.hashes, train.labels, set(missing)))
+    if not alike or not strict:
+        return ()
+    return (
+        f"the pictures of {', '.join(map(repr, alike[:3]))} are nearly all equal: the same ones are in several splits",
+    )
+
+
+def _check_enough(spec: str, labels: np.ndarray, classes: tuple[str, ...], parts: int) -> None:
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise SettingError("dataset", spec, f"has the classes {list(classes)}; expected two or more, all different")
-    _check_labels(spec, "train", labels, classes)
     counts = np.bincount(labels, minlength=len(classes))
-    parts = 1 + (source.valid is None) + (source.test is None)
     if counts.min() < parts:
         raise SettingError(
             "dataset",
@@ -184,94 +292,3 @@ def _rows(
             f"class {classes[counts.argmin()]!r} has {counts.min()} picture(s) to train on; expected {parts} or more"
             f"{' (some are set aside for valid and test)' if parts > 1 else ''}",
         )
-    valid_size, test_size = source.carve or (round(valid_fraction * len(labels)), round(TEST_FRACTION * len(labels)))
-    rows, valid, test = np.arange(len(labels)), None, None
-    # Differs from the paper: it draws the held-out pictures at random, here each class gives its share.
-    if source.test is None:
-        rows, test = stratified_split(labels, test_size)
-    if source.valid is None:
-        rest, chosen = stratified_split(labels[rows], valid_size)
-        rows, valid = rows[rest], rows[chosen]
-    return rows, valid, test
-
-
-def _read(
-    spec: str,
-    classes: tuple[str, ...],
-    split: str,
-    pool: sources.Pool,
-    rows: np.ndarray | None,
-    like: tuple[str, tuple[int, ...]] | None = None,
-) -> Split:
-    """The given pictures of a pool, or all. `like` names a picture and the shape that they must have."""
-    rows = np.arange(len(pool.labels)) if rows is None else rows
-    labels = pool.labels[rows]
-    _check_labels(spec, split, labels, classes)
-    images = pool.read(rows)
-    if like:
-        check_alike(*like, pool.name(rows[0]), images.shape[1:])
-    return Split(images, labels.astype(np.int32))
-
-
-def _check_labels(spec: str, split: str, labels: np.ndarray, classes: tuple[str, ...]) -> None:
-    for label in (labels.min(), labels.max()):
-        if not 0 <= label < len(classes):
-            raise SettingError(
-                "dataset",
-                spec,
-                f"the label {label} is in {split} and none of the {len(classes)} classes of train; "
-                f"expected 0 to {len(classes) - 1}",
-            )
-
-
-def stratified_split(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Takes about `size` pictures away, from each class in proportion to its pictures.
-
-    Args:
-        labels: int [N], each of two or more pictures.
-        size: pictures to take. Each class gives and keeps one or more; where that doesn't matter, exactly `size` are
-            taken, and those of a class differ by less than 1 from its share.
-
-    Returns:
-        The indices that stay and those that are taken, both in ascending order. The same for the same arguments,
-        wherever and whenever: the raw stream of NumPy's PCG64 is fixed, unlike that of its shuffles.
-
-    Raises:
-        ValueError: for a class of a single picture.
-    """
-    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if counts.min() < 2:
-        raise ValueError("a class of 1 picture can't be split")
-    shares = counts * size / len(labels)
-    quotas = np.clip(np.floor(shares), 1, counts - 1).astype(int)
-    missing = max(0, size - quotas.sum())
-    quotas[np.argsort(quotas - shares, kind="stable")[:missing]] += 1  # those that lack most
-    quotas = np.minimum(quotas, counts - 1)
-
-    keys = np.random.PCG64(_SPLIT_SEED).random_raw(len(labels))
-    order = np.lexsort((keys, inverse))  # class by class, shuffled
-    rank = np.empty(len(labels), int)
-    rank[order] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    taken = rank < quotas[inverse]
-    return np.flatnonzero(~taken), np.flatnonzero(taken)
-
-
-def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over a split, in pixel units of 0 to 255, float64.
-
-    Exact to rounding, from how often each of the 256 levels occurs. A standard deviation is 1, one level, or more: who
-    divides by it need not fear a constant channel.
-    """
-    images = split.images
-    channels = images.shape[3]
-    counts = np.zeros((channels, 256), np.int64)
-    step = max(1, _CHUNK * len(images) // images.size)
-    for start in range(0, len(images), step):
-        for channel in range(channels):
-            values = images[start : start + step, :, :, channel].ravel()
-            counts[channel] += np.bincount(values, minlength=256)
-    levels = np.arange(256)
-    total = counts.sum(axis=1)
-    mean = counts @ levels / total
-    variance = (counts * (levels - mean[:, np.newaxis]) ** 2).sum(axis=1) / total
-    return tuple(mean.tolist()), tuple(np.maximum(np.sqrt(variance), 1.0).tolist())

@@ -1,109 +1,216 @@
-"""Pictures as uint8 arrays [height, width, channels]: decode a file, resize, put many of one shape into one array."""
+"""A file's pixels, and how they become a network's input: decoded, resized, scaled to 8 bits, grey or RGB."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable
+import dataclasses
+import io
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from nasnet.runtime.errors import UserError
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"))
+MOST_PIXELS = 89_478_485
+"""Pixels of the largest picture that is decoded: where Pillow warns of a decompression bomb, here is an error."""
+
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-# What Pillow's readers raise on a broken file; SyntaxError is its word for "not a valid PNG".
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+_TIFF_BITS = 258  # the tag BitsPerSample
+# Above MOST_PIXELS it is an error of ours, with the file's name. A thread cannot silence it for itself alone.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def decode(path: Path, image_size: int | None = None) -> np.ndarray:
-    """The picture in a file, uint8 [height, width, channels], as a viewer shows it.
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """How a file's pixels became a network's input, beside the size and the channels that its input has.
 
-    Grey and black-and-white pictures have 1 channel; colour, palette and CMYK pictures become RGB, 3 channels. 16-bit
-    grey is scaled to 8 bits. An alpha channel that is opaque everywhere is dropped. The EXIF orientation is applied.
-    Of an animation the first frame is read. `image_size` is that of `resize`.
+    Attributes:
+        resize: how pictures of another size are resized: Pillow's bilinear, antialiased (where it shrinks, its triangle
+            widens with the step), height and width each by their own factor. The one way that there is.
+        white: the value in files of 16 bits a pixel that became 255: 4095 for 12-bit data. Files of 8 bits stay as
+            they are.
+        background: the level, 0 to 255, that stands behind transparent pixels.
+    """
+
+    resize: str = "bilinear"
+    white: int = 255
+    background: int = 255
+
+    def __post_init__(self) -> None:
+        if self.resize != "bilinear":
+            raise ValueError(f'resize must be "bilinear", got {self.resize!r}')
+        for name, least, most in (("white", 1, 65535), ("background", 0, 255)):
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise ValueError(f"{name} must be a whole number of {least} to {most}, got {value!r}")
+
+
+DEFAULT_PREPARATION = Preparation()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Picture:
+    """What a file holds, before it is made like others.
+
+    Attributes:
+        pixels: uint8 `[height, width, 1 or 3]`; of files with 16 bits a pixel uint16, or float32 once they are resized.
+        kind: what the file held, in words: "grey" and "RGB" are what others are turned into.
+        peak: the largest value of a 16-bit picture as it stands in the file; 0 for 8 bits.
+        upper_byte: whether the file has 16 bits a colour, of which Pillow reads the upper 8.
+    """
+
+    pixels: np.ndarray
+    kind: str
+    peak: int = 0
+    upper_byte: bool = False
+
+
+class Unreadable(ValueError):
+    """A file that is no picture, or not one that can be decoded. The message is the reason, without the file's name."""
+
+
+def decode(source: Path | bytes, background: int = 255) -> Picture:
+    """The picture in a file, or in the bytes of one, as a viewer shows it.
+
+    Black-and-white pictures, palettes of greys and grey ones have 1 channel; all else becomes RGB. 16 bits of grey stay
+    16 bits. What is transparent lies over `background`. The EXIF orientation is applied. Of an animation, or a file
+    with several pages, the first frame is read and no other.
 
     Raises:
-        UserError: for a file that can't be read whole, transparency (what would stand behind it?), other pixel types.
+        Unreadable: for what can't be read whole, has more than `MOST_PIXELS` pixels, or pixels of another type.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as opened:
-            array = _pixels(path, ImageOps.exif_transpose(opened))
-    except _BROKEN as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is not a readable picture ({reason}); replace it or remove it") from error
-    return array if image_size is None else resize(array, image_size)
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise Unreadable(_too_large(f"{opened.height}x{opened.width} pixels (height x width)"))
+            upper_byte = _has_16_bits_a_colour(opened)
+            return dataclasses.replace(_decoded(ImageOps.exif_transpose(opened), background), upper_byte=upper_byte)
+    except Unreadable:
+        raise
+    except Image.DecompressionBombError as error:  # from twice MOST_PIXELS on, when it is opened
+        found = re.search(r"\d+", str(error))
+        raise Unreadable(_too_large(f"{found[0] if found else 'too many'} pixels")) from error
+    except UnidentifiedImageError as error:
+        raise Unreadable(f"none of the formats {', '.join(_FORMATS)}") from error
+    except Exception as error:  # a damaged file makes Pillow's readers raise anything
+        raise Unreadable(" ".join(str(error).split()) or type(error).__name__) from error
 
 
-def _pixels(path: Path, picture: Image.Image) -> np.ndarray:
+def _too_large(size: str) -> str:
+    return f"{size}; expected at most {MOST_PIXELS}"
+
+
+def _has_16_bits_a_colour(picture: Image.Image) -> bool:
+    """Whether a picture just opened has samples of 16 bits where its mode has 8 of them."""
+    if picture.mode.startswith(("I", "F")):
+        return False
+    if picture.format == "PNG" and isinstance(picture, ImageFile.ImageFile) and picture.tile:
+        return "16" in str(picture.tile[0][3])  # the form of the file's pixels: "RGB;16B", "LA;16B", "RGBA;16B"
+    bits = picture.getexif().get(_TIFF_BITS, 8) if picture.format == "TIFF" else 8
+    return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+
+
+def _decoded(picture: Image.Image, background: int) -> Picture:
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        if picture.has_transparency_data:
+            raise Unreadable("16 bits a pixel with a transparent level; expected 8 bits, or no transparency")
+        values = np.asarray(picture)
+        if values.min() < 0 or values.max() > 65535:
+            raise Unreadable(f"values from {values.min()} to {values.max()}; expected 0 to 65535")
+        return Picture(values.astype(np.uint16)[..., np.newaxis], "grey", peak=int(values.max()))
+    grey, kind = _has_no_colour(picture), "grey"
+    if picture.mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"):
+        raise Unreadable(f"pixels of Pillow's mode {picture.mode!r}; expected 8 or 16 bits of grey, or 8-bit colour")
     if picture.has_transparency_data:
-        picture = picture.convert("LA" if picture.mode in ("1", "L", "LA", "La") else "RGBA")
-        if picture.getchannel("A").getextrema() != (255, 255):
-            raise UserError(f"{path} has transparent pixels; expected a picture flattened onto a background")
-        picture = picture.convert("L" if picture.mode == "LA" else "RGB")
-    if picture.mode.startswith("I;16"):
-        return np.rint(np.asarray(picture, np.float64) / 257)[..., np.newaxis].astype(np.uint8)  # 65535 / 257 = 255
-    if picture.mode in ("1", "L"):
-        return np.asarray(picture.convert("L"))[..., np.newaxis]
-    if picture.mode in ("RGB", "P", "CMYK", "YCbCr"):
-        return np.asarray(picture.convert("RGB"))
-    raise UserError(f"{path} has pixels of Pillow's mode {picture.mode!r}; expected 8-bit grey or RGB")
+        straight = picture.convert({"La": "LA", "RGBa": "RGBA"}.get(picture.mode, picture.mode)).convert("RGBA")
+        behind = Image.new("RGBA", picture.size, (background, background, background, 255))
+        picture, kind = Image.alpha_composite(behind, straight), "transparent"
+    elif not grey:
+        kind = {"P": "palette", "RGBX": "RGB"}.get(picture.mode, picture.mode)
+    pixels = np.asarray(picture.convert("RGB"))
+    return Picture(pixels[..., :1] if grey else pixels, kind)
 
 
-def resize(picture: np.ndarray, image_size: int) -> np.ndarray:
-    """uint8 [height, width, channels] -> uint8 [image_size, image_size, channels].
+def _has_no_colour(picture: Image.Image) -> bool:
+    """By the file's own word: its mode, or its palette. RGB is colour, whatever its pixels are."""
+    if picture.mode in ("P", "PA"):
+        palette = np.asarray(picture.getpalette("RGB") or (), int).reshape(-1, 3)
+        return bool((palette == palette[:, :1]).all())
+    return picture.mode in ("1", "L", "LA", "La")
 
-    Bilinear; antialiased where it shrinks (the triangle widens with the step). The aspect ratio isn't kept.
+
+def prepare(source: Path | bytes, image_shape: tuple[int, int, int], preparation: Preparation) -> np.ndarray:
+    """A file, or its bytes, as a network's input: what `open_dataset` makes of the files that a network trains on.
+
+    Args:
+        source: a file's path, or the bytes of one.
+        image_shape: `(height, width, channels)` of the network; 1 or 3 channels.
+        preparation: the network's.
+
+    Returns:
+        uint8 `[height, width, channels]`, 0 to 255.
+
+    Raises:
+        UserError: for what `decode` can't read, and for values above `preparation.white`.
     """
-    if picture.shape[:2] == (image_size, image_size):
-        return picture
-    size = (image_size, image_size)
+    name = "the picture" if isinstance(source, bytes) else str(source)
+    try:
+        picture = decode(source, preparation.background)
+        if picture.peak > preparation.white:
+            raise Unreadable(
+                f"16 bits a pixel with values up to {picture.peak}; expected at most {preparation.white}, the white of "
+                "the pictures that the network was trained on"
+            )
+        resized = resize(picture.pixels, image_shape[:2])
+        return to_channels(to_levels(resized, preparation.white), image_shape[2])
+    except Unreadable as error:
+        raise UserError(f"{name} is not a readable picture ({error})") from error
+
+
+def resize(pixels: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """`[height, width, channels]` to another (height, width), as `Preparation.resize` says; None leaves it as it is.
+
+    uint8 stays uint8; uint16 becomes float32, not rounded.
+    """
+    if size is None or pixels.shape[:2] == tuple(size):
+        return pixels
+    plain = pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32)
     # Channel by channel: any number of them, and Pillow would take a fourth for alpha and weigh the others with it.
     channels = [
-        np.asarray(Image.fromarray(picture[:, :, channel]).resize(size, Image.Resampling.BILINEAR))
-        for channel in range(picture.shape[2])
+        np.asarray(Image.fromarray(plain[:, :, channel]).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+        for channel in range(pixels.shape[2])
     ]
     return np.stack(channels, axis=-1)
 
 
-def stack(pictures: Iterable[tuple[str, np.ndarray]], count: int) -> np.ndarray:
-    """`count` named pictures, uint8 [height, width, channels] -> one array, uint8 [count, height, width, channels].
+def to_levels(pixels: np.ndarray, white: int) -> np.ndarray:
+    """Values of 16-bit files to uint8: `white` becomes 255, and what is above it too. uint8 stays as it is."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.rint(np.minimum(pixels, white) * (255.0 / white)).astype(np.uint8)
+
+
+def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """uint8 `[height, width, 1 or 3]` to 1 channel (ITU-R 601-2 luma, as Pillow's "L") or 3 (grey thrice).
 
     Raises:
-        UserError: for a picture whose shape is not the first one's, or when the array doesn't fit into memory.
+        Unreadable: for another change.
     """
-    named = iter(pictures)
-    first_name, first = next(named)
-    try:
-        stacked = np.empty((count, *first.shape), np.uint8)
-    except MemoryError as error:
-        raise UserError(
-            f"{count} pictures of {_text(first.shape)} values need {count * first.size / 2**30:,.0f} GiB of memory; "
-            "expected smaller pictures",
-            see=("image_size",),
-        ) from error
-    stacked[0] = first
-    for index, (name, picture) in enumerate(named, start=1):
-        check_alike(first_name, first.shape, name, picture.shape)
-        stacked[index] = picture
-    return stacked
+    if pixels.shape[2] == channels:
+        return pixels
+    if (pixels.shape[2], channels) == (1, 3):
+        return np.repeat(pixels, 3, axis=2)
+    if (pixels.shape[2], channels) == (3, 1):
+        return np.asarray(Image.fromarray(pixels).convert("L"))[..., np.newaxis]
+    raise Unreadable(f"{pixels.shape[2]} channel(s); expected {channels}")
 
 
-def check_alike(name: str, shape: tuple[int, ...], other_name: str, other_shape: tuple[int, ...]) -> None:
-    """Raises UserError unless two pictures, named, have one shape (height, width, channels)."""
-    if shape[2] != other_shape[2]:
-        raise UserError(
-            f"{name} has {shape[2]} channel(s) and {other_name} has {other_shape[2]}; "
-            f"expected all pictures saved as grey or all as RGB"
-        )
-    if shape != other_shape:
-        raise UserError(
-            f"{name} is {_text(shape[:2])} and {other_name} is {_text(other_shape[:2])} pixels (height x width); "
-            "expected one size",
-            see=("image_size",),
-        )
+def white_of(peak: int) -> int:
+    """The white of pictures whose largest value is `peak`: the smallest of 255, 1023, 4095, 16383, 65535 above it.
 
-
-def _text(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+    A scale that follows the bits of the device, and not the picture: one more picture rarely changes it.
+    """
+    return next(2**bits - 1 for bits in (8, 10, 12, 14, 16) if peak < 2**bits)

@@ -1,139 +1,189 @@
-"""Where pictures come from: what a source is, scikit-learn's digits, a folder. See also `npz.py`, `tfds.py`."""
+"""Where pictures come from: what a source is, arrays, scikit-learn's digits. See also `folder`, `npz`, `tfds`."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nasnet.data.pictures import SUFFIXES, decode, resize, stack
+from nasnet.data.fingerprint import SPLITS, Fingerprint, named_contents
+from nasnet.data.pictures import resize
+from nasnet.data.splits import content_hash
 from nasnet.runtime.errors import SettingError, UserError
 
-_NOT_PICTURES = ("Thumbs.db", "desktop.ini")  # what Windows leaves in folders of pictures
+_NAMED = 20  # broken files that a line names
+Size = tuple[int, int]
+"""(height, width) to resize pictures to."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """Pictures whose labels are known and whose pixels are read on demand.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Loaded:
+    """Pictures that were read, not yet made like one another.
 
-    `labels` is int [N]; `read` maps indices [n] to uint8 [n, height, width, channels]; `name` tells which picture an
-    index is, for messages.
+    Attributes:
+        where: what stands before a picture's name in a message.
+        pictures: for each `[height, width, channels]` as in `Picture.pixels`; a list, or one array of all.
+        labels: int `[N]`.
+        names: as `Split.names`.
+        hashes: as `Split.hashes`.
+        sizes: bytes of each picture's file, or of its values.
+        kinds: what each was, in words, as `Picture.kind`.
+        peaks: int `[N]`, as `Picture.peak`.
+        upper_bytes: bool `[N]`, as `Picture.upper_byte`.
+        named: whether the names are those of files.
+        broken: name and reason of what could not be read, and is not among the others.
     """
 
+    where: str
+    pictures: Any
     labels: np.ndarray
-    read: Callable[[np.ndarray], np.ndarray]
-    name: Callable[[int], str]
+    names: Sequence[str]
+    hashes: Sequence[str]
+    sizes: Sequence[int]
+    kinds: Sequence[str]
+    peaks: np.ndarray
+    upper_bytes: np.ndarray
+    named: bool = False
+    broken: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> Loaded:
+        """Some of them, in that order."""
+        pictures = self.pictures[rows] if isinstance(self.pictures, np.ndarray) else [self.pictures[i] for i in rows]
+        lists = {name: [getattr(self, name)[i] for i in rows] for name in ("names", "hashes", "sizes", "kinds")}
+        arrays = {name: getattr(self, name)[rows] for name in ("labels", "peaks", "upper_bytes")}
+        return dataclasses.replace(self, pictures=pictures, broken=(), **lists, **arrays)
+
+    def contents(self, classes: tuple[str, ...]) -> dict[str, str]:
+        """This split's part of `Fingerprint.pictures`."""
+        by_class = (f"{classes[label]}/{known}" for label, known in zip(self.labels, self.hashes, strict=True))
+        return named_contents(self.names if self.named else list(by_class), self.sizes, self.hashes)
+
+
+Load = Callable[[Size | None], Loaded]
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
     """What a data set brings: the splits it has. Those that it lacks (None) are to be carved from `train`.
 
-    `valid` and `test` are functions, so that nothing of a split is read before it is asked for. `carve` is how many
-    pictures to carve for valid and for test, where the source itself fixes that. Whether a picture that is mirrored, or
-    moved by a few pixels, is still one of its class: see `DataSet`.
+    Attributes:
+        classes: names of the K classes.
+        train, valid, test: read that split, resized where a size is given. Nothing of a split is read before.
+        test_listing: of a test split of its own, what `Fingerprint.pictures` says without opening it.
+        test_hidden: whether the test split's labels are not given: it cannot be scored.
+        carve: how many pictures to carve for valid and for test, where the source itself fixes that.
+        strays: name and reason of files that are in a picture's place and are none.
+        notes: lines to say to the user.
+        mirror_keeps_class, shift_keeps_class: see `DataSet`.
     """
 
     classes: tuple[str, ...]
-    train: Pool
-    valid: Callable[[], Pool] | None = None
-    test: Callable[[], Pool] | None = None
+    train: Load
+    valid: Load | None = None
+    test: Load | None = None
+    test_listing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    test_hidden: bool = False
     carve: tuple[int, int] | None = None
+    strays: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
     mirror_keeps_class: bool = True
     shift_keeps_class: bool = True
 
 
-def array_pool(images: np.ndarray, labels: np.ndarray, image_size: int | None, name: str) -> Pool:
-    """A pool over uint8 [N, height, width, channels] in memory."""
+def from_array(
+    raw: np.ndarray, images: np.ndarray, labels: np.ndarray, size: Size | None, where: str, name: str
+) -> Loaded:
+    """Pictures of one array.
 
-    def read(indices: np.ndarray) -> np.ndarray:
-        if image_size is None:
-            return np.ascontiguousarray(images[indices])
-        return stack(((named(index), resize(images[index], image_size)) for index in indices), len(indices))
+    Args:
+        raw: the array as it was given `[N, ...]`: what is hashed.
+        images: the same pictures as uint8 or uint16 `[N, height, width, channels]`.
+        labels: int `[N]`.
+        size: to resize to.
+        where: as `Loaded.where`.
+        name: of the array; its row 3 is called `name[3]`.
+    """
+    count, channels = len(images), images.shape[3]
+    deep = images.dtype != np.uint8
+    fits = size is None or images.shape[1:3] == size
+    return Loaded(
+        where,
+        images if fits else [resize(image, size) for image in images],
+        labels.astype(np.int64),
+        [f"{name}[{row}]" for row in range(count)],
+        [content_hash(np.ascontiguousarray(row).tobytes()) for row in raw],
+        [raw[:1].nbytes] * count,
+        [{1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")] * count,
+        images.reshape(count, -1).max(axis=1).astype(int) if deep and count else np.zeros(count, int),
+        np.zeros(count, bool),
+    )
 
-    def named(index: int) -> str:
-        return f"{name}[{index}]"
 
-    return Pool(labels, read, named)
-
-
-def digits(image_size: int | None) -> Source:
+def digits() -> Source:
     """The 1,797 pictures of 8x8 pixels that scikit-learn carries, grey levels 0 to 16 scaled to 0 to 255."""
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
     classes = tuple(str(name) for name in bunch.target_names)
-    pool = array_pool(images, bunch.target, image_size, "digits")
     # A mirrored digit is another one or none; they fill their 8x8 pixels, so a shift would cut strokes off.
-    return Source(classes, pool, carve=(397, 400), mirror_keeps_class=False, shift_keeps_class=False)
-
-
-def folder(path: Path, image_size: int | None) -> Source:
-    """PATH/<class>/<picture>, or PATH/train/<class>/, PATH/test/<class>/ and optionally PATH/valid/<class>/.
-
-    Classes are sorted by name, pictures by file name. Names that start with a dot are passed over.
-
-    Raises:
-        UserError: for anything else in there, or a picture that can't be read, at the time when it is read.
-    """
-    parts = {child.name: child for child in _folders(path)}
-    if not ("train" in parts and _folders(parts["train"])):
-        if parts and set(parts) <= {"train", "valid", "test"}:
-            rule = f"holds {', '.join(parts)} without a folder for each class in train"
-            raise SettingError("dataset", f"folder:{path}", rule)
-        classes = _classes(path)
-        return Source(tuple(classes), _files_pool(classes, tuple(classes), image_size))
-    if "test" not in parts or set(parts) - {"train", "valid", "test"}:
-        beside = sorted(set(parts) - {"train"})
-        rule = f"holds train/<class> beside {beside}; expected train, test and optionally valid"
-        raise SettingError("dataset", f"folder:{path}", rule)
-    files = {part: _classes(child) for part, child in parts.items()}
-    names = tuple(files["train"])
-    for part, classes in files.items():
-        for name in classes:
-            if name not in names:
-                raise SettingError("dataset", f"folder:{path}", f"class {name!r} is in {part}, not in train")
-    pools = {part: _files_pool(classes, names, image_size) for part, classes in files.items()}
-    return Source(names, pools["train"], (lambda: pools["valid"]) if "valid" in pools else None, lambda: pools["test"])
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def _classes(path: Path) -> dict[str, list[Path]]:
-    classes = {child.name: _pictures(child) for child in _folders(path)}
-    if len(classes) < 2:
-        raise UserError(f"{path} holds {len(classes)} class folder(s) {list(classes)}; expected two or more")
-    return classes
-
-
-def _pictures(path: Path) -> list[Path]:
-    files = sorted(
-        child for child in path.iterdir() if not child.name.startswith(".") and child.name not in _NOT_PICTURES
+    return Source(
+        classes,
+        lambda size: from_array(images, images, bunch.target, size, "", "digits"),
+        carve=(397, 400),
+        mirror_keeps_class=False,
+        shift_keeps_class=False,
     )
-    for file in files:
-        if file.suffix.lower() not in SUFFIXES or file.is_dir():
-            raise UserError(f"{file} is no picture; expected only {' '.join(sorted(SUFFIXES))} in a class folder")
-    if not files:
-        raise UserError(f"class {path.name!r} is empty: no pictures in {path}")
-    return files
 
 
-def _files_pool(classes: dict[str, list[Path]], names: tuple[str, ...], image_size: int | None) -> Pool:
-    files = [file for pictures in classes.values() for file in pictures]
-    labels = np.repeat([names.index(name) for name in classes], [len(pictures) for pictures in classes.values()])
+def check_fits(count: int, shape: tuple[int, ...]) -> None:
+    """Raises UserError where so many pictures `[height, width, channels]` don't fit into memory."""
+    try:
+        np.empty((count, *shape), np.uint8)
+    except MemoryError as error:
+        raise UserError(
+            f"{count} pictures of {'x'.join(map(str, shape))} values need {count * np.prod(shape) / 2**30:,.0f} GiB of "
+            "memory; expected smaller pictures",
+            see=("image_size",),
+        ) from error
 
-    def read(indices: np.ndarray) -> np.ndarray:
-        chosen = [files[index] for index in indices]
-        with ThreadPoolExecutor() as threads:  # Pillow decodes outside of Python's lock
-            arrays = threads.map(functools.partial(decode, image_size=image_size), chosen)
-            return stack(zip(map(str, chosen), arrays, strict=True), len(chosen))
 
-    return Pool(labels, read, lambda index: str(files[index]))
+def check_labels(spec: str, split: str, labels: np.ndarray, classes: tuple[str, ...]) -> None:
+    """Raises SettingError for a label that is none of the classes."""
+    for label in (labels.min(initial=0), labels.max(initial=0)):
+        if not 0 <= label < len(classes):
+            raise SettingError(
+                "dataset",
+                spec,
+                f"the label {label} is in {split} and none of the {len(classes)} classes of train; "
+                f"expected 0 to {len(classes) - 1}",
+            )
+
+
+def check_broken(
+    spec: str, parts: list[Loaded], strays: tuple[tuple[str, str], ...], skip_broken: bool
+) -> tuple[str, ...]:
+    """A line for every file that is no picture. Raises UserError for them all, unless they are skipped."""
+    broken = sorted({*strays, *(file for part in parts for file in part.broken)})
+    lines = tuple(f"{name} {what}" for name, what in broken)
+    if not broken or skip_broken:
+        return lines
+    if len(lines) == 1:
+        rule = f"{parts[0].where}{lines[0]}; replace it or remove it"
+    else:
+        some = ", ".join(lines[:_NAMED]) + (f" and {len(lines) - _NAMED} more" if len(lines) > _NAMED else "")
+        rule = f"{spec}: {len(lines)} files: {some}; for each, replace it or remove it"
+    raise UserError(rule, see=("skip_broken",))
+
+
+def fingerprint_of(source: Source, loaded: dict[str, Loaded]) -> Fingerprint:
+    """The fingerprint of what was loaded. Of a test split of its own what was listed, whether it was read or not."""
+    contents = {split: part.contents(source.classes) for split, part in loaded.items()}
+    if source.test:
+        contents["test"] = dict(source.test_listing)
+    return Fingerprint(source.classes, {split: contents[split] for split in SPLITS if split in contents})

@@ -4,40 +4,54 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from nasnet.data.pictures import resize, stack
-from nasnet.data.sources import Pool, Source, array_pool
+from nasnet.data.pictures import resize
+from nasnet.data.sources import Loaded, Size, Source
+from nasnet.data.splits import content_hash
 from nasnet.runtime.errors import SettingError, first_line
+from nasnet.runtime.files import expanded
+
+_VALID_NAMES = ("validation", "valid", "val")
+_LABELS_LOOKED_AT = 100
 
 
-def tfds(name: str, image_size: int | None, download: bool) -> Source:
+def tfds(name: str, download: bool) -> Source:
     """`name[/config][:version]` of TensorFlow Datasets, below $TFDS_DATA_DIR or ~/tensorflow_datasets.
+
+    Its split validation, valid or val is the valid split, test the test split. Whether the test split's labels are
+    hidden is told by its first ones.
 
     Raises:
         SettingError: when there is no such set, it can't be prepared, or holds something else than labelled pictures.
     """
     builder = _prepared(name, download)
     image, label = _features(name, builder.info)
-    splits = builder.info.splits
+    splits = {split: info for split, info in builder.info.splits.items() if info.num_examples}
     if "train" not in splits:
-        raise SettingError("dataset", f"tfds:{name}", f"has no split train, only {sorted(splits)}")
-    pool = functools.partial(_tfds_pool, name, builder, image, label, image_size)
+        raise SettingError("dataset", f"tfds:{name}", f"has no pictures in a split train, only {sorted(splits)}")
+    valid = [split for split in _VALID_NAMES if split in splits]
+    if len(valid) > 1:
+        raise SettingError("dataset", f"tfds:{name}", f"has the splits {valid}; expected one valid split")
+    read = functools.partial(_read, name, builder, image, label)
+    test = splits.get("test")
     return Source(
         tuple(builder.info.features[label].names),
-        pool("train"),
-        functools.partial(pool, "validation") if "validation" in splits else None,
-        functools.partial(pool, "test") if "test" in splits else None,
+        functools.partial(read, "train"),
+        functools.partial(read, valid[0]) if valid else None,
+        functools.partial(read, "test") if test else None,
+        {"test": f"{test.num_bytes}:{test.num_examples} pictures"} if test else {},
+        test is not None and _hides_labels(builder, label, min(_LABELS_LOOKED_AT, test.num_examples)),
     )
 
 
 def _prepared(name: str, download: bool) -> Any:  # noqa: ANN401 - tfds.core.DatasetBuilder, without types
     import tensorflow_datasets
 
-    data_dir = os.environ.get("TFDS_DATA_DIR")  # read here: the library reads it once, when it is imported
+    set_dir = os.environ.get("TFDS_DATA_DIR")  # read here: the library reads it once, when it is imported
+    data_dir = str(expanded(set_dir)) if set_dir else None
     try:
         builder = tensorflow_datasets.builder(name, data_dir=data_dir)
         if not builder.is_prepared() and download:
@@ -69,36 +83,56 @@ def _features(name: str, info: Any) -> tuple[str, str]:  # noqa: ANN401 - tfds.c
     return images[0], labels[0]
 
 
-def _tfds_pool(
+def _hides_labels(builder: Any, label: str, count: int) -> bool:  # noqa: ANN401 - tfds.core.DatasetBuilder, without types
+    """Whether the first labels of test are -1. No picture is decoded; damage is told when the split is read."""
+    import tensorflow as tf
+    import tensorflow_datasets
+
+    alone = tensorflow_datasets.decode.PartialDecoding({label: True})
+    try:
+        examples = builder.as_dataset(split=f"test[:{count}]", decoders=alone, shuffle_files=False)
+        return any(example[label] == -1 for example in tensorflow_datasets.as_numpy(examples))
+    except tf.errors.OpError:
+        return False
+
+
+def _read(
     name: str,
     builder: Any,  # noqa: ANN401 - tfds.core.DatasetBuilder, without types
     image: str,
     label: str,
-    image_size: int | None,
     split: str,
-) -> Pool:
+    size: Size | None,
+) -> Loaded:
     import tensorflow as tf
     import tensorflow_datasets
 
-    count = builder.info.splits[split].num_examples
-    if not count:
-        raise SettingError("dataset", f"tfds:{name}", f"the split {split} has no pictures")
     fixed = None not in builder.info.features[image].shape
     config = tensorflow_datasets.ReadConfig(try_autocache=False)  # read once: a cache would only double the memory
     examples = builder.as_dataset(split=split, read_config=config, shuffle_files=False)
     batches = examples.map(lambda example: (example[image], example[label])).batch(512 if fixed else 1)
     labels: list[int] = []
-
-    def pictures() -> Iterator[tuple[str, np.ndarray]]:
+    hashes: list[str] = []
+    sizes: list[int] = []
+    pictures: list[np.ndarray] = []
+    try:
         for images, batch in tensorflow_datasets.as_numpy(batches):
             for picture, of_class in zip(images, batch, strict=True):
-                labels.append(of_class)
-                named = f"tfds:{name}: {split}[{len(labels) - 1}]"
-                yield named, picture if image_size is None else resize(picture, image_size)
-
-    try:
-        images = stack(pictures(), count)
+                labels.append(int(of_class))
+                hashes.append(content_hash(picture.tobytes()))
+                sizes.append(picture.nbytes)
+                pictures.append(resize(picture, size))
     except tf.errors.OpError as error:
         rule = f"{builder.data_dir} is damaged ({first_line(error)}); remove it"
         raise SettingError("dataset", f"tfds:{name}", rule) from error
-    return array_pool(images, np.array(labels), None, f"tfds:{name}: {split}")
+    return Loaded(
+        f"tfds:{name}: ",
+        pictures,
+        np.array(labels, int),
+        [f"{split}[{row}]" for row in range(len(labels))],
+        hashes,
+        sizes,
+        [{1: "grey", 3: "RGB"}.get(picture.shape[2], f"{picture.shape[2]} channels") for picture in pictures],
+        np.zeros(len(labels), int),
+        np.zeros(len(labels), bool),
+    )

@@ -34,13 +34,13 @@ class FineTuning:
     def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
         """See `Estimator.estimate`. It needs neither argument: what is fine-tuned stands in `source`."""
         del genotype, name
-        from nasnet.data.dataset import open_dataset
+        from nasnet.data.dataset import open_configured
         from nasnet.networks.saved import load_source
         from nasnet.networks.spec import transferred
         from nasnet.training.loop import Training
 
         spec, source = load_source(self.source, self.weights)
-        data = open_dataset(self.data.dataset, image_size=self.data.image_size)
+        data = open_configured(self.data)
         spec = transferred(spec, data, self.training.bn_momentum)
         training = Training(spec, data, self.training, seed=self.seed, transfer=self.transfer, source=source)
         training.run(self.checkpoints)

@@ -10,12 +10,13 @@ from cells.count import count
 from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
 from nasnet.data.config import DataConfig
-from nasnet.data.dataset import DataSet, check_dataset, open_dataset
+from nasnet.data.dataset import DataSet, check_dataset, open_configured
 from nasnet.estimators.config import check_child
 from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.saved import Model, check_trained, load_source
 from nasnet.networks.spec import NetworkSpec, stacked, transferred
+from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json
 from nasnet.training.config import TrainingConfig
@@ -93,20 +94,24 @@ def _sizes_of_flags() -> Iterator[None]:
         ) from error
 
 
-def open_data(config: RunConfig, *, allow_test: bool = False) -> DataSet:
-    """The data set of a config."""
-    options = config.group(DataConfig)
-    return open_dataset(options.dataset, image_size=options.image_size, allow_test=allow_test)
+def open_data(config: RunConfig) -> DataSet:
+    """The data set of a config, its test split closed. Says what was converted or passed over."""
+    return _with_notes_said(open_configured(config.group(DataConfig)))
 
 
 def open_matching(spec: NetworkSpec, config: RunConfig) -> DataSet:
-    """The data set of a trained network, its test split open."""
-    data = open_data(config, allow_test=True)
-    if (data.image_shape, len(data.classes)) != (spec.image_shape, len(spec.classes)):
-        raise UserError(
-            f"--dataset={config.values['dataset']} has pictures of {data.image_shape} in {len(data.classes)} classes, "
-            f"the network takes {spec.image_shape} in {len(spec.classes)}; give its own data set and size, or fine-tune"
-        )
+    """The data set of a config made to fit a trained network, its test split open.
+
+    Size, channels and classes are the network's. Raises UserError where the data set has classes of other names.
+    """
+    return _with_notes_said(open_configured(config.group(DataConfig), allow_test=True, like=spec.like))
+
+
+def _with_notes_said(data: DataSet) -> DataSet:
+    for note in data.notes:
+        say(f"note: {note}")
+    if data.skipped:
+        say(f"note: {len(data.skipped)} files are no readable pictures and are left out: {data.skipped[0]}, ...")
     return data
 
 

@@ -10,6 +10,8 @@ from cells.architecture import Architecture
 from cells.genotype import KIND, CellGenotype, kind_of
 from cells.walks.stack import CellNetwork
 from nasnet.data.dataset import DataSet
+from nasnet.data.likeness import Like
+from nasnet.data.pictures import DEFAULT_PREPARATION, Preparation
 from nasnet.networks.config import NetworkConfig
 
 Shape = tuple[int, int, int]
@@ -32,6 +34,8 @@ class NetworkSpec:
         border: what strided pooling sees beyond the picture: "same" is TensorFlow's SAME (nothing), "zero" zeros, as in
             keras.applications, whose weights were trained with them.
         bn_momentum, bn_epsilon: of batch norm; None means those that the architecture was published with.
+        preparation: how files became the pictures that it was trained on; an older genotype.json, without it, means the
+            default.
     """
 
     architecture: Architecture
@@ -42,6 +46,7 @@ class NetworkSpec:
     border: Border = "same"
     bn_momentum: float | None = None
     bn_epsilon: float | None = None
+    preparation: Preparation = DEFAULT_PREPARATION
 
     def __post_init__(self) -> None:
         height, width, channels = self.image_shape
@@ -73,7 +78,13 @@ class NetworkSpec:
             std=std,
             bn_momentum=bn_momentum,
             bn_epsilon=bn_epsilon,
+            preparation=data.preparation,
         )
+
+    @property
+    def like(self) -> Like:
+        """What pictures are made to fit to be this network's: an argument of `open_dataset`."""
+        return Like(self.classes, self.image_shape, self.preparation)
 
     @property
     def batch_norm(self) -> tuple[float, float]:
@@ -90,6 +101,7 @@ class NetworkSpec:
         rest = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "architecture"
         }
+        rest["preparation"] = dataclasses.asdict(self.preparation)
         return {**architecture, "network": {**architecture["network"], **rest}}
 
     @classmethod
@@ -105,6 +117,8 @@ class NetworkSpec:
                 for key, item in value["network"].items()
                 if key not in architecture.to_json()["network"]
             }
+            if "preparation" in rest:
+                rest["preparation"] = Preparation(**rest["preparation"])
             return cls(architecture, **rest)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'its "network" is missing or malformed ({error})') from error
@@ -133,4 +147,5 @@ def transferred(source: NetworkSpec, data: DataSet, bn_momentum: float) -> Netwo
         mean=mean,
         std=std,
         bn_momentum=bn_momentum,
+        preparation=data.preparation,
     )

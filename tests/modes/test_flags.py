@@ -15,6 +15,7 @@ from typing import assert_type
 import pytest
 
 from controller.config import PolicyGradientConfig
+from nasnet.data.config import DataConfig
 from nasnet.modes.flags import FREE, GROUPS, MODES, RUN_FLAGS, flag_names, flags, in_flags, resolve
 from nasnet.modes.help import command_after, help_text
 from nasnet.networks.saved import check_trained
@@ -43,7 +44,7 @@ def test_help_has_each_flag_once_under_what_it_is_about():
     assert found["The run:"] == RUN
     assert found["How one network is trained (search, train, finetune, tune):"] == list(flag_names(TrainingConfig))
     assert "controller_learning_rate" in found["How the LSTM policy learns (search):"]
-    assert found["Which pictures:"] == ["dataset", "image_size"]
+    assert found["Which pictures:"] == list(flag_names(DataConfig))
     assert len(found) == 1 + len({group for groups in GROUPS.values() for group in groups})
 
 

@@ -18,11 +18,20 @@ FEWER = {"architecture": CellNetwork(NASNET_A, 1, 2, 2), "classes": ("a", "b")}
 CONFIG = resolve("evaluate", 0, {"dataset": "digits"})
 
 
-@pytest.mark.parametrize("change", [{"image_shape": (9, 8, 1)}, {"image_shape": (8, 9, 1)}, FEWER])
-def test_pictures_of_another_shape_or_number_of_classes_are_refused(change):
-    assert open_matching(SPEC, CONFIG).image_shape == (8, 8, 1)
-    with pytest.raises(UserError, match=r"has pictures of \(8, 8, 1\) in 10 classes, the network takes"):
-        open_matching(dataclasses.replace(SPEC, **change), CONFIG)
+@pytest.mark.parametrize("shape", [(8, 8, 1), (9, 8, 1), (6, 11, 3)])
+def test_pictures_are_made_to_fit_the_network(shape):
+    data = open_matching(
+        dataclasses.replace(SPEC, image_shape=shape, mean=(1.0,) * shape[2], std=(1.0,) * shape[2]), CONFIG
+    )
+    assert data.image_shape == shape
+    assert data.test().images.shape == (400, *shape)
+
+
+def test_classes_of_other_names_are_refused_with_both_lists():
+    with pytest.raises(
+        UserError, match=r"has the classes \['0', '1', .*'9'\], the network \['a', 'b'\]; expected the same"
+    ):
+        open_matching(dataclasses.replace(SPEC, **FEWER), CONFIG)
 
 
 @pytest.mark.parametrize(("workers", "deterministic"), [(0, True), (5, True), (6, False)])

@@ -80,9 +80,10 @@ def test_a_file_without_a_kind_is_of_cells():
     spec = NetworkSpec(network, ("cat", "dog", "eel"), (10, 8, 1), (77.5,), (95.25,), "zero", 0.75)
     assert NetworkSpec.from_json(old) == spec
     assert CellGenotype.from_json(old) == genotype
-    # What is written now says its kind, and nothing else has changed.
+    # What is written now says its kind and how its pictures were prepared, and nothing else has changed.
     written = json.loads(json.dumps(spec.to_json()))
-    assert written == {**old, "kind": "cells"}
+    preparation = {"resize": "bilinear", "white": 255, "background": 255}
+    assert written == {**old, "kind": "cells", "network": {**old["network"], "preparation": preparation}}
     assert NetworkSpec.from_json(written) == spec
 
 
