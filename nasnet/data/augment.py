@@ -14,7 +14,8 @@ class Augmentation:
     """What is done to each picture at random.
 
     Attributes:
-        pad: pixels added at each side before a crop of the old size; 0 is off.
+        pad: pixels added at each side before a crop of the old size, or two numbers of them: above and below, and left
+            and right; 0 is off.
         flip: whether a picture is mirrored with probability one half.
         cutout: side of a blanked square in pixels; 0 is off. Its centre is any pixel, so it may reach over the border
             (DARTS does so).
@@ -22,10 +23,20 @@ class Augmentation:
             zero.
     """
 
-    pad: int
+    pad: int | tuple[int, int]
     flip: bool
     cutout: int
     fill: tuple[float, ...]
+
+    @property
+    def pads(self) -> tuple[int, int]:
+        """Pixels above and below, and left and right."""
+        return (self.pad, self.pad) if isinstance(self.pad, int) else self.pad
+
+    @property
+    def changes(self) -> bool:
+        """Whether it does anything."""
+        return any(self.pads) or self.flip or self.cutout > 0
 
 
 def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
@@ -41,7 +52,7 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
     Returns:
         As `images`.
     """
-    pad, cutout = augmentation.pad, augmentation.cutout
+    (above, beside), cutout = augmentation.pads, augmentation.cutout
     batch, height, width, channels = tf.shape(images)[0], *images.shape[1:]
     first, total = replica_rows(batch)
     blank = tf.reshape(tf.constant(augmentation.fill, images.dtype), [1, 1, 1, channels])
@@ -50,12 +61,12 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
         drawn = tf.random.stateless_uniform([total, size], seed + [0, stream], 0, below, dtype=tf.int32)
         return drawn[first : first + batch]
 
-    if pad:
+    if above or beside:
         # Differs from the paper: it upsamples 32 pixels to 40 before the crop; released code (slim, DARTS) pads.
-        padded = tf.pad(images - blank, [[0, 0], [pad, pad], [pad, pad], [0, 0]]) + blank
-        corner = draw(0, 2, 2 * pad + 1)
+        padded = tf.pad(images - blank, [[0, 0], [above, above], [beside, beside], [0, 0]]) + blank
+        corner = draw(0, 2, 2 * above + 1)
         rows = corner[:, :1] + tf.range(height)
-        columns = corner[:, 1:] + tf.range(width)
+        columns = (corner if above == beside else draw(0, 2, 2 * beside + 1))[:, 1:] + tf.range(width)
         images = tf.gather(tf.gather(padded, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
         images = tf.ensure_shape(images, [None, height, width, channels])
     if augmentation.flip:

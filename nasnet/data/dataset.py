@@ -119,9 +119,9 @@ def open_dataset(
 ) -> DataSet:
     """Reads a data set into memory: the train and valid splits, and the test split where that is allowed.
 
-    A split that the data set lacks is carved from train, picture by picture (`splits.split_by_content`), independent of
-    the run's seed. Of a split folder's test pictures only names and sizes are looked at where the test split is closed;
-    a flat folder's files are all read, as their content says which of them are for test, and those are let go of.
+    A split that the data set lacks is carved from train by `splits.split_by_content`, independent of the run's seed.
+    Where the test split is closed, of one that the set has no more is looked at than a listing tells. Of a flat folder
+    all files are read, as their content says which of them are for test; those are let go of at once.
 
     Args:
         spec: `digits`, `tfds:NAME`, `folder:PATH` or `npz:PATH`; see the functions of these names.
@@ -143,11 +143,7 @@ def open_dataset(
     """
     size = _checked(spec, image_size, channels, valid_fraction, like)
     source = _open_source(spec, download, least=1 if like else 2)
-    loaded = {"train": source.train(size)}
-    if source.valid:
-        loaded["valid"] = source.valid(size)
-    if source.test and allow_test and (source.strays or any(part.broken for part in loaded.values())):
-        loaded["test"] = source.test(size)  # so that one line names all that is broken
+    loaded = _loaded(source, size, allow_test)
     skipped = sources.check_broken(spec, list(loaded.values()), source.strays, skip_broken)
     carving = _carve(spec, source, loaded, valid_fraction, strict=like is None)
     fingerprint = sources.fingerprint_of(source, loaded)
@@ -190,6 +186,15 @@ def _checked(
         like.check(image_size, channels)
         return like.image_shape[:2]
     return None if image_size is None else (image_size, image_size)
+
+
+def _loaded(source: sources.Source, size: tuple[int, int] | None, allow_test: bool) -> dict[str, sources.Loaded]:
+    loaded = {"train": source.train(size)}
+    if source.valid:
+        loaded["valid"] = source.valid(size)
+    if source.test and allow_test and (source.strays or any(part.broken for part in loaded.values())):
+        loaded["test"] = source.test(size)  # so that one line names all that is broken
+    return loaded
 
 
 def _given(split: Split) -> Split:

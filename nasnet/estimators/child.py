@@ -28,6 +28,7 @@ from nasnet.networks.functions import Functions
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import DivergedError
 from nasnet.runtime.seeds import name_seed
+from nasnet.training.config import pad_of
 from nasnet.training.metrics import mean_score, sum_scores
 from nasnet.training.score import Score
 
@@ -70,7 +71,7 @@ class Child:
         self.config = config
         self.spec, self._data, self._seed, self._dtype = spec, data, seed, dtype
         self._bn_momentum, self._epsilon = spec.batch_norm
-        self._augmentation = Augmentation(config.pad, config.flip, config.cutout, spec.mean)
+        self.augmentation = Augmentation(pad_of(config.pad, spec.image_shape), config.flip, config.cutout, spec.mean)
         self.batch_size = min(config.batch_size, len(data.train))
         self._steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = config.steps or self._steps_per_epoch * config.epochs
@@ -216,8 +217,8 @@ class Child:
             state: what changes.
         """
         # The pictures: augmented by a seed of the step's own, then whitened.
-        config, augmentation = self.config, self._augmentation
-        if augmentation.pad or augmentation.flip or augmentation.cutout:
+        config, augmentation = self.config, self.augmentation
+        if augmentation.changes:
             seed = tf.stack([tf.constant(name_seed(self._seed, "augment"), tf.int64), index])
             images = augment(tf.cast(images, tf.float32), seed, augmentation)
         weights = tf.convert_to_tensor(state.weights)

@@ -33,7 +33,7 @@ class ChildConfig:
     weight_decay: float
     clip_norm: float
     label_smoothing: float
-    pad: int
+    pad: int | None
     flip: bool
     cutout: int
 

@@ -64,7 +64,7 @@ class TrainingConfig(Settings):
     )
     pad: int | None = setting(
         None,
-        "pixels to pad by before a random crop (A.6: 4 of 32); unset: 0 for digits, an eighth of the side otherwise",
+        "pixels to pad by before a random crop (A.6: 4 of 32); unset: 0 for digits, otherwise an eighth of each side",
         unit="pixels",
         least=0,
     )
@@ -172,8 +172,18 @@ class TuneConfig(Settings):
 def resolve_augmentation(config: TrainingConfig, data: DataSet) -> TrainingConfig:
     """Fills in padding and flipping where the data set decides: what would make a picture one of another class is off.
 
-    Both are off for digits. Elsewhere pictures are padded by an eighth of their height (A.6: 4 of 32) and flipped.
+    Both are off for digits. Elsewhere pictures are padded by an eighth of each side (A.6: 4 of 32) and flipped. Where
+    the two sides differ, no one number says that: `pad` stays unset, and `pad_of` has both.
     """
-    pad = (data.image_shape[0] // 8 if data.shift_keeps_class else 0) if config.pad is None else config.pad
+    pad = config.pad
+    if pad is None:
+        pads = set(pad_of(None, data.image_shape)) if data.shift_keeps_class else {0}
+        pad = pads.pop() if len(pads) == 1 else None
     flip = data.mirror_keeps_class if config.flip is None else config.flip
     return dataclasses.replace(config, pad=pad, flip=flip)
+
+
+def pad_of(pad: int | None, image_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Pixels to pad by above and below, and left and right: `pad`, or an eighth of each side where it is unset."""
+    height, width, _ = image_shape
+    return (height // 8, width // 8) if pad is None else (pad, pad)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from nasnet.data.augment import Augmentation, augment
 from nasnet.runtime.seeds import name_seed
-from nasnet.training.config import TrainingConfig
+from nasnet.training.config import TrainingConfig, pad_of
 from nasnet.training.metrics import cross_entropy
 from nasnet.training.optimizers import Group
 
@@ -49,7 +49,9 @@ class Step:
         """
         self._model, self._groups, self._averages, self._steps_taken = model, groups, averages, steps_taken
         self._config, self._strategy = config, strategy
-        self._augmentation = Augmentation(config.pad or 0, bool(config.flip), config.cutout, fill)
+        self._augmentation = Augmentation(
+            pad_of(config.pad, model.input_shape[1:]), bool(config.flip), config.cutout, fill
+        )
         self._augmentation_seed = name_seed(seed, "augment")
         self._kernels = [variable for _, group in groups for variable in group if variable.name == "kernel"]
 

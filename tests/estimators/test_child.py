@@ -12,7 +12,7 @@ import tensorflow as tf
 from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_operation
 from cells.count import count
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
-from nasnet.data.dataset import open_dataset
+from nasnet.data.dataset import Split, open_dataset
 from nasnet.estimators.child import Child
 from nasnet.estimators.config import ChildConfig
 from nasnet.networks.keras_model import build, named_weights
@@ -196,6 +196,17 @@ def test_its_pictures_are_augmented_as_those_of_the_training_that_it_stands_for(
     assert [(config.pad, config.flip) for config in found] == [(2, True), (0, False)]
     given = ChildConfig.of(dataclasses.replace(plain, pad=1, flip=False), drawn_pictures(16))
     assert (given.pad, given.flip) == (1, False)
+
+
+def test_a_child_of_tall_pictures_pads_each_side_by_an_eighth_of_it():
+    """As `--mode=train` does: of 24x4 pixels no column is padded. Its first step sees what `augment` makes of them."""
+    data = drawn_pictures(24, train=16)
+    cut = [Split(split.images[:, :, :4], split.labels) for split in (data.train, data.valid)]
+    data = dataclasses.replace(data, image_shape=(24, 4, 1), train=cut[0], valid=cut[1])
+    config = ChildConfig.of(dataclasses.replace(CONFIG, pad=None, flip=False), data)
+    assert config.pad is None
+    child = Child(drawn_spec(NASNET_A, data), data, config, seed=0)
+    assert child.augmentation.pads == (3, 0)
 
 
 @pytest.mark.parametrize("change", [{"auxiliary_weight": 0.4}, {"drop_path_keep": 0.6}, {"optimizer": "adam"}])

@@ -19,7 +19,7 @@ from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.runtime.errors import DivergedError, UserError
-from nasnet.training.config import ReplicaConfig, TrainingConfig, resolve_augmentation
+from nasnet.training.config import ReplicaConfig, TrainingConfig, pad_of, resolve_augmentation
 from nasnet.training.loop import Training
 from nasnet.training.metrics import cross_entropy, evaluate
 from tests.support.slow import some_now
@@ -328,8 +328,28 @@ def test_augmentation_depends_on_the_data_set(size):
     assert (given.pad, given.flip) == (1, False)
 
 
+@pytest.mark.parametrize(
+    ("shape", "pads"), [((300, 7, 1), (37, 0)), ((8, 64, 3), (1, 8)), ((32, 32, 3), (4, 4)), ((7, 7, 1), (0, 0))]
+)
+def test_pictures_are_padded_by_an_eighth_of_each_side(shape, pads):
+    data = dataclasses.replace(drawn_pictures(8), image_shape=shape)
+    assert pad_of(resolve_augmentation(TrainingConfig(), data).pad, shape) == pads
+    assert pad_of(resolve_augmentation(TrainingConfig(pad=2), data).pad, shape) == (2, 2)
+    kept = dataclasses.replace(data, shift_keeps_class=False)
+    assert pad_of(resolve_augmentation(TrainingConfig(), kept).pad, shape) == (0, 0)
+
+
 class TestAugment:
     images = tf.constant(np.random.default_rng(1).uniform(0, 255, (200, 6, 7, 2)).astype(np.float32))
+
+    def test_each_side_is_cropped_by_its_own_margin(self):
+        out = augment(self.images, tf.constant([3, 4], tf.int64), Augmentation((1, 3), False, 0, (0.0, 0.0))).numpy()
+        padded = np.pad(self.images, [(0, 0), (1, 1), (3, 3), (0, 0)])
+        corners = {
+            next((y, x) for y in range(3) for x in range(7) if (source[y : y + 6, x : x + 7] == picture).all())
+            for picture, source in zip(out, padded, strict=True)
+        }
+        assert corners == {(y, x) for y in range(3) for x in range(7)}  # each of the 21, from 200 pictures
 
     def test_crops_are_windows_of_the_padded_picture(self):
         seed = tf.constant([3, 4], tf.int64)
