@@ -83,6 +83,7 @@ class Sleepers:
         begun = time.monotonic()
         rng = np.random.default_rng(zlib.crc32(job.name.encode()))
         await asyncio.sleep(lengths(rng, self._mean_seconds, 1)[0])
+        assert job.genotype is not None, "a search's children are of cells"
         blocks = (*job.genotype.normal.blocks, *job.genotype.reduction.blocks)
         operations = [operation for block in blocks for operation in (block.left_op, block.right_op)]
         share = sum("separable" in operation for operation in operations) / len(operations)

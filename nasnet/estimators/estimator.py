@@ -58,13 +58,13 @@ class Estimate:
 
 
 class Estimator(Protocol):
-    """Scores genotypes."""
+    """Scores genotypes, or what it was made for."""
 
-    def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
+    def estimate(self, genotype: CellGenotype | None, name: str) -> Estimate:
         """Scores a genotype. The same arguments give the same reward.
 
         Args:
-            genotype: what is scored.
+            genotype: what is scored; None for an estimator that was made for one network.
             name: of this estimate, and nothing is read from it: random numbers are seeded by it. A trial's number is
                 too little, because a finalist is estimated from several fresh starts.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 
 from cells.genotype import CellGenotype
 from nasnet.data.config import DataConfig
-from nasnet.estimators.estimator import Estimate
+from nasnet.estimators.estimator import Estimate, Timing
 from nasnet.training.config import TrainingConfig, TransferConfig
+from nasnet.training.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +33,7 @@ class FineTuning:
     seed: int
     checkpoints: Path
 
-    def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
+    def estimate(self, genotype: CellGenotype | None, name: str) -> Estimate:
         """See `Estimator.estimate`. It needs neither argument: what is fine-tuned stands in `source`."""
         del genotype, name
         from nasnet.data.dataset import open_configured
@@ -39,9 +41,14 @@ class FineTuning:
         from nasnet.networks.spec import transferred
         from nasnet.training.loop import Training
 
+        start = time.monotonic()
         spec, source = load_source(self.source, self.weights)
         data = open_configured(self.data)
         spec = transferred(spec, data, self.training.bn_momentum)
         training = Training(spec, data, self.training, seed=self.seed, transfer=self.transfer, source=source)
-        training.run(self.checkpoints)
-        return Estimate(training.evaluate(data.valid).accuracy)
+        shown: list[Progress] = []
+        training.run(self.checkpoints, shown.append)
+        # The rate leaves out the first step, which is traced, and what comes before it.
+        steps = training.total_steps * training.batch_size / shown[-1].images_per_second
+        accuracy = training.evaluate(data.valid).accuracy
+        return Estimate(accuracy, Timing(steps=steps, other=max(0.0, time.monotonic() - start - steps)))

@@ -34,8 +34,9 @@ class ProxyEstimator:
     child: Literal["functions", "keras"] = "functions"
     reward: Literal["last", "best_of_last_5"] = "last"
 
-    def estimate(self, genotype: CellGenotype, name: str) -> Estimate:
+    def estimate(self, genotype: CellGenotype | None, name: str) -> Estimate:
         """See `Estimator.estimate`."""
+        assert genotype is not None, "a child is one of a cell"
         from nasnet.estimators.child import Child
         from nasnet.runtime.seeds import name_seed
 

@@ -14,15 +14,15 @@ class Job:
     """One child to train.
 
     Attributes:
-        trial_id: the trial whose cell it is.
-        genotype: the cell.
+        trial_id: the trial that it is of.
+        genotype: the cell, where the estimator asks for one.
         start: which of its fresh starts, where a finalist is trained longer; None for the trial itself.
         estimator: one of the estimators that the workers were started with, by name.
         keep_above: the child's weights come back if its reward is above; None is never.
     """
 
     trial_id: int
-    genotype: CellGenotype
+    genotype: CellGenotype | None = None
     start: int | None = None
     estimator: str = "proxy"
     keep_above: float | None = None

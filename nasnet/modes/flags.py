@@ -144,6 +144,10 @@ def in_flags(error: UserError) -> str:
     return " ".join(error.line(lambda name: f"--{_FLAG_OF.get(name, name)}").split())
 
 
+_HELD = ("trainable_cells", "weight_decay", "drop_path_keep", "label_smoothing")
+"""What tune tries beside the learning rate, which it tries around the given one."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """One run, resolved: what is written to `workdir/config.json` and compared when the workdir is used again."""
@@ -151,6 +155,9 @@ class RunConfig:
     mode: str
     seed: int
     values: dict[str, Any]
+    held: tuple[
+        str, ...
+    ] = ()  # in mode tune: hyperparameters given as flags, which are not tried but taken as they are
 
     def group(self, cls: type[C]) -> C:
         """The part of the values that `cls` describes. Raises SettingError for one that it cannot have."""
@@ -169,7 +176,8 @@ class RunConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Flat JSON."""
-        return {"version": VERSION, "mode": self.mode, "seed": self.seed, **self.values}
+        held = {"held": list(self.held)} if self.held else {}
+        return {"version": VERSION, "mode": self.mode, "seed": self.seed, **self.values, **held}
 
 
 def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, Any] | None = None) -> RunConfig:
@@ -198,7 +206,7 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
             raise UserError(
                 f"--{name}={value} has no meaning with --mode={mode}; flags of this mode: {', '.join(values)}"
             )
-    config = RunConfig(mode, seed, values)
+    config = RunConfig(mode, seed, values, tuple(name for name in _HELD if mode == "tune" and name in given))
     if mode == "search":
         for name in ("gpus_per_child", "deterministic"):
             if values[name] is None:

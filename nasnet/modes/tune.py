@@ -7,17 +7,20 @@ to ask KerasTuner again from the start and answer from the files: its own state,
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import shutil
 import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 import tensorflow as tf
 
-from cells.walks.stack import CellNetwork
 from controller.strategy import Outcome
 from nasnet.data.config import DataConfig
+from nasnet.data.dataset import DataSet, Split
 from nasnet.estimators.finetuning import FineTuning
 from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
@@ -35,56 +38,61 @@ from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import recipe_json
+from nasnet.trials.hyperparameters import FACTOR, Values, chance, grid, hyperband_epochs, seconds_left, space_of
 
 _OBJECTIVE = "accuracy"
 
 
-def tune(config: RunConfig, workdir: Path, spec: NetworkSpec) -> None:
+def tune(config: RunConfig, workdir: Path, spec: NetworkSpec, data: DataSet) -> None:
     """Tries hyperparameters of fine-tuning `--from`, whose network `spec` is, and writes the best to `recipe.json`.
 
     Raises:
         RunError: if no trial succeeded.
     """
     options = config.group(TuneConfig)
-    with claim_workdir(workdir, config), Stopping() as stopping, tempfile.TemporaryDirectory() as scratch:
-        trials = _Trials(config, workdir, spec, stopping)
-        oracle = _oracle(options, config, spec)
-        tuner = _Tuner(oracle, trials, scratch)
-        say(f"tuning with {options.tuner}: {', '.join(oracle.get_space().values)}, up to {options.tune_epochs} epochs")
-        try:
-            tuner.search(verbose=0)
-        except keras_tuner.errors.FatalError as error:
-            raise (error.__cause__ or error) from None
+    space = space_of(config.group(TrainingConfig), config.group(TransferConfig), spec.architecture, config.held)
+    points = grid(space, options.tune_trials) if options.tuner == "grid" else []
+    lengths = [options.tune_epochs] * len(points) or hyperband_epochs(options.tune_epochs)
+    with claim_workdir(workdir, config), Stopping() as stopping:
+        trials = _Trials(config, workdir, stopping, lengths)
+        _say_what(config, data, space, lengths)
+        if points:
+            for trial_id, values in enumerate(points):
+                trials.run(trial_id, values, options.tune_epochs)
+        else:
+            _hyperband(config, space, trials)
         ended = [trial for trial in trials.ended if trial["accuracy"] is not None]
         if not ended:
             causes = "; ".join(dict.fromkeys(str(trial["cause"]) for trial in trials.ended)) or "there was none"
             raise RunError(f"no trial succeeded: {causes}")
-        best = max(ended, key=lambda trial: trial["accuracy"])
+        best = _best(ended)
         write_json(workdir / "recipe.json", recipe_json(best["recipe"]))
         say(f"best is trial {best['trial_id']}, valid accuracy {best['accuracy']:.4f}: {_shown(best['values'])}")
+        _say_chance(best["accuracy"], len(ended), data.valid)
         source = {name: config.values[name] for name in ("from", "weights")}
-        say("next, fine-tune by it to the end:")
+        say(f"next, fine-tune by it, {_length(config.group(TrainingConfig))}:")
         say(f"  {command_after(config, workdir, 'finetune', {**source, 'recipe': workdir / 'recipe.json'})}")
 
 
-def _oracle(options: TuneConfig, config: RunConfig, spec: NetworkSpec) -> keras_tuner.Oracle:
-    space = keras_tuner.HyperParameters()
-    rate = config.group(TrainingConfig).learning_rate
-    if options.tuner == "grid":
-        space.Choice("learning_rate", [rate / 3, rate, rate * 3], ordered=True)
-    else:
-        space.Float("learning_rate", rate / 10, rate * 10, sampling="log")
-    cells = len(spec.architecture.parts) - 2
-    space.Choice("trainable_cells", [cells + 1, (cells + 1) // 2, 0], ordered=True)  # all and the stem, half, none
-    space.Choice("weight_decay", [0.0, 5e-4], ordered=True)
-    space.Choice("drop_path_keep", [1.0, 0.8], ordered=True)
-    space.Choice("label_smoothing", [0.0, 0.1], ordered=True)
-    objective = keras_tuner.Objective(_OBJECTIVE, "max")
-    # KerasTuner takes a seed of 0 for none.
-    fixed = {"hyperparameters": space, "seed": config.seed + 1}
-    if options.tuner == "grid":
-        return keras_tuner.oracles.GridSearchOracle(objective, max_trials=options.tune_trials, **fixed)
-    return keras_tuner.oracles.HyperbandOracle(objective, max_epochs=options.tune_epochs, **fixed)
+def _hyperband(config: RunConfig, space: Mapping[str, Sequence[float]], trials: _Trials) -> None:
+    hyperparameters = keras_tuner.HyperParameters()
+    for name, values in space.items():
+        if name == "learning_rate":
+            hyperparameters.Float(name, values[0] / 10, values[0] * 10, sampling="log")
+        else:
+            hyperparameters.Choice(name, values, ordered=False)
+    oracle = keras_tuner.oracles.HyperbandOracle(
+        keras_tuner.Objective(_OBJECTIVE, "max"),
+        max_epochs=config.group(TuneConfig).tune_epochs,
+        factor=FACTOR,
+        hyperparameters=hyperparameters,
+        seed=config.seed + 1,  # KerasTuner takes a seed of 0 for none
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            _Tuner(oracle, trials, scratch).search(verbose=0)
+        except keras_tuner.errors.FatalError as error:
+            raise (error.__cause__ or error) from None
 
 
 class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
@@ -100,23 +108,28 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):
         A failed trial counts as wrong on every picture: told of a failure, KerasTuner prints a traceback.
         """
         try:
-            accuracy = self._trials.run(int(trial.trial_id), dict(trial.hyperparameters.values))
+            asked = dict(trial.hyperparameters.values)
+            values = {name: value for name, value in asked.items() if not name.startswith("tuner/")}
+            accuracy = self._trials.run(int(trial.trial_id), values, int(asked["tuner/epochs"]))
         except Exception as error:
             raise keras_tuner.errors.FatalError(str(error)) from error
         return {_OBJECTIVE: 0.0 if accuracy is None else accuracy}
 
 
 class _Trials:
-    """Runs trials, each in a worker process of its own, and knows those that ended before."""
+    """Runs trials, each in a worker process of its own, and knows those that ended before.
 
-    def __init__(self, config: RunConfig, workdir: Path, spec: NetworkSpec, stopping: Stopping) -> None:
-        self._config, self._workdir, self._spec, self._stopping = config, workdir, spec, stopping
+    Attributes:
+        ended: their records, as they stand in `trials/`.
+    """
+
+    def __init__(self, config: RunConfig, workdir: Path, stopping: Stopping, lengths: Sequence[int]) -> None:
+        """`lengths` are the epochs of all trials, in order."""
+        self._config, self._workdir, self._stopping, self._lengths = config, workdir, stopping, lengths
         self.ended: list[dict[str, Any]] = []
 
-    def run(self, trial_id: int, asked: dict[str, Any]) -> float | None:
+    def run(self, trial_id: int, values: Values, epochs: int) -> float | None:
         """The accuracy on valid of a trial; None if it failed. Raises Stopped if a signal came."""
-        values = {name: value for name, value in asked.items() if not name.startswith("tuner/")}
-        epochs = int(asked.get("tuner/epochs", self._config.group(TuneConfig).tune_epochs))
         file = self._workdir / "trials" / f"{trial_id:04d}.json"
         if file.exists():
             record = read_json(file)
@@ -127,28 +140,34 @@ class _Trials:
             write_json(file, record)
         shutil.rmtree(file.with_suffix(""), ignore_errors=True)  # the checkpoints of what has ended
         self.ended.append(record)
-        result = record["cause"] if record["accuracy"] is None else f"valid accuracy {record['accuracy']:.4f}"
-        say(f"trial {trial_id:3d}  {epochs} epochs  {_shown(values)}  {result}  {record['seconds']:.0f} s")
+        self._show(record)
         return record["accuracy"]
 
-    def _record(self, trial_id: int, values: dict[str, Any], epochs: int, checkpoints: Path) -> dict[str, Any]:
-        training = self._config.group(TrainingConfig)
-        transfer = self._config.group(TransferConfig)
-        training = dataclasses.replace(training, epochs=epochs, steps=None, **_fields(TrainingConfig, values))
-        transfer = dataclasses.replace(transfer, **_fields(TransferConfig, values))
-        data = self._config.group(DataConfig)
+    def _show(self, record: dict[str, Any]) -> None:
+        result = record["cause"] if record["accuracy"] is None else f"valid accuracy {record['accuracy']:.4f}"
+        good = [trial for trial in self.ended if trial["accuracy"] is not None]
+        best = f"{_best(good)['accuracy']:.4f} (trial {_best(good)['trial_id']})" if good else "none yet"
+        left = datetime.timedelta(seconds=round(seconds_left(self.ended, self._lengths[len(self.ended) :])))
+        say(
+            f"trial {record['trial_id']:3d}  {_count(record['epochs'], 'epoch')}  {_shown(record['values'])}  "
+            f"{result}  best {best}  {record['seconds']:.0f} s  {len(self.ended)}/{len(self._lengths)}, {left} left"
+        )
+
+    def _record(self, trial_id: int, values: Values, epochs: int, checkpoints: Path) -> dict[str, Any]:
+        config = self._config
+        training = dataclasses.replace(config.group(TrainingConfig), **_fields(TrainingConfig, values))
+        transfer = dataclasses.replace(config.group(TransferConfig), **_fields(TransferConfig, values))
         estimator = FineTuning(
-            source_of(self._config),
-            self._config.group(FromConfig).weights,
-            data,
-            training,
+            source_of(config),
+            config.group(FromConfig).weights,
+            config.group(DataConfig),
+            dataclasses.replace(training, epochs=epochs, steps=None),
             transfer,
-            self._config.seed,
+            config.seed,
             checkpoints,
         )
-        network = self._spec.architecture
-        assert isinstance(network, CellNetwork), "other networks have no genotype that a job could carry"
-        result = self._in_worker(Job(trial_id, network.genotype, estimator="fine-tuning"), estimator)
+        start = time.monotonic()
+        result = self._in_worker(Job(trial_id, estimator="fine-tuning"), estimator)
         if result.outcome == Outcome.LOST:
             raise RunError(f"trial {trial_id}: {result.cause}; the same command goes on from here")
         return {
@@ -159,7 +178,9 @@ class _Trials:
             "outcome": str(result.outcome),
             "accuracy": result.reward,
             "cause": result.cause,
-            "seconds": result.seconds,
+            "seconds": time.monotonic() - start,
+            "epoch_seconds": result.timing.steps / epochs,
+            # Of the length that the run was asked for: a trial's is what there was time for.
             "recipe": dataclasses.asdict(training) | dataclasses.asdict(transfer),
         }
 
@@ -181,7 +202,42 @@ def _fields(group: type, values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in names}
 
 
-def _shown(values: dict[str, Any]) -> str:
+def _say_chance(accuracy: float, trials: int, valid: Split) -> None:
+    share, luck = chance(valid, trials)
+    if accuracy < luck:
+        say(
+            f"note: no trial is above chance: always naming the largest class scores {share:.4f} of the {len(valid)} "
+            f"valid pictures, and the best of {_count(trials, 'trial')} by luck up to {luck:.4f}"
+        )
+        say("  this recipe is as good as another; train longer (--tune_epochs), or give more pictures")
+
+
+def _say_what(config: RunConfig, data: DataSet, space: Mapping[str, Sequence[float]], lengths: Sequence[int]) -> None:
+    options, training = config.group(TuneConfig), config.group(TrainingConfig)
+    rungs = ", ".join(_count(epochs, "epoch") for epochs in sorted(set(lengths)))
+    say(f"tuning with {options.tuner}: {', '.join(space)}; {_count(len(lengths), 'trial')} of {rungs}")
+    if config.held:
+        say(f"held as given: {', '.join(f'{name} {config.values[name]}' for name in config.held)}")
+    say(f"recipe.json will say {_length(training)}; a trial has what --tune_epochs leaves it")
+    say(
+        f"always naming the largest class scores {chance(data.valid, 1)[0]:.4f} of the {len(data.valid)} valid pictures"
+    )
+
+
+def _length(training: TrainingConfig) -> str:
+    return _count(training.steps, "step") if training.steps else _count(training.epochs, "epoch")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+def _best(ended: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The best of those that succeeded; of equals the one that trained longest, and of those the first."""
+    return max(ended, key=lambda trial: (trial["accuracy"], trial["epochs"]))
+
+
+def _shown(values: Values) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in values.items())
 
 
@@ -190,6 +246,4 @@ def run_tune(config: RunConfig, workdir: Path) -> None:
     tf.config.set_visible_devices([], "GPU")  # they are the trials', which run in processes of their own
     source_spec, _ = open_source(config)
     data = open_data(config)
-    training = config.group(TrainingConfig)
-    spec = transferred_to(source_spec, data, training)
-    tune(config, workdir, spec)
+    tune(config, workdir, transferred_to(source_spec, data, config.group(TrainingConfig)), data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -43,8 +44,8 @@ def records(workdir):
 @pytest.mark.parametrize(
     ("flags", "epochs"),  # those of each trial
     [
-        (["--tuner=grid", "--tune_trials=2", "--tune_epochs=1"], [1, 1]),
-        pytest.param(["--tune_epochs=3"], [1, 1, 1, 3, 3, 3], marks=pytest.mark.slow),  # Hyperband
+        (["--tuner=grid", "--tune_trials=2", "--tune_epochs=1", "--epochs=3", "--weight_decay=0.003"], [1, 1]),
+        pytest.param(["--tune_epochs=3", "--steps=4"], [1, 1, 1, 3, 3, 3], marks=pytest.mark.slow),  # Hyperband
     ],
 )
 def test_killed_it_goes_on_and_its_recipe_is_taken(trained, tmp_path, flags, epochs):
@@ -85,17 +86,31 @@ def test_killed_it_goes_on_and_its_recipe_is_taken(trained, tmp_path, flags, epo
     assert len({json.dumps(record["values"]) for record in ours.values()}) > 1
 
     recipe = workdir / "recipe.json"
-    best = max(ours.values(), key=lambda record: record["accuracy"])
+    best = max(ours.values(), key=lambda record: (record["accuracy"], record["epochs"]))
     found = read_recipe(str(recipe))
     assert {name: found[name] for name in best["values"]} == best["values"]
-    [following] = re.findall(r"  .*train.py (--mode=finetune .*)", done.stdout)
-    assert f"--recipe={recipe}" in following
-    # What is printed is what works: here for a single step.
-    tuned = tmp_path / "tuned"
-    done = train(*following.split(), "--steps=1", f"--workdir={tuned}")
-    assert done.returncode == 0, done.stderr
-    saved = read_recipe(str(tuned / "final" / "recipe.json"))
-    assert {name: saved[name] for name in best["values"]} == best["values"]
+    # Its length is what was asked for, and no rung's; what was given is held.
+    given = dict(flag[2:].split("=") for flag in flags)
+    assert {"epochs": found["epochs"], "steps": found["steps"]} == (
+        {"epochs": 3, "steps": None} if "epochs" in given else {"epochs": 20, "steps": 4}
+    )
+    if "weight_decay" in given:
+        assert found["weight_decay"] == 0.003
+        assert all("weight_decay" not in record["values"] for record in ours.values())
+    shown = re.findall(r"^trial +(\d+)  (\d+) epochs?  .*  (\d+)/(\d+), \d:\d\d:\d\d left$", again.stdout, re.M)
+    assert [int(line[0]) for line in shown] == list(range(len(epochs)))
+    assert [int(line[1]) for line in shown] == [record["epochs"] for record in ours.values()]
+    assert [(int(line[2]), int(line[3])) for line in shown] == [(n + 1, len(epochs)) for n in range(len(epochs))]
+    assert f"\nbest is trial {best['trial_id']}, valid accuracy {best['accuracy']:.4f}: " in again.stdout
+    assert ("note: no trial is above chance: " in again.stdout) == (best["accuracy"] < 0.2)  # 41 of 397 at a guess
+
+    # What is printed is pasted, and works.
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("  ") and "--mode=finetune" in line]
+    assert f"--recipe={recipe}" in shlex.split(line)
+    pasted = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert pasted.returncode == 0, pasted.stderr
+    tuned = tmp_path / "finetune" / "final" / "recipe.json"
+    assert read_recipe(str(tuned)) == found
 
 
 @pytest.mark.slow
