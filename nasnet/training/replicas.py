@@ -137,12 +137,17 @@ def _set_threads() -> None:
 
 
 def _cluster() -> tuple[int, int] | None:
-    """This process's number and how many there are, from TF_CONFIG; None where there are not several."""
-    text = os.environ.get(_ENVIRONMENT)
+    """This process's number and how many there are, from TF_CONFIG; None where there are not several.
+
+    Without a cluster, as `{}` or a task alone, it says no more than that this is the only machine, as for TensorFlow.
+    """
+    text = os.environ.get(_ENVIRONMENT, "").strip()
     if not text:
         return None
     try:
         found = json.loads(text)
+        if not found.get("cluster"):
+            return None
         addresses = {kind: found["cluster"].get(kind, []) for kind in ("chief", "worker")}
         for address in itertools.chain(*addresses.values()):
             if not re.fullmatch(r".+:\d+", address):

@@ -101,7 +101,10 @@ class TestOpenReplicas:
         ("config", "environment", "words"),
         [
             (ReplicaConfig(distribute="multiworker"), None, "TF_CONFIG is not set or names one worker"),
+            (ReplicaConfig(distribute="multiworker"), "{}", "TF_CONFIG is not set or names one worker"),
             (ReplicaConfig(distribute="multiworker"), "{", "TF_CONFIG={: not of the form"),
+            (ReplicaConfig(), "null", "TF_CONFIG=null: not of the form"),
+            (ReplicaConfig(), '{"cluster": {"worker": []}}', "not of the form"),
             (
                 ReplicaConfig(),
                 '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
@@ -139,9 +142,19 @@ class TestOpenReplicas:
             open_replicas(config)
         assert "\n" not in str(caught.value)
 
-    def test_without_several_devices_there_is_one_replica(self, monkeypatch):
+    @pytest.mark.parametrize(
+        "environment",
+        [
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}',
+            "{}",
+            " ",
+            '{"cluster": {}, "task": {"type": "worker", "index": 3}}',
+            '{"task": {"type": "chief", "index": 0}, "environment": "cloud"}',
+        ],
+    )
+    def test_without_several_devices_there_is_one_replica(self, environment, monkeypatch):
         monkeypatch.setattr("nasnet.training.replicas._set_threads", lambda: None)
-        monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}')
+        monkeypatch.setenv("TF_CONFIG", environment)
         replicas = open_replicas(ReplicaConfig())
         assert replicas.strategy.num_replicas_in_sync == 1
         assert replicas.chief
