@@ -18,11 +18,17 @@ test-all: .venv/installed-dev
 smoke: setup
 	PYTHON=$(BIN)/python bash examples/smoke.sh
 
-# The stamps make a second set-up do nothing; a changed requirements file makes it install again.
+# The stamps make a second set-up do nothing; a changed requirements file makes it install again. A .venv without pip is
+# half of one: Debian's Python without python3.11-venv leaves it so.
 .venv/installed: requirements.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements.txt
-	touch $@
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || \
+	{ $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || \
+	  { echo "make: $(PYTHON): not there, or older than Python 3.11; install Python 3.11, or name yours:" \
+	    "make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.11" >&2; exit 2; }; \
+	  $(PYTHON) -m venv .venv; }
+	@echo "installing what requirements.txt names into .venv (a minute or so)"
+	@$(BIN)/python -m pip install --quiet -r requirements.txt
+	@touch $@
 .venv/installed-dev: .venv/installed requirements-dev.txt requirements-cluster.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@

@@ -1,0 +1,132 @@
+"""The commands of README.md and docs/: as they stand, after `make setup`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nasnet.modes.flags import RUN_FLAGS, flags, resolve
+from nasnet.modes.inputs import check_inputs
+from nasnet.runtime.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+PYTHON = ".venv/bin/python"
+TINY = {
+    "search": "--blocks=1 --filters=2 --steps=2 --trials=2 --workers=1 --finalists=0 --final_filters=2 "
+    "--final_epochs=1",
+    "train": "--filters=4 --steps=2 --batch_size=8",
+    "finetune": "--steps=2 --batch_size=8",
+    "tune": "--tune_trials=2 --tune_epochs=1 --batch_size=8",
+}
+"""What makes a command of the README a matter of seconds; a flag given last counts."""
+
+
+def commands(document: str) -> list[list[str]]:
+    """The lines of its `sh` blocks, as a shell reads them: without comments, continued lines as one."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def flags_of(words: list[str]) -> dict[str, object]:
+    """The flags among these words, read. Raises SettingError for a value, KeyError for a flag that there is not."""
+    known = {flag.name: flag for flag in (*RUN_FLAGS, *flags())}
+    given: dict[str, object] = {}
+    for word in words:
+        name, equals, text = word.removeprefix("--").partition("=")
+        if not word.startswith("--"):
+            continue
+        if equals:
+            given[name] = known[name].read(text)
+        else:
+            given[name.removeprefix("no")] = not name.startswith("no")
+            assert known[name.removeprefix("no")].kind is bool, word
+    return given
+
+
+CALLS = [
+    pytest.param(document, words[words.index("train.py") + 1 :], id=f"{document} {' '.join(words)}")
+    for document in ("README.md", "docs/distributed.md", "docs/training.md")
+    for words in commands(document)
+    if "train.py" in words and "$" not in " ".join(words)
+]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of pictures of two sizes in three classes, and an npz: what PATH stands for."""
+    folder = tmp_path_factory.mktemp("own pictures")
+    rng = np.random.default_rng(0)
+    for place in range(60):
+        file = folder / "folder" / "abc"[place % 3] / f"{place}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (24 + place % 2, 20, 3), np.uint8)).save(file)
+    np.savez(folder / "own.npz", x=rng.integers(0, 256, (60, 12, 12), np.uint8), y=np.arange(60) % 3)
+    return folder
+
+
+def on(pictures: Path, word: str) -> str:
+    """The word with what PATH stands for in it."""
+    own = {"folder:PATH": f"folder:{pictures / 'folder'}", "npz:PATH": f"npz:{pictures / 'own.npz'}"}
+    return str(pictures / "folder" / "a") if word == "PATH" else re.sub("(folder|npz):PATH", lambda m: own[m[0]], word)
+
+
+@pytest.mark.parametrize(("document", "words"), CALLS)
+def test_every_command_is_one_that_train_py_takes(document, words, pictures):
+    """Its flags, their values, its mode, its data. What a run before it would have left is not there."""
+    given = flags_of([on(pictures, word) for word in words])
+    mode, _ = str(given.pop("mode", "search")), given.pop("workdir", None)
+    if given.pop("gpus_per_child", None) or given.get("weights"):
+        return  # no GPU here, no such file
+    config = resolve(mode, 0, given)
+    if any(str(given.get(name)).startswith("runs/") for name in ("from", "model")):
+        with pytest.raises(UserError, match="runs/"):
+            check_inputs(config)
+    elif mode != "train" or "model" in given:
+        check_inputs(config)
+
+
+def test_the_readme_s_commands_follow_from_one_another():
+    """Each in a folder of its own; what it starts from has been made by one above it; Python is .venv's."""
+    made = {"runs/search"}  # make search
+    for words in commands("README.md"):
+        if "train.py" not in words:
+            assert words[0] == "make"
+            continue
+        assert words[:2] == [PYTHON, "train.py"]
+        given = flags_of(words[2:])
+        mode = str(given["mode"])
+        for name in ("from", "model"):
+            parts = Path(str(given.get(name, ""))).parts
+            assert parts[:1] != ("runs",) or "/".join(parts[:2]) in made, words
+        workdir = str(given.get("workdir", f"runs/{mode}"))
+        assert workdir not in made, words
+        made.add(workdir)
+
+
+def test_make_knows_its_targets():
+    for words in commands("README.md"):
+        if words[0] == "make":
+            done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_readme_s_commands_run_one_after_the_other(pictures, tmp_path):
+    """As they stand, but for PATH and what makes them small; those that need a file from the net are left out."""
+    (tmp_path / "train.py").symlink_to(ROOT / "train.py")
+    search = [PYTHON, "train.py", "--mode=search", "--workdir=runs/search"]  # make search
+    for words in (search, *(words for words in commands("README.md") if "train.py" in words)):
+        if any(word.startswith("--from=keras:") for word in words):
+            continue
+        tiny = TINY.get(str(flags_of(words)["mode"]), "").split()
+        command = [sys.executable, *(on(pictures, word) for word in words[1:]), *tiny]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, (words, done.stderr)
