@@ -47,10 +47,15 @@ class Cell:
 
     State 0 is the newest input (the previous cell's output), state 1 the one before; block b makes state b + 2.
     `outputs` is stored, because published cells also concatenate states that a block reads.
+
+    Attributes:
+        fitted: whether an output that a "concat" made is fitted to the cell's channels, as slim fits any output of
+            other channels. Not so in networks of before, whose files do not say it.
     """
 
     blocks: tuple[Block, ...]
     outputs: tuple[int, ...]
+    fitted: bool = True
 
     def __post_init__(self) -> None:
         if not self.blocks:
@@ -90,7 +95,7 @@ class Cell:
             blocks.append(Block(left, right, left_op, right_op, block.combine))
         # Where the outputs are inputs, none is live, and a cell has one.
         dead = (Block(0, 0, "identity", "identity"),)
-        return Cell(tuple(blocks) or dead, tuple(sorted(number[state] for state in self.outputs)))
+        return Cell(tuple(blocks) or dead, tuple(sorted(number[state] for state in self.outputs)), self.fitted)
 
 
 def _canonical_order(cell: Cell) -> list[int]:
@@ -177,17 +182,22 @@ def kind_of(value: Any) -> str:  # noqa: ANN401 - whatever a JSON file held
 
 
 def _cell_to_json(cell: Cell) -> dict[str, Any]:
-    return {"blocks": [dataclasses.asdict(block) for block in cell.blocks], "outputs": list(cell.outputs)}
+    blocks = [dataclasses.asdict(block) for block in cell.blocks]
+    return {"blocks": blocks, "outputs": list(cell.outputs), "fitted": cell.fitted}
 
 
 def _cell_from_json(name: str, value: dict[str, Any]) -> Cell:
     try:
         blocks = tuple(Block(**block) for block in value[name]["blocks"])
         outputs = tuple(value[name]["outputs"])
-    except (KeyError, TypeError) as error:
+        concatenated = any(state >= 2 and blocks[state - 2].combine == "concat" for state in outputs)
+        fitted = value[name].get("fitted", not concatenated)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"the genotype's {name} cell is malformed: {error}") from error
+    if not isinstance(fitted, bool):
+        raise ValueError(f"the genotype's {name} cell has fitted {fitted!r}; expected true or false")
     states = [*outputs, *(state for block in blocks for state in (block.left, block.right))]
     for state in states:
         if not isinstance(state, int) or isinstance(state, bool):
             raise ValueError(f"the genotype's {name} cell names a state that is no whole number: {state!r}")
-    return Cell(blocks, outputs)
+    return Cell(blocks, outputs, fitted)

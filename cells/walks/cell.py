@@ -49,12 +49,16 @@ def fold(
         if index + 2 in cell.live:
             states[index + 2] = _block(block, p, states, filters, stride, depth, out_level, f"{name}.block_{index}")
 
+    # slim's `_combine_unused_states`: an output of another size or of other channels gets a factorized reduction, which
+    # at stride 1 is a 1x1 convolution and batch norm, without a ReLU.
+    # Differs from slim: there the last state's channels decide. All of slim's states have the cell's; where "concat"
+    # made the last one they are twice as many, and that it is the last is an accident of numbering.
     outputs: list[Feature[T]] = []
     for state in cell.outputs:
         feature, part = states[state], f"{name}.output_{state}"
         if feature.level != out_level:
             feature = Feature(factorized_reduction(p, feature.value, filters, part), filters, out_level)
-        elif state < 2 and feature.channels != filters:
+        elif feature.channels != filters and (state < 2 or cell.fitted):
             value = p.conv(feature.value, filters, (1, 1), name=f"{part}.conv")
             feature = Feature(p.batch_norm(value, name=f"{part}.bn"), filters, out_level)
         outputs.append(feature)
@@ -92,7 +96,7 @@ def _block(
             value = p.drop_path(value, depth, name=f"{name}.{side}.drop_path")
         results.append(value)
     if block.combine == "concat":
-        # The state keeps all 2F channels. The operations that read it fit it where they must, by the rules that slim
-        # has for any state of unequal channels; nothing is inserted here. docs/design.md, "Choices".
+        # The state keeps all 2F channels. What reads it fits it where it must, by the rules that slim has for any state
+        # of unequal channels, and so does the cell's output; nothing is inserted here. docs/design.md, "Choices".
         return Feature(p.concat(results, name=f"{name}.concat"), 2 * filters, level)
     return Feature(p.add(results[0], results[1], name=f"{name}.add"), filters, level)

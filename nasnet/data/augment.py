@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from nasnet.data.input_pipeline import replica_rows
 
+_STREAMS = 4  # places to crop, whether to mirror, rows and columns of squares
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -46,7 +48,7 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
 
     Args:
         images: float32 `[B, height, width, channels]`.
-        seed: int64 `[2]`; the same seed draws the same.
+        seed: int64 `[2]`: of the training, and the step's number. The same seed draws the same, no other does.
         augmentation: which of them, and how far.
 
     Returns:
@@ -58,7 +60,10 @@ def augment(images: tf.Tensor, seed: tf.Tensor, augmentation: Augmentation) -> t
     blank = tf.reshape(tf.constant(augmentation.fill, images.dtype), [1, 1, 1, channels])
 
     def draw(stream: int, size: int, below: int) -> tf.Tensor:
-        drawn = tf.random.stateless_uniform([total, size], seed + [0, stream], 0, below, dtype=tf.int32)
+        # A key for each draw of each step. Added to the step's number, one stream would draw what its neighbour does a
+        # step later.
+        key = seed * [_STREAMS, 1] + [stream, 0]
+        drawn = tf.random.stateless_uniform([total, size], key, 0, below, dtype=tf.int32)
         return drawn[first : first + batch]
 
     if above or beside:

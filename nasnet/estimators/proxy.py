@@ -24,7 +24,8 @@ class ProxyEstimator:
     """Trains a child, a small network of the cell, for a few steps; its reward is the accuracy on the valid split.
 
     NASNet, appendix A.1. With `reward="best_of_last_5"` the best accuracy at the end of the last five epochs (Zoph & Le
-    2017, which also cubes it; here the strategy scales rewards).
+    2017, which also cubes it; here the strategy scales rewards), and the weights of then. Batch norm is that of the
+    winner on the same stem.
     """
 
     data: DataSet
@@ -41,8 +42,7 @@ class ProxyEstimator:
         from nasnet.runtime.seeds import name_seed
 
         architecture = stacked(genotype, self.network, len(self.data.classes))
-        # One epsilon for all children, whatever their stem.
-        spec = NetworkSpec.on(self.data, architecture, bn_momentum=self.training.bn_momentum, bn_epsilon=1e-5)
+        spec = NetworkSpec.on(self.data, architecture, bn_momentum=self.training.bn_momentum)
         seed = name_seed(self.seed, name)
         if self.child == "keras":
             return self._keras(spec, seed)

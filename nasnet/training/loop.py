@@ -72,16 +72,13 @@ class Training:
             dtype: "float64" computes in it, for checking.
 
         Raises:
-            SettingError: for a batch that cannot be divided among the replicas.
+            SettingError: for a batch that cannot be divided among the replicas, and for XLA on several of them.
         """
         self.config = resolve_augmentation(config, data)
         self.replicas = replicas or Replicas(tf.distribute.get_strategy())
         self._strategy = self.replicas.strategy
         self._spec, self._data, self._seed = spec, data, seed
-        self.batch_size = min(config.batch_size, len(data.train))
-        if self.batch_size % self.replicas.count:
-            rule = f"can't be divided among {self.replicas.count} replicas; expected a multiple of that"
-            raise SettingError("batch_size", self.batch_size, rule)
+        self.batch_size = _batch_size(config, len(data.train), self.replicas.count)
         self.steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = config.steps or self.steps_per_epoch * config.epochs
         self.transfer = transfer or TransferConfig()
@@ -244,3 +241,16 @@ class Training:
         finally:
             for weight, value in zip(self.model.weights, live, strict=True):
                 weight.assign(value)
+
+
+def _batch_size(config: TrainingConfig, pictures: int, replicas: int) -> int:
+    """Pictures of a step on all replicas: those that were asked for, or all that there are."""
+    found = min(config.batch_size, pictures)
+    if found % replicas:
+        short = f" the {pictures} training pictures are fewer and" if found < config.batch_size else ""
+        rule = f"{short} can't be divided among {replicas} replicas; expected a multiple of {replicas}".lstrip()
+        raise SettingError("batch_size", config.batch_size, rule + (f" up to {pictures}" if short else ""))
+    if config.jit == "on" and replicas > 1:
+        rule = f"goes with one replica, not with {replicas}: XLA cannot compile a batch norm that they agree on"
+        raise SettingError("jit", config.jit, rule, see=("replicas",))
+    return found

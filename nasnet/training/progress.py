@@ -23,6 +23,7 @@ SHOWN_SECONDS = 1.0
 class Progress:
     """Where a training stands; loss and accuracy are means over the training batches of the epoch so far.
 
+    The loss is the cross-entropy, labels smoothed as they are trained on, without weight decay and auxiliary head.
     `ended` tells whether the epoch has ended, and `valid` the scores on the valid split if they were taken then.
     """
 

@@ -69,8 +69,8 @@ class Step:
             stop_requested: float32 scalar, 1 where this process was asked to stop and 0 where not.
 
         Returns:
-            Three scalars: the loss of the R * B pictures, how many of them were classified right, and the votes to
-            stop, one for each replica of a process that was asked to.
+            Three scalars: the cross-entropy of the R * B pictures, how many of them were classified right, and the
+            votes to stop, one for each replica of a process that was asked to.
         """
         totals = self._strategy.run(self._one_replica, args=(images, labels, stop_requested))
         # The same on each replica: they have been added up.
@@ -107,12 +107,13 @@ class Step:
         return loss, correct, stop_votes
 
     def _forward_backward(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Gradients]:
-        """This replica's part of the loss, how many pictures were right, and the gradient of that part.
+        """This replica's part of the cross-entropy, how many pictures were right, and the gradient of the loss.
 
             loss = (CE(logits) + auxiliary_weight * CE(auxiliary) + weight_decay * sum over kernels of |W|^2 / 2) / R
 
-        CE is the mean cross-entropy of this replica's rows with smoothed labels, for both heads alike; summed over R
-        replicas that is the mean over the whole batch.
+        CE is the mean cross-entropy of this replica's rows with smoothed labels, for both heads alike (slim's
+        `train_image_classifier.py`); summed over R replicas that is the mean over the whole batch. What is told is
+        CE(logits) / R, which compares with that of a valid split; weight decay and the auxiliary head are left out.
 
         Args:
             images: uint8 `[B, height, width, channels]`.
@@ -125,7 +126,7 @@ class Step:
         with tf.GradientTape() as tape:
             outputs = self._model(images, training=True)
             logits = logits_of(outputs)
-            loss = cross_entropy(labels, logits, config.label_smoothing)
+            loss = told = cross_entropy(labels, logits, config.label_smoothing)
             if isinstance(outputs, dict):
                 loss += config.auxiliary_weight * cross_entropy(labels, outputs["auxiliary"], config.label_smoothing)
             if config.weight_decay and self._kernels:
@@ -134,7 +135,8 @@ class Step:
             loss /= self._strategy.num_replicas_in_sync
             scaled = self._scaled(loss)
         correct = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, 1, tf.int32), labels), loss.dtype))
-        return loss, correct, tape.gradient(scaled, [variables for _, variables in self._groups])
+        told /= self._strategy.num_replicas_in_sync
+        return told, correct, tape.gradient(scaled, [variables for _, variables in self._groups])
 
     def _clipped(self, gradients: Gradients) -> Gradients:
         """The gradients by one factor smaller, where their global norm, over all groups, is above `clip_norm`."""

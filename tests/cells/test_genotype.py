@@ -85,11 +85,26 @@ def _without(path):
         {**ZOO["nasnet_a"].to_json(), "normal": {"blocks": 3, "outputs": [2]}},
         {**ZOO["nasnet_a"].to_json(), "normal": {"blocks": [{"left": 0.5}], "outputs": [2]}},
         {**ZOO["nasnet_a"].to_json(), "normal": {**ZOO["nasnet_a"].to_json()["normal"], "outputs": [2.0]}},
+        {**ZOO["nasnet_a"].to_json(), "normal": {**ZOO["nasnet_a"].to_json()["normal"], "outputs": [9]}},
+        {**ZOO["nasnet_a"].to_json(), "normal": {**ZOO["nasnet_a"].to_json()["normal"], "fitted": 1}},
     ],
 )
 def test_damaged_json_is_a_value_error(value):
     with pytest.raises(ValueError, match=r"genotype"):
         CellGenotype.from_json(value)
+
+
+@given(blocks_of_a_cell())
+def test_a_file_of_before_concatenates_its_outputs_as_they_are(blocks):
+    """It does not say "fitted", for its network was not. Where no "concat" is an output, that is no difference."""
+    cell = Cell(blocks, loose_ends(blocks))
+    value = CellGenotype(cell, cell).to_json()
+    for name in ("normal", "reduction"):
+        assert value[name].pop("fitted") is True
+    read = CellGenotype.from_json(value).normal
+    assert read == Cell(blocks, cell.outputs, all(blocks[state - 2].combine == "add" for state in cell.outputs))
+    assert CellGenotype.from_json(CellGenotype(read, read).to_json()).normal == read
+    assert read.canonical().fitted == read.fitted
 
 
 def test_drawn_genotypes_differ():

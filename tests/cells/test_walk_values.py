@@ -126,13 +126,27 @@ def test_only_what_reads_the_two_inputs_of_a_reduction_is_strided():
     same(y, max_pool(made, 3) + max_pool(old, 3, 2))
 
 
-def test_concatenated_states_keep_the_order_and_all_their_channels():
-    cell = Cell((Block(1, 0, ID, ID, "concat"), Block(2, 2, ID, MAX)), (3, 2))
+@pytest.mark.parametrize("fitted", [True, False])
+def test_a_concatenated_state_keeps_all_its_channels_but_among_the_outputs(fitted):
+    """There slim's rule fits it to the cell's, without a ReLU; in files of before it stays as it is."""
+    cell = Cell((Block(1, 0, ID, ID, "concat"), Block(2, 2, ID, MAX)), (3, 2), fitted)
     x, old, y, log = folded(Case(cell))
     made = np.concatenate([old, fit(x, 4, "c.input")], 2)
     pooled = batch_norm(conv(max_pool(made, 3), 4, (1, 1), "c.block_1.right.conv"), "c.block_1.right.bn")
-    same(y, np.concatenate([fit(made, 4, "c.block_1.left") + pooled, made], 2))
+    out = batch_norm(conv(made, 4, (1, 1), "c.output_2.conv"), "c.output_2.bn") if fitted else made
+    same(y, np.concatenate([fit(made, 4, "c.block_1.left") + pooled, out], 2))
     assert "c.block_0.concat: concat 2" in log
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_only_output_is_fitted_too_and_the_last_state_decides_nothing(stride):
+    """Numbered otherwise, the same blocks are the same network: what is last is an accident."""
+    widths = {}
+    for outputs in ((2,), (2, 3), (3, 2)):
+        blocks = (Block(0, 1, MAX, MAX, "concat"), Block(0, 0, MAX, ID))
+        for first in (blocks, blocks[::-1]):
+            widths.setdefault(len(outputs), set()).add(folded(Case(Cell(first, outputs), stride=stride))[2].shape[2])
+    assert widths == {1: {4}, 2: {8}}
 
 
 def test_every_path_but_the_identity_can_be_dropped():

@@ -109,7 +109,7 @@ def test_float32_training_is_that_of_the_training_loop(seed):
     data = drawn_pictures(10, 3, train=96, seed=seed)
     spec = drawn_spec(drawn_genotypes(1, seed)[0], data)
     config = dataclasses.replace(
-        CONFIG, epochs=2, batch_size=32, learning_rate=1e-5, pad=2, flip=True, label_smoothing=0.1
+        CONFIG, epochs=2, batch_size=32, learning_rate=1e-5, pad=2, flip=True, label_smoothing=0.1, weight_decay=0.0
     )
     child = Child(spec, data, ChildConfig.of(config, data), seed=seed)
     training = Training(spec, data, config, seed=seed)
