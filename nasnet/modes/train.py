@@ -30,6 +30,7 @@ from nasnet.training.metrics import evaluate
 from nasnet.training.progress import Progress
 from nasnet.training.recipes import recipe_json
 from nasnet.training.replicas import Replicas, open_replicas
+from nasnet.training.statistics import unsettled
 
 
 def train_to(
@@ -96,6 +97,17 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
         unused |= {"decay_rate", "decay_epochs"}
     values = dataclasses.asdict(training.config) | (dataclasses.asdict(training.transfer) if taken_over else {})
     say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
+    say_unsettled(training.config, training.total_steps)
+
+
+def say_unsettled(config: TrainingConfig, total_steps: int, what: str = "") -> None:
+    """Says it where a training's moving statistics cannot settle, with the flag that mends it."""
+    if found := unsettled(config, total_steps):
+        say(
+            f"note: {what}{total_steps} steps leave {found.share:.0%} of what batch norm's moving statistics began as "
+            f"(--bn_momentum={found.momentum:g}), and they are what is scored and saved; --bn_momentum={found.settled:g}, "
+            "or more steps, would settle them"
+        )
 
 
 def run_train(config: RunConfig, workdir: Path) -> None:

@@ -78,7 +78,7 @@ class Training:
         self.replicas = replicas or Replicas(tf.distribute.get_strategy())
         self._strategy = self.replicas.strategy
         self._spec, self._data, self._seed = spec, data, seed
-        self.batch_size = _batch_size(config, len(data.train), self.replicas.count)
+        self.batch_size = batch_size_on(config, len(data.train), self.replicas.count)
         self.steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = config.steps or self.steps_per_epoch * config.epochs
         self.transfer = transfer or TransferConfig()
@@ -243,7 +243,7 @@ class Training:
                 weight.assign(value)
 
 
-def _batch_size(config: TrainingConfig, pictures: int, replicas: int) -> int:
+def batch_size_on(config: TrainingConfig, pictures: int, replicas: int) -> int:
     """Pictures of a step on all replicas: those that were asked for, or all that there are."""
     found = min(config.batch_size, pictures)
     if found % replicas:

@@ -50,6 +50,19 @@ def test_what_is_said_and_written_is_what_was_trained_with(tmp_path, capsys, len
     assert json.loads((tmp_path / "recipe.json").read_text())[name] == number
 
 
+@pytest.mark.parametrize(("momentum", "said"), [(0.9997, True), (0.5, False)])
+def test_moving_statistics_that_cannot_settle_are_said_with_the_flag_that_mends_it(tmp_path, capsys, momentum, said):
+    data = drawn_pictures(8, train=32)
+    config = TrainingConfig(steps=8, batch_size=16, bn_momentum=momentum)
+    train_to(tmp_path, drawn_spec(cheap_genotype(), data), data, config, 0, options=ReplicaConfig(valid_epochs=0))
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
+    assert len(notes) == said
+    if said:
+        assert "8 steps leave 100%" in notes[0]
+        assert "--bn_momentum=0.9997" in notes[0]
+        assert "--bn_momentum=0.56" in notes[0]  # 0.56^8 is 0.0097
+
+
 def test_what_a_mode_exports_is_the_network_that_was_trained(tmp_path, monkeypatch):
     """Both killed between their training and their export; the pictures do not whiten by 90 any more.
 

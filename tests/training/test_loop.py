@@ -20,7 +20,7 @@ from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.runtime.errors import DivergedError, UserError
 from nasnet.training.config import ReplicaConfig, TrainingConfig, pad_of, resolve_augmentation
-from nasnet.training.loop import Training
+from nasnet.training.loop import Training, batch_size_on
 from nasnet.training.metrics import cross_entropy, evaluate
 from tests.support.slow import some_now
 
@@ -331,6 +331,32 @@ def test_pictures_are_padded_by_an_eighth_of_each_side(shape, pads):
     assert pad_of(resolve_augmentation(TrainingConfig(pad=2), data).pad, shape) == (2, 2)
     kept = dataclasses.replace(data, shift_keeps_class=False)
     assert pad_of(resolve_augmentation(TrainingConfig(), kept).pad, shape) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("batch", "pictures", "replicas", "words"),
+    [
+        (33, 90, 2, r"batch_size=33: can't be divided among 2 replicas; expected a multiple of 2$"),
+        (64, 45, 2, r"batch_size=64: the 45 training pictures are fewer and can't be .*; expected a multiple of 2 up to 45"),
+        (64, 45, 3, None),
+        (64, 45, 1, None),
+    ],
+)
+def test_a_batch_that_cannot_be_divided_is_named_as_it_was_given(batch, pictures, replicas, words):
+    config = TrainingConfig(batch_size=batch)
+    if words is None:
+        assert batch_size_on(config, pictures, replicas) == min(batch, pictures)
+        return
+    with pytest.raises(SettingError, match=words):
+        batch_size_on(config, pictures, replicas)
+
+
+def test_xla_on_several_replicas_is_one_line():
+    config = TrainingConfig(batch_size=32, jit="on")
+    assert batch_size_on(config, 90, 1) == 32
+    with pytest.raises(SettingError, match=r"^jit=on: goes with one replica, not with 2") as error:
+        batch_size_on(config, 90, 2)
+    assert "\n" not in str(error.value)
 
 
 class TestAugment:
