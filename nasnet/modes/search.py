@@ -29,7 +29,7 @@ from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
 from nasnet.modes.inputs import open_data, spec_on
-from nasnet.modes.train import train_to
+from nasnet.modes.train import say_unsettled, train_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import stacked
@@ -196,6 +196,9 @@ def _say_what(config: RunConfig, data: DataSet, search: Search) -> None:
         where = "in this process"
     order = f"in waves of {search.wave}" if search.wave else "each observed as it ends"
     say(f"{search.engine.slots} at a time {where}, {order}")
+    batches = len(data.train) // min(training.batch_size, len(data.train))
+    say_unsettled(training, training.steps or training.epochs * batches, "a child's ")
+    say_unsettled(training, config.group(FinalConfig).final_epochs * batches, "the winner's ")
     if search.journal.trials:
         say(f"going on after {len(search.journal.trials)} finished trials")
 

@@ -105,8 +105,8 @@ def say_unsettled(config: TrainingConfig, total_steps: int, what: str = "") -> N
     if found := unsettled(config, total_steps):
         say(
             f"note: {what}{total_steps} steps leave {found.share:.0%} of what batch norm's moving statistics began as "
-            f"(--bn_momentum={found.momentum:g}), and they are what is scored and saved; --bn_momentum={found.settled:g}, "
-            "or more steps, would settle them"
+            f"(--bn_momentum={found.momentum:g}), and they are what is scored and saved; more steps would settle them, "
+            f"or --bn_momentum={found.settled:g}"
         )
 
 

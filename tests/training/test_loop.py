@@ -18,7 +18,7 @@ from nasnet.data.input_pipeline import batches
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
-from nasnet.runtime.errors import DivergedError, UserError
+from nasnet.runtime.errors import DivergedError, SettingError, UserError
 from nasnet.training.config import ReplicaConfig, TrainingConfig, pad_of, resolve_augmentation
 from nasnet.training.loop import Training, batch_size_on
 from nasnet.training.metrics import cross_entropy, evaluate
@@ -337,7 +337,12 @@ def test_pictures_are_padded_by_an_eighth_of_each_side(shape, pads):
     ("batch", "pictures", "replicas", "words"),
     [
         (33, 90, 2, r"batch_size=33: can't be divided among 2 replicas; expected a multiple of 2$"),
-        (64, 45, 2, r"batch_size=64: the 45 training pictures are fewer and can't be .*; expected a multiple of 2 up to 45"),
+        (
+            64,
+            45,
+            2,
+            r"batch_size=64: the 45 training pictures are fewer and can't be .*; expected a multiple of 2 up to 45",
+        ),
         (64, 45, 3, None),
         (64, 45, 1, None),
     ],
