@@ -13,7 +13,7 @@ from controller.strategy import Outcome
 from nasnet.execution.job import Job
 from nasnet.runtime.devices import alive
 
-_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1}
 
 Status = Mapping[str, Any]
 """What a worker last wrote to its status file (`nasnet.execution.worker`); empty where it wrote nothing."""

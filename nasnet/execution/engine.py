@@ -34,8 +34,12 @@ class Engine(Protocol):
         """The children that have ended; waits up to `seconds` for the first of them."""
         ...
 
+    def abandon(self) -> None:
+        """Ends the children that run; none of them is collected, and others can be submitted."""
+        ...
+
     def cancel(self) -> None:
-        """Ends everything that runs."""
+        """Ends everything that runs, and itself."""
         ...
 
 
@@ -64,6 +68,10 @@ class InProcess:
             return []
         job, self._job = self._job, None
         return [worker.attempt(self._estimators, job)]
+
+    def abandon(self) -> None:
+        """See `Engine.abandon`."""
+        self._job = None
 
     def cancel(self) -> None:
         """See `Engine.cancel`."""

@@ -115,6 +115,7 @@ def _scratch_folder() -> Path:
 class _Actor:
     handle: Any
     ready: bool = False
+    abandoned: bool = False
     jobs: dict[str, tuple[Job, float]] = dataclasses.field(default_factory=dict)
 
 
@@ -161,6 +162,12 @@ class RayEngine:
                 break  # an actor came up, and there may be children waiting
         return results
 
+    def abandon(self) -> None:
+        """See `Engine.abandon`."""
+        for actor in [actor for actor in self._actors if actor.jobs]:
+            actor.abandoned = True
+            self._give_up(actor)
+
     def cancel(self) -> None:
         """See `Engine.cancel`."""
         import ray
@@ -182,6 +189,8 @@ class RayEngine:
         from ray.exceptions import RayActorError
 
         error = future.exception()
+        if actor.abandoned:
+            return []
         if job is None and error is None:
             actor.ready, self._failed_starts = True, 0
             self._free += self._jobs_per_actor
@@ -208,15 +217,19 @@ class RayEngine:
         return dataclasses.replace(result, log=None)
 
     def _replace(self, actor: _Actor, error: BaseException) -> None:
-        import ray
-
         if actor not in self._actors:
             return
         if not actor.ready:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
                 raise RunError(f"no actor comes up on the Ray cluster ({first_line(error)})") from error
-        else:
+        self._give_up(actor)
+
+    def _give_up(self, actor: _Actor) -> None:
+        """A fresh actor in the place of this one."""
+        import ray
+
+        if actor.ready:
             self._free -= self._jobs_per_actor - len(actor.jobs)
             actor.ready = False
         ray.kill(actor.handle)

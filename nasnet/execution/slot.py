@@ -104,6 +104,12 @@ class Slot:
                 continue
         return result
 
+    def abandon(self) -> None:
+        """Ends the child that runs, if one does, with its process; it is never collected."""
+        if self._job is not None:
+            self._job = self._future = None
+            self._replace()
+
     def stop(self) -> None:
         """Ends the worker process."""
         self._stop_pool()

@@ -106,6 +106,7 @@ def _start(settings: WorkerSettings) -> None:
     global _worker
     _follow(settings.parent)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the exit code tells who ended the process
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # asks the search to end, and a scheduler sends it to all processes
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with contextlib.suppress(OSError):  # not Linux: there the kernel chooses by itself
         # Where the kernel runs out of memory, it is to take a child and not the search.

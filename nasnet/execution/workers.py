@@ -73,6 +73,11 @@ class Workers:
             except queue.Empty:
                 continue
 
+    def abandon(self) -> None:
+        """See `Engine.abandon`."""
+        for slot in self._slots:
+            slot.abandon()
+
     def cancel(self) -> None:
         """See `Engine.cancel`."""
         for slot in self._slots:

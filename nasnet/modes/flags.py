@@ -256,4 +256,4 @@ FREE = tuple(
     for field in dataclasses.fields(group)
     if field.metadata.get("free")
 )
-"""What may be another when a workdir is used again: it decides where things run, not what comes of them."""
+"""What may be another when a workdir is used again: it decides where things run and how far, not what comes of them."""

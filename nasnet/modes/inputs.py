@@ -16,9 +16,10 @@ from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.saved import Model, check_trained, load_source
 from nasnet.networks.spec import NetworkSpec, stacked, transferred
+from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
-from nasnet.runtime.files import read_json
+from nasnet.runtime.files import read_json, write_text
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import SearchConfig
 
@@ -96,7 +97,15 @@ def _sizes_of_flags() -> Iterator[None]:
 
 def open_data(config: RunConfig) -> DataSet:
     """The data set of a config, its test split closed. Says what was converted or passed over."""
-    return _with_notes_said(open_configured(config.group(DataConfig)))
+    options = config.group(DataConfig)
+    with doing(f"reading the pictures of {options.dataset}"):
+        return _with_notes_said(open_configured(options))
+
+
+def write_skipped(workdir: Path, data: DataSet) -> None:
+    """Names in the workdir what was left out of the pictures, and why, if anything was."""
+    if data.skipped:
+        write_text(workdir / "skipped.txt", "".join(f"{line}\n" for line in data.skipped))
 
 
 def open_matching(spec: NetworkSpec, config: RunConfig) -> DataSet:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
+import shlex
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -22,82 +23,125 @@ from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Estimator
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
-from nasnet.execution.engine import Engine, InProcess
-from nasnet.execution.job import Resources
-from nasnet.execution.workers import Workers
+from nasnet.execution.memory import MemoryNeed
+from nasnet.execution.start import open_engine
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
-from nasnet.modes.inputs import open_data, spec_on
+from nasnet.modes.inputs import open_data, spec_on, write_skipped
 from nasnet.modes.train import say_unsettled, train_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import stacked
+from nasnet.reports.search import (
+    at_work,
+    fit_memory,
+    say_pictures,
+    say_search,
+    say_seconds,
+    say_updates,
+    show_finalist,
+    show_finalist_run,
+)
 from nasnet.reports.terminal import show_export, show_retry, show_trial, show_update
 from nasnet.runtime import devices
+from nasnet.runtime.clock import clock, doing
 from nasnet.runtime.console import say
+from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.trials.best_weights import BestWeights
 from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
-from nasnet.trials.finalists import Finalist, rank_finalists
-from nasnet.trials.journal import Journal
+from nasnet.trials.ending import STOP, Ending
+from nasnet.trials.finalists import Finalist, choose_finalists, rank_finalists
+from nasnet.trials.forecast import Forecast
+from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.limits import Limits
+from nasnet.trials.plan import Plan, final_of, finalist_steps, plan_of, steps_of
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search, SearchProgress
 
-LEARNS_AFTER = 500
-"""Trials below which PPO has not beaten random search (docs/results.md)."""
 _OWN_SIDE = 32  # pixels that the next command makes own pictures, which are of many sizes; the network's, if larger
+_DRAWN = 8  # cells that are counted to say what a child takes
 
 
 def run_search(config: RunConfig, workdir: Path) -> None:
     """Searches, trains the best cell, exports it to `workdir/best` and says how it does on valid and test."""
     started = time.monotonic()
-    options = config.group(SearchConfig)
-    execution = config.group(ExecutionConfig)
-    _set_up(execution)
-    data, space = open_data(config), NASNetSpace(options.blocks)
-    limits = _check(config, data, space)
-    if execution.cluster:
-        from nasnet.execution.ray_workers import connect
+    options, execution, export = (
+        config.group(SearchConfig),
+        config.group(ExecutionConfig),
+        config.group(FinalConfig).export,
+    )
+    with Ending(workdir, options.stop_after) as ending:
+        _set_up(execution)
+        data, space = open_data(config), NASNetSpace(options.blocks)
+        limits = _check(config, data, space)
+        if execution.cluster:
+            from nasnet.execution.ray_workers import connect
 
-        connect(execution.cluster)
-    with claim_workdir(workdir, config):
-        journal = Journal(workdir / "journal.jsonl")
-        best_weights = BestWeights(workdir / "children", execution.keep_weights)
-        best_weights.resume(list(journal.trials.values()))
-        # Stopping comes second: Ray too sets a handler for SIGTERM.
-        with _engine(_estimators(config, data), execution, workdir / "logs") as engine, Stopping() as stopping:
-            retrying = RetryingEngine(
-                engine,
-                journal,
-                retries=execution.retries,
-                stopping=stopping,
-                stop_seconds=execution.stop_seconds,
-                report=show_retry,
-            )
-            strategy = _strategy(options.strategy, space, config)
-            search = Search(
-                space,
-                strategy,
-                journal,
-                retrying,
-                options.trials,
-                wave=config.group(PolicyGradientConfig).update_trials if execution.deterministic else None,
-                why_invalid=limits.why_invalid,
-                best_weights=best_weights,
-                report=_reports(strategy),
-            )
-            _say_what(config, data, search)
-            winner = _best(search, config)
-        searched = time.monotonic()
-        _train_winner(space.decode(winner.proposal.tokens), data, config, workdir, winner)
-        show_export(workdir / "best")
-    _say_seconds(search, searched - started, time.monotonic() - searched)
-    own = {"from": workdir / "best", "dataset": "folder:PATH", "image_size": max(_OWN_SIDE, *data.image_shape[:2])}
-    say("next, fine-tune it on your own pictures, a folder for each class, PATH/CLASS/*.png:")
-    say(f"  {command_after(config, workdir, 'finetune', own)}")
+            connect(execution.cluster)
+        with claim_workdir(workdir, config):
+            write_skipped(workdir, data)
+            say_pictures(data, "--valid_fraction")
+            search, winner = _search(config, workdir, data, space, limits, ending)
+            searched = time.monotonic()
+            if export:
+                _train_winner(space.decode(winner.proposal.tokens), data, config, workdir, winner, search.forecast)
+                show_export(workdir / "best")
+            ending.done()
+    engine, made, rest = search.engine, len(search.journal.trials), time.monotonic() - searched
+    say_seconds(engine.timing, engine.slots, search.controller_seconds, searched - started, rest)
+    if made < options.trials:
+        say(f"{made} of {options.trials} trials were made; the same command goes on with the rest")
+    if export:
+        own = {"from": workdir / "best", "dataset": "folder:PATH", "image_size": max(_OWN_SIDE, *data.image_shape[:2])}
+        say("next, fine-tune it on your own pictures, a folder for each class, PATH/CLASS/*.png:")
+        say(f"  {command_after(config, workdir, 'finetune', own)}")
+
+
+def _search(
+    config: RunConfig, workdir: Path, data: DataSet, space: Space, limits: Limits, ending: Ending
+) -> tuple[Search, Trial]:
+    """The search as it stands at its end, and its winner."""
+    options = config.group(SearchConfig)
+    execution = _fitting(config.group(ExecutionConfig), data, space, limits)
+    journal = Journal(workdir / "journal.jsonl")
+    best_weights = BestWeights(workdir / "children", execution.keep_weights)
+    best_weights.resume(list(journal.trials.values()))
+    # Stopping comes second: Ray too sets a handler for SIGTERM.
+    with open_engine(_estimators(config, data), execution, workdir / "logs") as engine, Stopping() as stopping:
+        retrying = RetryingEngine(
+            engine,
+            journal,
+            retries=execution.retries,
+            stopping=stopping,
+            stop_seconds=execution.stop_seconds,
+            report=show_retry,
+        )
+        strategy = _strategy(options.strategy, space, config)
+        search = Search(
+            space,
+            strategy,
+            journal,
+            retrying,
+            options.trials,
+            wave=config.group(PolicyGradientConfig).update_trials if execution.deterministic else None,
+            repeat_cells=options.repeat_cells,
+            enough=lambda: ending.enough,
+            why_invalid=limits.why_invalid,
+            best_weights=best_weights,
+            report=_reports(strategy),
+            forecast=Forecast(_plan(config, data, space, engine.slots)),
+        )
+        say_search(search, data, options.strategy, config.group(NetworkConfig), config.group(TrainingConfig), execution)
+        training = config.group(TrainingConfig)
+        _, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), training)
+        for whose, of in (("a child's ", training), ("the winner's ", recipe)):
+            say_unsettled(of, steps_of(of, data), whose)
+        say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
+        with doing(lambda: at_work(retrying)):
+            return search, _best(search, config, ending)
 
 
 def _set_up(execution: ExecutionConfig) -> None:
@@ -113,10 +157,10 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     """Finds what is wrong with the flags before anything is written. Returns the children's limits."""
     training = config.group(TrainingConfig)
     child = config.group(NetworkConfig)
-    final = config.group(FinalConfig)
     any_cell = space.decode((0,) * len(space.decisions))
     spec_on(any_cell, data, child, training)
-    spec_on(any_cell, data, NetworkConfig(final.final_repeats, final.final_filters, child.stem), training)
+    spec_on(any_cell, data, *final_of(config.group(FinalConfig), child, training))
+    finalist_steps(config.group(SearchConfig), training, data)
     return Limits(
         config.group(LimitConfig),
         functools.partial(stacked, network=child, classes=len(data.classes)),
@@ -125,40 +169,35 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     )
 
 
+def _plan(config: RunConfig, data: DataSet, space: Space, slots: int) -> Plan:
+    return plan_of(
+        config.group(SearchConfig),
+        config.group(FinalConfig),
+        config.group(NetworkConfig),
+        config.group(TrainingConfig),
+        data,
+        space,
+        slots,
+        config.group(ExecutionConfig),
+    )
+
+
+def _fitting(execution: ExecutionConfig, data: DataSet, space: Space, limits: Limits) -> ExecutionConfig:
+    """As many workers as there is memory for, which is said. Their number is no part of what comes of a search."""
+    if execution.cluster or not execution.workers:
+        return execution
+    drawn = RandomSearch(space.decisions, 0)
+    child = max(limits.memory(space.decode(drawn.propose(trial).tokens)) for trial in range(_DRAWN))
+    return fit_memory(execution, MemoryNeed.of(data, child, execution.memory_per_child))
+
+
 def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
     options = config.group(SearchConfig)
     training = config.group(TrainingConfig)
     child = config.group(NetworkConfig)
     proxy = ProxyEstimator(data, child, training, config.seed, options.child, options.reward)
-    longer = dataclasses.replace(training, steps=options.finalist_steps)
+    longer = dataclasses.replace(training, steps=finalist_steps(options, training, data))
     return {"proxy": proxy, "finalist": dataclasses.replace(proxy, training=longer)}
-
-
-@contextlib.contextmanager
-def _engine(estimators: dict[str, Estimator], execution: ExecutionConfig, logs: Path) -> Iterator[Engine]:
-    resources = Resources(
-        cpus=execution.cpus_per_child,
-        memory=execution.memory_per_child,
-        seconds=execution.seconds_per_child,
-        children_per_worker=execution.children_per_worker,
-    )
-    if execution.cluster:
-        from nasnet.execution.ray_workers import RayWorkers
-
-        gpus = execution.gpus_per_child or 0
-        with RayWorkers(execution.cluster, estimators, resources, logs, execution.workers, gpus) as engine:
-            yield engine
-    elif execution.workers:
-        with Workers(estimators, resources, logs, execution.workers, _gpus_of_workers(execution)) as engine:
-            yield engine
-    else:
-        yield InProcess(estimators)
-
-
-def _gpus_of_workers(execution: ExecutionConfig) -> list[str] | None:
-    """`CUDA_VISIBLE_DEVICES` of each worker; None where this machine has no GPU to share out or to hide."""
-    gpus, each = devices.gpus(), execution.gpus_per_child or 0
-    return [",".join(gpus[i * each : (i + 1) * each]) for i in range(execution.workers or 0)] if gpus else None
 
 
 def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
@@ -182,50 +221,36 @@ def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
     return report
 
 
-def _say_what(config: RunConfig, data: DataSet, search: Search) -> None:
-    child = config.group(NetworkConfig)
-    training = config.group(TrainingConfig)
-    execution = config.group(ExecutionConfig)
-    length = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
-    say(
-        f"searching {len(search.space.decisions)} decisions with {config.values['strategy']}: {search.trials} children "
-        f"of N={child.repeats} F={child.filters}, {length} on {len(data.train)} pictures of {data.name}"
-    )
-    where = f"on the Ray cluster {execution.cluster}" if execution.cluster else "on this machine"
-    if not execution.cluster and not execution.workers:
-        where = "in this process"
-    order = f"in waves of {search.wave}" if search.wave else "each observed as it ends"
-    say(f"{search.engine.slots} at a time {where}, {order}")
-    batches = len(data.train) // min(training.batch_size, len(data.train))
-    say_unsettled(training, training.steps or training.epochs * batches, "a child's ")
-    say_unsettled(training, config.group(FinalConfig).final_epochs * batches, "the winner's ")
-    if search.journal.trials:
-        say(f"going on after {len(search.journal.trials)} finished trials")
-
-
-def _best(search: Search, config: RunConfig) -> Trial:
+def _best(search: Search, config: RunConfig, ending: Ending) -> Trial:
     """The winner: the best of the search, or of its finalists."""
     options = config.group(SearchConfig)
-    ranked = search.run()
+    ranked, trials = search.run(), search.journal.trials
+    if len(trials) < search.trials:
+        say(f"ended by {ending.enough} after {len(trials)} of {search.trials} trials; children that ran were cut off")
     say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}")
-    if options.strategy == "ppo" and options.trials < LEARNS_AFTER:
-        updates = options.trials // config.group(PolicyGradientConfig).update_trials
-        say(f"note: {options.trials} trials are {updates} updates of the controller; under {LEARNS_AFTER} trials it")
-        say("  did no better than random search where that was measured (docs/results.md)")
-    if not options.finalists:
+    if twins := sum(trial.reward is not None and bool(trial.cause) for trial in trials.values()):
+        say(f"{twins} of {len(trials)} trials were of a cell that had been trained before")
+    if options.strategy == "ppo":
+        say_updates(len(trials), config.group(PolicyGradientConfig).update_trials)
+    final = _ranked_anew(search, ranked, config, ending) if options.finalists else []
+    if not final:
         return ranked[0]
-    say(
-        f"{options.finalists} finalists, {options.finalist_steps} steps from {options.finalist_seeds} fresh starts each"
-    )
+    say(f"ranked by the longer training: {' > '.join(f'trial {f.trial.proposal.trial_id}' for f in final)}")
+    return final[0].trial
+
+
+def _ranked_anew(search: Search, ranked: list[Trial], config: RunConfig, ending: Ending) -> list[Finalist]:
+    options, forecast = config.group(SearchConfig), search.forecast
+    assert forecast is not None
     places = {trial.proposal.trial_id: place for place, trial in enumerate(ranked, 1)}
+    runs = len(choose_finalists(search.space, ranked, options.finalists)) * options.finalist_seeds
 
-    def show(finalist: Finalist) -> None:
-        trial = finalist.trial
-        say(
-            f"finalist: trial {trial.proposal.trial_id}, place {places[trial.proposal.trial_id]} in the search with "
-            f"{trial.reward:.4f}; trained longer {' '.join(f'{reward:.4f}' for reward in finalist.rewards) or 'failed'}"
-        )
+    def ended(run: FinalistRun, missing: int) -> None:
+        forecast.finalist(run.seconds)
+        show_finalist_run(run, runs - missing, runs, forecast.left(0, finalist_runs=missing))
 
+    cells, steps = runs // options.finalist_seeds, forecast.plan.finalist_steps
+    say(f"{cells} finalists, {steps} steps from {options.finalist_seeds} fresh starts each")
     final = rank_finalists(
         search.space,
         search.engine,
@@ -233,34 +258,43 @@ def _best(search: Search, config: RunConfig) -> Trial:
         ranked,
         finalists=options.finalists,
         starts=options.finalist_seeds,
-        report=show,
+        report=lambda finalist: show_finalist(finalist, places[finalist.trial.proposal.trial_id]),
+        ended=ended,
+        cut_short=lambda: ending.now,
     )
-    order = " > ".join(f"trial {finalist.trial.proposal.trial_id}" for finalist in final)
-    say(f"ranked by the longer training: {order}")
-    return final[0].trial
+    if not final:
+        say(f"ended by {ending.now} before the finalists could be ranked: the best of the search is taken")
+    return final
 
 
-def _train_winner(genotype: CellGenotype, data: DataSet, config: RunConfig, workdir: Path, trial: Trial) -> None:
-    if (workdir / "best").exists():
-        return
-    final = config.group(FinalConfig)
-    recipe = dataclasses.replace(
-        config.group(TrainingConfig), epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
+def _train_winner(
+    genotype: CellGenotype,
+    data: DataSet,
+    config: RunConfig,
+    workdir: Path,
+    trial: Trial,
+    forecast: Forecast | None = None,
+) -> None:
+    """Trains and exports the winner, unless that was done; what is there of another winner is replaced."""
+    final, mark = workdir / "final", workdir / "final" / "winner.json"
+    if mark.exists() and read_json(mark) != {"version": 1, "trial_id": trial.proposal.trial_id}:
+        say("another cell won than before: it is trained and exported in its place")
+        shutil.rmtree(final)
+    network, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
+    write_json(mark, {"version": 1, "trial_id": trial.proposal.trial_id})
+    after = 0.0 if forecast is None else forecast.fixed() / 2
+    if forecast is not None:
+        say(f"the winner is trial {trial.proposal.trial_id}; about {clock(forecast.of_winner(trial))} left")
+    spec, model = train_to(
+        final,
+        spec_on(genotype, data, network, recipe),
+        data,
+        recipe,
+        config.seed,
+        options=ReplicaConfig(valid_epochs=0),
+        seconds_after=after,
     )
-    network = NetworkConfig(final.final_repeats, final.final_filters, config.group(NetworkConfig).stem)
-    spec = spec_on(genotype, data, network, recipe)
-    spec, model = train_to(workdir / "final", spec, data, recipe, config.seed, options=ReplicaConfig(valid_epochs=0))
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
-    export_trained(spec, model, workdir / "best", config, extra)
-
-
-def _say_seconds(search: Search, searching: float, rest: float) -> None:
-    timing, slots = search.engine.timing, search.engine.slots
-    longest_first = sorted(dataclasses.asdict(timing).items(), key=lambda part: -part[1])
-    parts = [f"{seconds:.0f} s {name}" for name, seconds in longest_first]
-    idle = max(0.0, slots * searching - timing.seconds)
-    say(f"{searching + rest:.0f} s in all: {searching:.0f} s the search, {rest:.0f} s the winner and its export")
-    say(
-        f"the search's {slots} x {searching:.0f} s: {', '.join([*parts, f'{idle:.0f} s starting and waiting'])}; "
-        f"{search.controller_seconds:.0f} s controller and journal"
-    )
+    say(f"exporting it to {workdir / 'best'}, and opening that in a fresh process; {clock(after)} left")
+    with doing("exporting"):
+        export_trained(spec, model, workdir / "best", config, extra)

@@ -13,7 +13,7 @@ from nasnet.data.dataset import DataSet
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
-from nasnet.modes.inputs import genotype_of, open_data, open_source, source_of, spec_on, transferred_to
+from nasnet.modes.inputs import genotype_of, open_data, open_source, source_of, spec_on, transferred_to, write_skipped
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig, SourceConfig
 from nasnet.networks.saved import load_trained, save_trained
@@ -21,6 +21,7 @@ from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.reports.terminal import TrainingScreen, show_export
 from nasnet.runtime import devices
+from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
@@ -44,11 +45,14 @@ def train_to(
     transfer: TransferConfig | None = None,
     replicas: Replicas | None = None,
     options: ReplicaConfig | None = None,
+    seconds_after: float = 0.0,
 ) -> tuple[NetworkSpec, keras.Model]:
     """Trains, or goes on training, until the folder holds the trained network.
 
     Returns what the folder holds: the network, which is not `spec` where an earlier run trained another one, and its
     model for inference.
+
+    `seconds_after` is how long what comes after it will take, for the time left that is shown.
 
     Leaves `genotype.json`, `model.keras`, `recipe.json`, `checkpoints/` and TensorBoard's `tb/` there. Of several
     processes only the chief writes and speaks.
@@ -64,16 +68,17 @@ def train_to(
         recipe = dataclasses.asdict(config) | (dataclasses.asdict(transfer) if transfer else {})
         write_json(folder / "recipe.json", recipe_json(recipe))
     with Stopping() as stopping:
-        report = _reports(folder / "tb") if chief else lambda _: None
-        training.run(folder / "checkpoints", report, options, stopping)
+        report = _reports(folder / "tb", seconds_after) if chief else lambda _: None
+        with doing("training"):
+            training.run(folder / "checkpoints", report, options, stopping)
     model = training.inference_model()
     if chief:
         save_trained(folder, spec, model)
     return spec, model
 
 
-def _reports(events: Path) -> Callable[[Progress], None]:
-    screen, scalars = TrainingScreen(), TrainingScalars(events)
+def _reports(events: Path, seconds_after: float) -> Callable[[Progress], None]:
+    screen, scalars = TrainingScreen(seconds_after), TrainingScalars(events)
 
     def report(progress: Progress) -> None:
         screen.show(progress)
@@ -122,6 +127,8 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     spec = spec_on(genotype, data, network, training)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", config.fingerprint)
+        if replicas.chief:
+            write_skipped(workdir, data)
         _, model = train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
         if not replicas.chief:
             return
@@ -142,6 +149,8 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
     transfer = config.group(TransferConfig)
     with claim_workdir(workdir, config, replicas.worker), replicas.together():
         replicas.must_agree("their flags", config.fingerprint)
+        if replicas.chief:
+            write_skipped(workdir, data)
         spec, model = train_to(
             workdir / "final",
             spec,

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from controller.policy.figures import UpdateFigures
+from nasnet.runtime.clock import clock
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json
 from nasnet.training.progress import Progress
@@ -27,13 +28,16 @@ def show_export(folder: Path) -> None:
 
 
 def show_trial(progress: SearchProgress) -> None:
-    """A finished trial, the best so far, the time left."""
+    """A finished trial, the best so far, the time until everything is done."""
     trial, best = progress.trial, progress.best
     result = f"reward {trial.reward:.4f}" if trial.reward is not None else f"{trial.outcome}: {trial.cause}"
+    if trial.reward is not None and trial.cause:
+        result += f" ({trial.cause})"
+    left = "" if progress.seconds_left is None else f", {clock(progress.seconds_left)} left"
     shown = "none yet" if best is None else f"{best.reward:.4f} (trial {best.proposal.trial_id})"
     say(
         f"trial {trial.proposal.trial_id:4d}  {result}  best {shown}  {trial.seconds:.1f} s  "
-        f"{progress.done}/{progress.trials}, {_clock(progress.seconds_left)} left"
+        f"{progress.done}/{progress.trials}{left}"
     )
 
 
@@ -56,7 +60,9 @@ def show_retry(retry: Retry) -> None:
 class TrainingScreen:
     """Where a training stands: a line that moves on a terminal, or one now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds_after: float = 0.0) -> None:
+        """`seconds_after` is how long what comes after the training will take: it is in the time left."""
+        self._after = seconds_after
         self._moves, self._width = sys.stdout.isatty(), 0
         self._said = time.monotonic()
 
@@ -66,7 +72,7 @@ class TrainingScreen:
             f"epoch {progress.epoch:3d}/{progress.epochs}  step {progress.step}/{progress.steps}  "
             f"loss {progress.loss:.4f}  train accuracy {progress.accuracy:.4f}  "
             + (f"valid {progress.valid.accuracy:.4f}  " if progress.valid else "")
-            + f"{progress.images_per_second:.0f} images/s  {_clock(progress.seconds_left)} left"
+            + f"{progress.images_per_second:.0f} images/s  {clock(progress.seconds_left + self._after)} left"
         )
         if self._moves:
             say("\r" + line.ljust(self._width), end="\n" if progress.ended else "")
@@ -74,9 +80,3 @@ class TrainingScreen:
         elif progress.ended or time.monotonic() - self._said > _SAID_SECONDS:
             say(line)
             self._said = time.monotonic()
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

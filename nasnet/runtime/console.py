@@ -6,8 +6,11 @@ import contextlib
 import io
 import os
 import sys
+import time
 
 from nasnet.runtime.errors import RunError
+
+_said_at = time.monotonic()
 
 
 def say(line: str, end: str = "\n") -> None:
@@ -17,12 +20,19 @@ def say(line: str, end: str = "\n") -> None:
         BrokenPipeError: where nobody reads the standard output any more.
         RunError: where it cannot be written to, as on a full disk.
     """
+    global _said_at
+    _said_at = time.monotonic()
     try:
         print(line, end=end, flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise RunError(f"standard output: cannot be written to ({error.strerror})") from error
+
+
+def silent_seconds() -> float:
+    """How long ago `say` was called, or this process began."""
+    return time.monotonic() - _said_at
 
 
 def complain(line: str) -> None:

@@ -16,7 +16,25 @@ class SearchConfig(Settings):
     blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1, most=20)
     strategy: Literal["ppo", "random"] = setting("ppo", "who proposes: the LSTM controller with PPO (A.2), or random")
     estimator: Literal["proxy"] = setting("proxy", "how a cell is scored: short training of a small network (A.1)")
-    trials: int = setting(200, "cells to try in all (the paper: 20,000; A.3)", unit="trials", least=1)
+    trials: int = setting(
+        200,
+        "cells to try in all (the paper: 20,000; A.3); more on the same workdir go on, with the finalists ranked anew",
+        unit="trials",
+        least=1,
+        free=True,
+    )
+    stop_after: float | None = setting(
+        None,
+        "time after which no more trials are made, and the best so far are ranked, trained and exported; counted from "
+        "the start of each process",
+        unit="minutes",
+        above=0,
+        free=True,
+    )
+    repeat_cells: bool = setting(
+        False,
+        "train a cell again that a trial before it had, in mirror image or not; otherwise that trial's reward is taken",
+    )
     child: Literal["functions", "keras"] = setting(
         "functions", "how children are built: as plain functions, or as Keras models for checking (ten times slower)"
     )
@@ -29,8 +47,11 @@ class SearchConfig(Settings):
         unit="trials",
         least=0,
     )
-    finalist_steps: int = setting(
-        100, "training steps of a finalist (the paper trains to convergence)", unit="steps", least=1
+    finalist_steps: int | None = setting(
+        None,
+        "training steps of a finalist (the paper trains to convergence), no fewer than a child has; unset: twice those",
+        unit="steps",
+        least=1,
     )
     finalist_seeds: int = setting(
         2, "fresh starts of each finalist; its rank is by the mean of their rewards", unit="starts", least=1
@@ -55,6 +76,9 @@ class LimitConfig(Settings):
 class FinalConfig(Settings):
     """How the best cell of a search is trained for export."""
 
+    export: bool = setting(
+        True, "train and export the best cell at the end; otherwise the trials are all that is left", free=True
+    )
     final_repeats: int = setting(
         1, "Normal Cells a stage of the network that the best cell is exported in", unit="cells", least=1
     )

@@ -17,15 +17,31 @@ from nasnet.trials.retries import RetryingEngine
 
 @dataclasses.dataclass(frozen=True)
 class Finalist:
-    """One of the best trials, trained longer: its rewards from several fresh starts."""
+    """One of the best trials, trained longer: its rewards from several fresh starts.
+
+    A start that failed counts as `worst`, the lowest reward of the whole search: a cell that fails now and then is not
+    as good as its other starts.
+    """
 
     trial: Trial
     rewards: tuple[float, ...]
+    failed: int = 0
+    worst: float = 0.0
 
     @property
     def rank_by(self) -> float:
-        """The mean of its rewards; minus infinity if no start succeeded."""
-        return float(np.mean(self.rewards)) if self.rewards else -np.inf
+        """The mean over its starts; minus infinity if none succeeded."""
+        return float(np.mean([*self.rewards, *[self.worst] * self.failed])) if self.rewards else -np.inf
+
+
+def choose_finalists(space: Space, ranked: list[Trial], finalists: int) -> list[Trial]:
+    """The first so many trials of different cells, twins being one cell. `ranked` has the best first."""
+    different: dict[object, Trial] = {}
+    for trial in ranked:
+        if len(different) == finalists:
+            break
+        different.setdefault(space.decode(trial.proposal.tokens).canonical(), trial)
+    return list(different.values())
 
 
 def rank_finalists(
@@ -37,6 +53,8 @@ def rank_finalists(
     finalists: int,
     starts: int,
     report: Callable[[Finalist], None] = lambda _: None,
+    ended: Callable[[FinalistRun, int], None] = lambda *_: None,
+    cut_short: Callable[[], object] = lambda: None,
 ) -> list[Finalist]:
     """Trains the best different cells longer, each from several fresh starts, and ranks them by their mean reward.
 
@@ -49,18 +67,19 @@ def rank_finalists(
         finalists: how many different cells.
         starts: fresh starts of each.
         report: told of each finalist, best trial first.
+        ended: told of each training that ended, and how many have not.
+        cut_short: looked at while they are trained. Once it is true, those that run are cut off, and only the cells
+            are ranked that have ended all of their starts.
 
     Returns:
-        The finalists, best first; of equals, the better trial first.
+        The finalists, best first; of equals, the better trial first. None at all if it was cut short before the best
+        trial had ended its starts: there is nothing to hold the others against.
 
     Raises:
         RunError: if no finalist succeeded.
         Stopped: if it was asked to stop.
     """
-    different: dict[object, Trial] = {}
-    for trial in ranked:
-        different.setdefault(trial.proposal.tokens, trial)
-    chosen = list(different.values())[:finalists]
+    chosen = choose_finalists(space, ranked, finalists)
     waiting = [
         Job(trial.proposal.trial_id, space.decode(trial.proposal.tokens), start, estimator="finalist")
         for trial in chosen
@@ -68,19 +87,36 @@ def rank_finalists(
         if (trial.proposal.trial_id, start) not in journal.finalists
     ]
     missing = len(waiting)
-    while missing:
+    while missing and not cut_short():
         while waiting and engine.free > 0:
             engine.submit(waiting.pop(0))
         for result in engine.collect():
             job = result.job
             assert job.start is not None
-            run = (result.outcome, result.reward, result.seconds, result.cause)
-            journal.finish_finalist(FinalistRun(job.trial_id, job.start, *run))
+            run = FinalistRun(job.trial_id, job.start, result.outcome, result.reward, result.seconds, result.cause)
+            journal.finish_finalist(run)
             missing -= 1
+            ended(run, missing)
+    if missing:
+        engine.abandon()
+    return _ranked(journal, chosen, starts, report)
+
+
+def _ranked(journal: Journal, chosen: list[Trial], starts: int, report: Callable[[Finalist], None]) -> list[Finalist]:
+    runs: dict[int, list[float | None]] = {}
+    for trial_id in (trial.proposal.trial_id for trial in chosen):
+        ended = [run for start in range(starts) if (run := journal.finalists.get((trial_id, start)))]
+        if len(ended) == starts:
+            runs[trial_id] = [run.reward for run in ended]
+    if chosen[0].proposal.trial_id not in runs:
+        return []
+    known = [trial.reward for trial in journal.trials.values()] + [reward for of in runs.values() for reward in of]
+    worst = min((reward for reward in known if reward is not None), default=0.0)
     found: list[Finalist] = []
-    for trial in chosen:
-        rewards = [journal.finalists[trial.proposal.trial_id, start].reward for start in range(starts)]
-        found.append(Finalist(trial, tuple(reward for reward in rewards if reward is not None)))
+    for trial in (trial for trial in chosen if trial.proposal.trial_id in runs):
+        rewards = runs[trial.proposal.trial_id]
+        good = tuple(reward for reward in rewards if reward is not None)
+        found.append(Finalist(trial, good, len(rewards) - len(good), worst))
         report(found[-1])
     if not any(finalist.rewards for finalist in found):
         raise RunError(f"none of {len(found)} finalists succeeded; see the causes in the journal")

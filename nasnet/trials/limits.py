@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 from cells.architecture import Architecture
-from cells.count import count
+from cells.count import Counts, count
 from cells.genotype import CellGenotype
 from nasnet.trials.config import LimitConfig
 
@@ -20,6 +20,17 @@ class Limits:
     image_shape: tuple[int, int, int]
     batch_size: int
 
+    def memory(self, genotype: CellGenotype) -> int:
+        """Bytes of a training step, counted; 0 for what cannot be built."""
+        try:
+            return self._memory(count(self.network(genotype), self.image_shape))
+        except ValueError:
+            return 0
+
+    def _memory(self, counts: Counts) -> int:
+        # Weights, their gradients and their momentum, and what the backward pass needs of every picture.
+        return 3 * 4 * counts.parameters + self.batch_size * counts.activation_bytes
+
     def why_invalid(self, genotype: CellGenotype) -> str | None:
         """One line that says which limit the child is over and by how much; None if it may be tried."""
         config = self.config
@@ -29,8 +40,7 @@ class Limits:
             counts = count(self.network(genotype), self.image_shape)
         except ValueError as error:
             return str(error)
-        # Weights, their gradients and their momentum, and what the backward pass needs of every picture.
-        memory = (3 * 4 * counts.parameters + self.batch_size * counts.activation_bytes) / 2**20
+        memory = self._memory(counts) / 2**20
         for name, what, value in (
             ("max_params", "parameters", counts.parameters),
             ("max_mult_adds", "mult-adds a picture", counts.mult_adds),

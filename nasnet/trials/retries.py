@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 from controller.strategy import Outcome
@@ -55,7 +56,7 @@ class RetryingEngine:
         self._engine, self._journal, self._retries, self._report = engine, journal, retries, report
         self._stopping, self._stop_seconds = stopping or Stopping(), stop_seconds
         self._again: list[Retry] = []
-        self._running = 0
+        self._running: dict[str, float] = {}
         self.timing = Timing()
 
     @property
@@ -71,7 +72,7 @@ class RetryingEngine:
     def submit(self, job: Job) -> None:
         """See `Engine.submit`."""
         self._engine.submit(job)
-        self._running += 1
+        self._running[job.name] = time.monotonic()
 
     def collect(self, seconds: float = _POLL_SECONDS) -> list[Result]:
         """The children that ended for good. Waits `seconds` for one; where there is none, the answer is empty.
@@ -87,11 +88,27 @@ class RetryingEngine:
             self.cancel()
             raise self._stopping.stopped()
         results = self._engine.collect(seconds)
-        self._running -= len(results)
+        for result in results:
+            self._running.pop(result.job.name, None)
         final = [result for result in results if not self._is_run_again(result)]
         for result in final:
             self.timing += result.timing + Timing(other=result.seconds - result.timing.seconds)
         return final
+
+    def abandon(self) -> None:
+        """See `Engine.abandon`. What waits to be run again is forgotten too."""
+        self._engine.abandon()
+        self._again.clear()
+        self._running.clear()
+
+    def running(self) -> dict[str, float]:
+        """The children that run, by name, and for how many seconds each has."""
+        now = time.monotonic()
+        return {name: now - since for name, since in dict(self._running).items()}
+
+    def running_seconds(self) -> tuple[float, ...]:
+        """For each child that runs, for how many seconds it has."""
+        return tuple(self.running().values())
 
     def cancel(self) -> None:
         """See `Engine.cancel`."""

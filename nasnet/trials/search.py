@@ -14,21 +14,25 @@ from cells.genotype import CellGenotype
 from cells.spaces.space import Space, check_tokens
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.execution.job import Job, Result
-from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.errors import RunError, SettingError, UserError
 from nasnet.trials.best_weights import BestWeights
+from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
 from nasnet.trials.retries import RetryingEngine
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchProgress:
-    """A finished trial, the best one so far (None before the first success) and how long the rest may take."""
+    """A finished trial, the best one so far (None before the first success), and how long all the rest may take.
+
+    That is the trials, and what comes after them; None while too little is known of it.
+    """
 
     trial: Trial
     best: Trial | None
     done: int
     trials: int
-    seconds_left: float
+    seconds_left: float | None
 
 
 @dataclasses.dataclass
@@ -42,9 +46,13 @@ class Search:
         wave: trials of a wave, which make the proposals the same whatever number of children run at a time: a wave is
             observed when all of it has ended, in the order of its trials, and nothing of the next is proposed before.
             None observes each trial as it ends, which is the order of the journal.
+        repeat_cells: whether a cell is trained again that a trial before it had. Otherwise a trial of the same cell, or
+            of a twin (`Cell.canonical`), gets that trial's reward, and waits for it while it runs.
+        enough: what asked for no more trials, in words; None if nothing did.
         why_invalid: what is wrong with a genotype that must not be tried, in one line; None for the others.
         best_weights: where the weights of the best children go.
         report: told of each finished trial.
+        forecast: told of it too; says how long the rest may take.
         controller_seconds: how long proposing, observing and the journal took so far.
     """
 
@@ -54,48 +62,73 @@ class Search:
     engine: RetryingEngine
     trials: int
     wave: int | None = None
+    repeat_cells: bool = False
+    enough: Callable[[], str | None] = lambda: None
     why_invalid: Callable[[CellGenotype], str | None] = lambda _: None
     best_weights: BestWeights | None = None
     report: Callable[[SearchProgress], None] = lambda _: None
+    forecast: Forecast | None = None
     controller_seconds: float = dataclasses.field(default=0.0, init=False)
     _observed: int = dataclasses.field(default=0, init=False)
     _best: Trial | None = dataclasses.field(default=None, init=False)
-    _begun: float = dataclasses.field(default=0.0, init=False)
-    _done_before: int = dataclasses.field(default=0, init=False)
+    _pending: list[Proposal] = dataclasses.field(default_factory=list, init=False)
+    _first: dict[CellGenotype, int] = dataclasses.field(default_factory=dict, init=False)
+    _waiting: dict[int, list[Proposal]] = dataclasses.field(default_factory=dict, init=False)
 
     def run(self) -> list[Trial]:
-        """Runs trials until the journal holds `trials` of them.
+        """Runs trials until the journal holds `trials` of them, or enough of them.
 
         What the journal holds already is told to the strategy in the same order, and not tried again; a proposal
         without an end is tried as it was recorded. So a search that was killed and started again goes on as one that
-        was not.
+        was not. So does one that had enough: children that run then are cut off and tried again.
 
         Returns:
             The trials that succeeded, the highest reward first, the earlier first of equals.
 
         Raises:
-            UserError: if the journal belongs to another space.
+            UserError: if the journal belongs to another space, or holds more trials.
             RunError: if no trial at all succeeded.
             Stopped: if it was asked to stop.
         """
         self._check_journal()
-        for trial in self.journal.trials.values():
-            self._hear(trial)
-        self._begun, self._done_before = time.monotonic(), len(self.journal.trials)
-        pending = [p for i, p in self.journal.proposals.items() if i not in self.journal.trials]
-        while len(self.journal.trials) < self.trials:
-            while self.engine.free > 0 and (proposal := pending.pop(0) if pending else self._propose()):
+        self._replay()
+        while len(self.journal.trials) < self.trials and not self.enough():
+            while self._room() and (proposal := self._pending.pop(0) if self._pending else self._propose()):
                 self._start(proposal)
             for result in self.engine.collect():
                 self._finish(self._trial(result))
+        if len(self.journal.trials) < self.trials:
+            self.engine.abandon()
         ranked = sorted((t for t in self.journal.trials.values() if t.reward is not None), key=_rank)
         if not ranked:
             ends = Counter((str(trial.outcome), trial.cause) for trial in self.journal.trials.values())
             shown = "; ".join(f"{count} {outcome}: {cause}" for (outcome, cause), count in ends.most_common(3))
-            raise RunError(f"none of {self.trials} trials succeeded ({shown})")
+            raise RunError(f"none of {len(self.journal.trials)} trials succeeded ({shown or 'none has ended'})")
         return ranked
 
+    def seconds_left(self) -> float | None:
+        """How long all the rest may take; None while too little is known of it."""
+        if self.forecast is None:
+            return None
+        self.forecast.timing = self.engine.timing
+        return self.forecast.left(self.trials - len(self.journal.trials), self.engine.running_seconds())
+
+    def _replay(self) -> None:
+        for trial_id, proposal in self.journal.proposals.items():
+            trial = self.journal.trials.get(trial_id)
+            if trial is not None and trial.reward is not None:
+                self._first.setdefault(self._cell(proposal), trial_id)
+        for trial in self.journal.trials.values():
+            self._hear(trial)
+            if self.forecast is not None:
+                self.forecast.trial(trial, live=False)
+        open_ends = {i: p for i, p in self.journal.proposals.items() if i not in self.journal.trials}
+        self._pending = [proposal for i, proposal in open_ends.items() if i < self.trials]
+
     def _check_journal(self) -> None:
+        ended = len(self.journal.trials) and max(self.journal.trials) + 1
+        if ended > self.trials:
+            raise SettingError("trials", self.trials, f"{ended} have been made here; expected that many or more")
         for trial_id, proposal in self.journal.proposals.items():
             try:
                 check_tokens(self.space.decisions, proposal.tokens)
@@ -113,11 +146,27 @@ class Search:
         self.controller_seconds += time.monotonic() - before
         return proposal
 
+    def _room(self) -> bool:
+        """Whether one more may start. What waits for its twin counts where no wave bounds how many do."""
+        waiting = 0 if self.wave else sum(map(len, self._waiting.values()))
+        return self.engine.free > waiting
+
+    def _cell(self, proposal: Proposal) -> CellGenotype:
+        return self.space.decode(proposal.tokens).canonical()
+
     def _start(self, proposal: Proposal) -> None:
         genotype = self.space.decode(proposal.tokens)
         if (cause := self.why_invalid(genotype)) is not None:
             self._finish(Trial(proposal, Outcome.INVALID, None, 0.0, cause))
             return
+        if not self.repeat_cells:
+            first = self._first.setdefault(self._cell(proposal), proposal.trial_id)
+            if first in self.journal.trials:
+                self._finish(_repeated(proposal, self.journal.trials[first]))
+                return
+            if first != proposal.trial_id:
+                self._waiting.setdefault(first, []).append(proposal)
+                return
         above = None if self.best_weights is None else self.best_weights.above
         self.engine.submit(Job(proposal.trial_id, genotype, keep_above=above))
 
@@ -134,9 +183,17 @@ class Search:
         self.journal.finish(trial)
         self._hear(trial)
         self.controller_seconds += time.monotonic() - before
-        done = len(self.journal.trials)
-        pace = (time.monotonic() - self._begun) / (done - self._done_before)
-        self.report(SearchProgress(trial, self._best, done, self.trials, pace * (self.trials - done)))
+        if self.forecast is not None:
+            self.forecast.trial(trial)
+        self.report(SearchProgress(trial, self._best, len(self.journal.trials), self.trials, self.seconds_left()))
+        twins = self._waiting.pop(trial.proposal.trial_id, [])
+        if trial.reward is not None:
+            for proposal in twins:
+                self._finish(_repeated(proposal, trial))
+        else:  # the next of them is trained, and the others wait for that one
+            if self._first.get(self._cell(trial.proposal)) == trial.proposal.trial_id:
+                del self._first[self._cell(trial.proposal)]
+            self._pending = sorted([*twins, *self._pending], key=lambda proposal: proposal.trial_id)
 
     def _hear(self, trial: Trial) -> None:
         """Tells the strategy what is due: this trial, or the waves that are whole now."""
@@ -153,6 +210,12 @@ class Search:
             for i in wave:
                 self.strategy.observe(self.journal.trials[i])
             self._observed = wave.stop
+
+
+def _repeated(proposal: Proposal, first: Trial) -> Trial:
+    """The trial of a cell that another trial was of."""
+    cause = f"the same cell as trial {first.proposal.trial_id}"
+    return Trial(proposal, Outcome.OK, first.reward, 0.0, cause)
 
 
 def _rank(trial: Trial) -> tuple[float, int]:

@@ -185,9 +185,10 @@ def test_names_of_flags():
     assert "source" not in names
 
 
-def test_what_is_free_to_change_is_where_things_run_and_not_what_comes_of_them():
+def test_what_is_free_to_change_is_where_things_run_and_how_far_and_not_what_comes_of_them():
     assert set(FREE) == {
         *("workers", "cluster", "children_per_worker", "retries", "keep_weights", "stop_seconds"),
+        *("trials", "stop_after", "export"),
         *("distribute", "replicas", "keep_checkpoints", "checkpoint_steps", "valid_epochs"),
     }
 

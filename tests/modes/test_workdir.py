@@ -43,17 +43,17 @@ def test_a_folder_with_other_files_is_refused(name, tmp_path):
         check_workdir(tmp_path, CONFIG)
 
 
-@pytest.mark.parametrize("change", [{"trials": 3}, {"trials": None}, {"retries": 9}])
+@pytest.mark.parametrize("change", [{"blocks": 3}, {"blocks": None}, {"retries": 9}, {"trials": 3}])
 def test_another_config_is_refused_and_shown(change, tmp_path):
-    """A key that the earlier run did not know counts as another value; what only decides where things run does not."""
+    """A key that the earlier run did not know counts as another value; where things run, and how far, does not."""
     found = {
-        key: value for key, value in {**CONFIG.to_json(), **change}.items() if value is not None or key != "trials"
+        key: value for key, value in {**CONFIG.to_json(), **change}.items() if value is not None or key != "blocks"
     }
     (tmp_path / "config.json").write_text(json.dumps(found))
-    if "retries" in change:
+    if "blocks" not in change:
         check_workdir(tmp_path, CONFIG)
         return
-    with pytest.raises(UserError, match=rf"\(trials: {change['trials']} there, {CONFIG.values['trials']} now\)"):
+    with pytest.raises(UserError, match=rf"\(blocks: {change['blocks']} there, {CONFIG.values['blocks']} now\)"):
         check_workdir(tmp_path, CONFIG)
 
 

@@ -1,0 +1,132 @@
+"""What a search says beside its trials: what is in doubt, its finalists, where the seconds went. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from nasnet.data.dataset import DataSet
+from nasnet.estimators.estimator import Timing
+from nasnet.execution.config import ExecutionConfig
+from nasnet.execution.memory import MemoryNeed
+from nasnet.networks.config import NetworkConfig
+from nasnet.runtime import devices
+from nasnet.runtime.clock import clock
+from nasnet.runtime.console import say
+from nasnet.training.config import TrainingConfig
+from nasnet.trials.finalists import Finalist
+from nasnet.trials.journal import FinalistRun
+from nasnet.trials.retries import RetryingEngine
+from nasnet.trials.search import Search
+
+LEARNS_AFTER = 500
+"""Trials below which PPO has not beaten random search (docs/results.md)."""
+_RANKS = 0.05
+"""Half the width of the 95% interval of an accuracy of 0.5 above which a valid split is called small."""
+_NORMAL = 1.96
+_GB = 1e9
+
+
+def say_pictures(data: DataSet, share: str) -> None:
+    """What is wanting in a search's pictures: labels of a test split, a valid split to rank by, which `share` sizes."""
+    if not data.has_test:
+        say("note: the labels of the test split are hidden or missing; the search goes on without a test score")
+    pictures = len(data.valid)
+    half = _NORMAL * (0.25 / pictures) ** 0.5
+    if half > _RANKS:
+        say(
+            f"note: {pictures} valid pictures are few to rank by: an accuracy moves in steps of {1 / pictures:.2g}, "
+            f"and its 95% interval at 0.5 is +-{half:.2g}; give more pictures, or a larger {share}"
+        )
+
+
+def at_work(engine: RetryingEngine) -> str:
+    """What goes on, where nothing else is said."""
+    running = sorted(engine.running().items(), key=lambda child: -child[1])
+    shown = ", ".join(f"{name.replace('_', ' ')} ({clock(seconds)})" for name, seconds in running[:3])
+    more = f" and {len(running) - 3} more" if len(running) > 3 else ""
+    return f"at work on {shown}{more}" if running else "waiting for a worker"
+
+
+def say_search(
+    search: Search,
+    data: DataSet,
+    strategy: str,
+    child: NetworkConfig,
+    training: TrainingConfig,
+    execution: ExecutionConfig,
+) -> None:
+    """What is searched, by whom, how many at a time."""
+    length = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
+    say(
+        f"searching {len(search.space.decisions)} decisions with {strategy}: {search.trials} children "
+        f"of N={child.repeats} F={child.filters}, {length} on {len(data.train)} pictures of {data.name}"
+    )
+    where = f"on the Ray cluster {execution.cluster}" if execution.cluster else "on this machine"
+    if not execution.cluster and not execution.workers:
+        where = "in this process"
+    order = "each observed as it ends"
+    if search.wave:
+        order = f"in waves of {search.wave}" if search.wave < search.trials else "all in one wave"
+    say(f"{search.engine.slots} at a time {where}, {order}")
+    if search.journal.trials:
+        say(f"going on after {len(search.journal.trials)} finished trials")
+
+
+def fit_memory(execution: ExecutionConfig, need: MemoryNeed) -> ExecutionConfig:
+    """Says how much memory a search will take; answers with fewer workers, and says so, where there is not as much."""
+    wanted, free = execution.workers or 0, devices.memory_available()
+    workers = need.fitting(wanted, free)
+    parts = f"{need.driver / _GB:.2g} for this process, {need.worker / _GB:.2g} for each of {workers} workers"
+    if workers == wanted:
+        say(f"memory: about {need.total(workers) / _GB:.2g} GB, {parts}; {free / _GB:.2g} GB are free")
+    else:
+        say(
+            f"memory: {workers} of {wanted} workers are started; all would take {need.total(wanted) / _GB:.2g} GB "
+            f"and {free / _GB:.2g} GB are free; now about {need.total(workers) / _GB:.2g} GB, {parts}"
+        )
+    return dataclasses.replace(execution, workers=workers)
+
+
+def say_updates(trials: int, update_trials: int) -> None:
+    """How often the controller learned, where that was too seldom to tell."""
+    if trials >= LEARNS_AFTER:
+        return
+    updates = trials // update_trials
+    if not updates:
+        say(
+            f"note: {trials} trials are fewer than the {update_trials} of an update: the controller has learned nothing"
+        )
+        return
+    made = "1 update" if updates == 1 else f"{updates} updates"
+    say(f"note: {trials} trials are {made} of the controller; under {LEARNS_AFTER} trials it")
+    say("  did no better than random search where that was measured (docs/results.md)")
+
+
+def show_finalist(finalist: Finalist, place: int) -> None:
+    """What became of a finalist, which had this place in the search."""
+    trial = finalist.trial
+    rewards = " ".join(f"{reward:.4f}" for reward in finalist.rewards)
+    failed = f"{finalist.failed} failed, counted as {finalist.worst:.4f}" if finalist.failed else ""
+    say(
+        f"finalist: trial {trial.proposal.trial_id}, place {place} in the search with {trial.reward:.4f}; trained "
+        f"longer {', '.join(filter(None, (rewards, failed)))}"
+    )
+
+
+def show_finalist_run(run: FinalistRun, done: int, runs: int, seconds_left: float | None) -> None:
+    """One longer training that ended, and the time until everything has."""
+    result = f"reward {run.reward:.4f}" if run.reward is not None else f"{run.outcome}: {run.cause}"
+    left = "" if seconds_left is None else f", {clock(seconds_left)} left"
+    say(f"finalist run {done}/{runs}  trial {run.trial_id}, start {run.start}  {result}  {run.seconds:.1f} s{left}")
+
+
+def say_seconds(timing: Timing, slots: int, controller: float, searching: float, rest: float) -> None:
+    """Where the seconds went: of the search on so many slots, its controller, and the rest after it."""
+    longest_first = sorted(dataclasses.asdict(timing).items(), key=lambda part: -part[1])
+    parts = [f"{seconds:.0f} s {name}" for name, seconds in longest_first]
+    idle = max(0.0, slots * searching - timing.seconds)
+    say(f"{searching + rest:.0f} s in all: {searching:.0f} s the search, {rest:.0f} s the winner and its export")
+    say(
+        f"the search's {slots} x {searching:.0f} s: {', '.join([*parts, f'{idle:.0f} s starting and waiting'])}; "
+        f"{controller:.0f} s controller and journal"
+    )

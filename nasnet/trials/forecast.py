@@ -1,0 +1,96 @@
+"""How long all of a search may still take: its trials, its finalists, its winner, the export. No TensorFlow."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from controller.strategy import Trial
+from nasnet.estimators.estimator import Timing
+from nasnet.trials.plan import Plan
+
+_SURE = 3
+"""Children that must have ended before anything is said."""
+_FASTER, _SLOWER = 0.5, 8.0
+"""How far another machine, or a busy one, is taken to be off the one that was measured."""
+_BUSY = 0.95
+"""Share of its time that a slot is taken to be busy, as long as nothing is known of it."""
+
+
+class Forecast:
+    """Adds up what children took, and says what that makes of the plan.
+
+    The start of worker processes is in no child's seconds, and so in no pace.
+    """
+
+    def __init__(self, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` is in seconds."""
+        self.plan, self._clock = plan, clock
+        self.timing = Timing()  # of the children that ended well, so that the share of their steps is known
+        self._seconds, self._trained = 0.0, 0
+        self._busy, self._begun, self._since = 0.0, clock(), math.nan
+        self._start = plan.start
+        self._best: list[Trial] = []
+        self._longer: list[float] = []
+
+    def trial(self, trial: Trial, *, live: bool = True) -> None:
+        """A trial ended; not `live` if that was in another process. One of no seconds was not trained."""
+        if trial.seconds <= 0:
+            return
+        self._seconds, self._trained = self._seconds + trial.seconds, self._trained + 1
+        if live and math.isnan(self._since):
+            self._since = self._clock()
+            self._start = self._since - self._begun - trial.seconds
+        elif live:
+            self._busy += trial.seconds
+        if trial.reward is not None:
+            self._best = sorted([*self._best, trial], key=lambda t: -(t.reward or 0.0))[: max(1, self.plan.finalists)]
+
+    def finalist(self, seconds: float) -> None:
+        """A finalist's training ended."""
+        self._longer.append(seconds)
+
+    def left(self, trials: int, running: tuple[float, ...] = (), finalist_runs: int | None = None) -> float | None:
+        """Seconds until all is done; None while too little is known.
+
+        Args:
+            trials: that have not ended.
+            running: for each child that runs, for how many seconds it has.
+            finalist_runs: finalists' trainings that have not ended; None is all of them.
+        """
+        if not self._trained or (self._trained < _SURE and trials > _SURE) or not self._best:
+            return None
+        mean = self._seconds / self._trained
+        work = sum(max(mean - seconds, 0.1 * mean) for seconds in running[:trials]) + mean * (trials - len(running))
+        runs = self.plan.finalists * self.plan.starts if finalist_runs is None else finalist_runs
+        return max(work, 0.0) / self._rate(mean) + self._of_finalists(runs) + self.of_winner(self._best[0])
+
+    def of_winner(self, trial: Trial) -> float:
+        """Seconds of the winner's training and its export, if it is the cell of this trial."""
+        return self.fixed() + trial.seconds * self._steps_share() * self.plan.winner(trial)
+
+    def fixed(self) -> float:
+        """Seconds to build and export a winner, as busy as this machine is."""
+        if not self.plan.start:
+            return self.plan.fixed
+        return self.plan.fixed * min(max(self._start / self.plan.start, _FASTER), _SLOWER)
+
+    def _rate(self, mean: float) -> float:
+        """Seconds of children that end in a second: the slots, less what they wait."""
+        wall = 0.0 if math.isnan(self._since) else self._clock() - self._since
+        known, expected = 2 * mean, _BUSY * self.plan.slots
+        return (self._busy + known * expected) / (wall + known)
+
+    def _of_finalists(self, runs: int) -> float:
+        if not runs:
+            return 0.0
+        share = self._steps_share()
+        seconds = sum(trial.seconds for trial in self._best) / len(self._best) * (1 - share + share * self.plan.longer)
+        if self._longer:
+            seconds = sum(self._longer) / len(self._longer)
+        return seconds * math.ceil(runs / self.plan.slots)
+
+    def _steps_share(self) -> float:
+        """The share of its steps in a child's seconds."""
+        return self.timing.steps / self.timing.seconds if self.timing.seconds else 0.8

@@ -1,0 +1,121 @@
+"""What a search consists of, from its first trial to its export, and what each part costs. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+from cells.count import count
+from cells.genotype import CellGenotype
+from cells.spaces.space import Space, Tokens
+from controller.strategy import Trial
+from nasnet.data.dataset import DataSet
+from nasnet.execution.config import ExecutionConfig
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.spec import stacked
+from nasnet.runtime import devices
+from nasnet.runtime.errors import SettingError
+from nasnet.training.config import TrainingConfig
+from nasnet.trials.config import FinalConfig, SearchConfig
+
+_FIXED_SECONDS = 23.0
+"""To build a winner, to export it and to check that. Measured, as those below, by bench/progress.py."""
+_START_SECONDS = 6.5
+"""From the start of two workers on two cores to their first step."""
+_POWER = 0.75
+"""A step's seconds grow by this power of its mult-adds, and fall by this power of its threads."""
+_MOST_THREADS = 4
+"""That a small network makes use of."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a search consists of, in what its children cost.
+
+    Attributes:
+        trials: in all.
+        slots: children at a time.
+        finalists, starts: how many different cells are trained longer, and how often each.
+        finalist_steps: training steps of one.
+        longer: those for each step of a child.
+        winner: what the steps of the winner's training cost if it is the cell of this trial, for each second that the
+            steps of that trial took.
+        fixed: seconds that it takes to build the winner and to export it, whatever its steps cost, where a worker takes
+            `start` to come up. Both are Python and TensorFlow on one core: a busy or slow machine is so at both. 0 for
+            `start` is where workers are not of this machine.
+    """
+
+    trials: int
+    slots: int
+    finalists: int = 0
+    starts: int = 1
+    finalist_steps: int = 0
+    longer: float = 1.0
+    winner: Callable[[Trial], float] = lambda _: 0.0
+    fixed: float = 0.0
+    start: float = 0.0
+
+
+def steps_of(training: TrainingConfig, data: DataSet) -> int:
+    """How many steps a training has."""
+    return training.steps or training.epochs * (len(data.train) // min(training.batch_size, len(data.train)))
+
+
+def finalist_steps(options: SearchConfig, training: TrainingConfig, data: DataSet) -> int:
+    """Those of a finalist: twice those of a child, where nothing else is said.
+
+    Raises:
+        SettingError: for fewer than a child's: then it is no longer training that ranks them.
+    """
+    own = steps_of(training, data)
+    if options.finalist_steps is None:
+        return 2 * own
+    if options.finalists and options.finalist_steps < own:
+        rule = f"a child itself is trained for {own}; expected that many or more, or nothing, which is twice as many"
+        raise SettingError("finalist_steps", options.finalist_steps, rule)
+    return options.finalist_steps
+
+
+def final_of(
+    final: FinalConfig, child: NetworkConfig, training: TrainingConfig
+) -> tuple[NetworkConfig, TrainingConfig]:
+    """The network that the best cell is exported in, and its training."""
+    recipe = dataclasses.replace(
+        training, epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
+    )
+    return NetworkConfig(final.final_repeats, final.final_filters, child.stem), recipe
+
+
+def plan_of(
+    options: SearchConfig,
+    final: FinalConfig,
+    child: NetworkConfig,
+    training: TrainingConfig,
+    data: DataSet,
+    space: Space,
+    slots: int,
+    execution: ExecutionConfig,
+) -> Plan:
+    """The plan of a search as the configs say it, with so many children at a time."""
+    longer = finalist_steps(options, training, data)
+    ratio = longer / steps_of(training, data)
+    plan = Plan(options.trials, slots, options.finalists, options.finalist_seeds, longer, ratio)
+    if not final.export:
+        return plan
+    network, recipe = final_of(final, child, training)
+    steps = steps_of(recipe, data) / steps_of(training, data)
+    gain = (min(devices.cores(), _MOST_THREADS) / execution.cpus_per_child) ** _POWER
+
+    def mult_adds(genotype: CellGenotype, config: NetworkConfig) -> int:
+        return count(stacked(genotype, config, len(data.classes)), data.image_shape).mult_adds
+
+    @functools.cache
+    def winner(tokens: Tokens) -> float:
+        genotype = space.decode(tokens)
+        return steps * (mult_adds(genotype, network) / mult_adds(genotype, child)) ** _POWER / gain
+
+    start = _START_SECONDS if execution.workers and not execution.cluster else 0.0
+    return dataclasses.replace(
+        plan, winner=lambda trial: winner(trial.proposal.tokens), fixed=_FIXED_SECONDS, start=start
+    )
