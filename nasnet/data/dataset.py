@@ -12,24 +12,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nasnet.data import sources
+from nasnet.data import sources, splits
 from nasnet.data.config import DataConfig
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.data.folder import folder
 from nasnet.data.likeness import Like, Likeness, likeness
 from nasnet.data.npz import npz
 from nasnet.data.pictures import DEFAULT_PREPARATION, Preparation
-from nasnet.data.splits import (
-    TEST,
-    TEST_FRACTION,
-    TRAIN,
-    VALID,
-    Split,
-    alike_classes,
-    channel_statistics,
-    split_by_content,
-    stratified_split,
-)
+from nasnet.data.splits import TEST_FRACTION, Split, channel_statistics, stratified_split
 from nasnet.data.tfds import tfds
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded
@@ -127,13 +117,12 @@ def open_dataset(
         spec: `digits`, `tfds:NAME`, `folder:PATH` or `npz:PATH`; see the functions of these names.
             `digits` is always split into 1,000 train, 397 valid and 400 test pictures.
         image_size: pixels a side to resize every picture to: bilinear, antialiased. None leaves them as they are.
-        channels: "1" makes every picture grey, "3" RGB; "auto" RGB where a file of train or valid has colour by its
-            mode, and grey otherwise.
+        channels: "1" makes every picture grey, "3" RGB; "auto" RGB where a file of train or valid has colour.
         valid_fraction: share of the pictures to carve for valid, where there is no such split. For test it is 0.1. The
             default is that of the paper's 5,000 of 50,000 pictures (arXiv 1707.07012, appendix A.1).
         allow_test: whether `DataSet.test` may be called.
-        download: whether a set of TensorFlow Datasets that is not on disk is downloaded. Without a network, that
-            library tries again for minutes before it gives up.
+        download: whether a set of TensorFlow Datasets that is not on disk is downloaded. Without a network, it tries
+            for minutes.
         skip_broken: leave out files that are no readable pictures, and name them in `DataSet.skipped`.
         like: a network's size, channels and classes, which the pictures are made to fit; `DataSet.classes` are then
             its classes, in its order.
@@ -147,13 +136,11 @@ def open_dataset(
     skipped = sources.check_broken(spec, list(loaded.values()), source.strays, skip_broken)
     carving = _carve(spec, source, loaded, valid_fraction, strict=like is None)
     fingerprint = sources.fingerprint_of(source, loaded)
-    test = loaded.pop("test", None)
-    carved = test if source.test is None else None
-    common = likeness(spec, source.classes, list(loaded.values()), channels, like)
+    common = likeness(spec, source.classes, loaded, channels, like)
+    carved = loaded.get("test") if source.test is None else None
     read_test = functools.partial(_read_test, spec, source, size, skip_broken, common)
-    if carved is not None:
-        common.check_size(carved)
-        read_test = functools.partial(_given, common.split(carved)) if allow_test else None
+    if carved is not None and allow_test:
+        read_test = functools.partial(_given, common.split(carved))
     return DataSet(
         spec,
         common.classes,
@@ -262,7 +249,11 @@ def _carve(
 
     `strict` is whether every class must have a picture in each of them. Raises SettingError where one cannot.
     """
-    missing = {code: split for code, split in ((VALID, "valid"), (TEST, "test")) if getattr(source, split) is None}
+    missing = {
+        code: split
+        for code, split in ((splits.VALID, "valid"), (splits.TEST, "test"))
+        if getattr(source, split) is None
+    }
     train, classes = loaded["train"], source.classes
     for split, part in loaded.items():
         sources.check_labels(spec, split, part.labels, classes)
@@ -276,9 +267,11 @@ def _carve(
         return ()
     if not missing:
         return ()
-    split = split_by_content(train.hashes, train.labels, valid_fraction, set(missing))
-    loaded |= {name: train.take(np.flatnonzero(split == code)) for code, name in {TRAIN: "train", **missing}.items()}
-    alike = sorted(classes[label] for label in alike_classes(train.hashes, train.labels, set(missing)))
+    split = splits.split_by_content(train.hashes, train.labels, valid_fraction, set(missing))
+    loaded |= {
+        name: train.take(np.flatnonzero(split == code)) for code, name in {splits.TRAIN: "train", **missing}.items()
+    }
+    alike = sorted(classes[label] for label in splits.alike_classes(train.hashes, train.labels, set(missing)))
     if not alike or not strict:
         return ()
     return (

@@ -104,7 +104,7 @@ def _renamed(gone: Mapping[str, tuple[str, str]], new: Mapping[str, tuple[str, s
 
 
 def _counted(what: str, names: list[str]) -> str:
-    return f"{len(names)} {what} ({_some(names)})" if names else ""
+    return f"{len(names)} {what} ({_some(sorted(names))})" if names else ""
 
 
 def _some(names: list[str]) -> str:

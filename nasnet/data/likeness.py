@@ -93,25 +93,30 @@ class Likeness:
         return Split(images, labels, *named)
 
 
-def likeness(spec: str, classes: tuple[str, ...], parts: list[Loaded], channels: str, like: Like | None) -> Likeness:
-    """What pictures are to be made into: as the network says, or by what there is in `parts`, those of train and valid.
+def likeness(
+    spec: str, classes: tuple[str, ...], loaded: dict[str, Loaded], channels: str, like: Like | None
+) -> Likeness:
+    """What pictures are to be made into: as the network says, or by what there is in train and valid.
 
     Raises:
         UserError: for pictures of several sizes, or that cannot be converted; classes that the network does not have.
     """
-    notes: list[str] = []
-    rows = [(part, row) for part in parts for row in range(len(part))]
-    if not rows:
+    parts, present = [loaded["train"], loaded["valid"]], {label for part in loaded.values() for label in part.labels}
+    if not present:
         raise SettingError("dataset", spec, "holds no pictures")
-    part, row = rows[0]
-    first = f"{part.where}{part.names[row]}", part.pictures[row].shape[:2]
+    notes: list[str] = []
+    if like:
+        first = "the network's input", like.image_shape[:2]
+    else:
+        first = f"{parts[0].where}{parts[0].names[0]}", parts[0].pictures[0].shape[:2]
     count = like.image_shape[2] if like else _channels(parts, channels)
     preparation = _preparation(spec, parts, like, notes)
     notes += _conversions(parts, count, preparation.white)
+    height, width = first[1]
     own = like.classes if like else classes
-    places = _places(spec, classes, like, parts, notes)
-    common = Likeness(own, (*first[1], count), preparation, first, places, tuple(notes))
-    for part in parts:
+    places = _places(spec, classes, like, present, notes)
+    common = Likeness(own, (height, width, count), preparation, first, places, tuple(notes))
+    for part in loaded.values():
         common.check_size(part)
     return common
 
@@ -144,8 +149,8 @@ def _preparation(spec: str, parts: list[Loaded], like: Like | None, notes: list[
             raise SettingError(
                 "dataset",
                 spec,
-                f"{len(upper)} colour pictures of 16 bits a channel use {max(upper) * 257} of 65535 at most, and their "
-                "upper 8 bits alone are read; convert them to 8 bits, by their own range",
+                f"{len(upper)} colour pictures of 16 bits a channel use {257 * int(max(upper))} of 65535 at most, and "
+                "their upper 8 bits alone are read; convert them to 8 bits, by their own range",
             )
         notes.append(f"of {len(upper)} colour pictures of 16 bits a channel the upper 8 bits are read")
     peak = max((int(part.peaks.max(initial=0)) for part in parts), default=0)
@@ -184,16 +189,14 @@ def _conversions(parts: list[Loaded], channels: int, white: int) -> tuple[str, .
 _KINDS = {"palette": "with a palette", "transparent": "with transparency, laid over white"}
 
 
-def _places(
-    spec: str, classes: tuple[str, ...], like: Like | None, parts: list[Loaded], notes: list[str]
-) -> np.ndarray:
+def _places(spec: str, classes: tuple[str, ...], like: Like | None, present: set[int], notes: list[str]) -> np.ndarray:
     """The label that each class of the data set gets."""
     if like is None:
         return np.arange(len(classes))
     if not set(classes) <= set(like.classes) or len(set(classes)) < len(classes):
         rule = f"has the classes {list(classes)}, the network {list(like.classes)}; expected the same names"
         raise SettingError("dataset", spec, rule)
-    there = {classes[label] for part in parts for label in np.unique(part.labels)}
+    there = {classes[label] for label in present}
     absent = [name for name in like.classes if name not in there]
     if absent:
         some = ", ".join(absent[:5]) + ", ..." * (len(absent) > 5)

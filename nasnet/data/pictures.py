@@ -90,7 +90,7 @@ def decode(source: Path | bytes, background: int = 255) -> Picture:
             return dataclasses.replace(_decoded(ImageOps.exif_transpose(opened), background), upper_byte=upper_byte)
     except Unreadable:
         raise
-    except Image.DecompressionBombError as error:  # from twice MOST_PIXELS on, when it is opened
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # when it is opened
         found = re.search(r"\d+", str(error))
         raise Unreadable(_too_large(f"{found[0] if found else 'too many'} pixels")) from error
     except UnidentifiedImageError as error:

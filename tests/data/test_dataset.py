@@ -165,10 +165,30 @@ def test_a_valid_fraction_outside_its_range(fraction):
         open_dataset("digits", valid_fraction=fraction)
 
 
-def test_a_valid_fraction_is_of_all_pictures(tmp_path):
-    np.savez(tmp_path / "a.npz", x=np.zeros((200, 3, 3), np.uint8), y=np.arange(200) % 2)
-    splits = open_dataset(f"npz:{tmp_path / 'a.npz'}", valid_fraction=0.3)
-    assert (len(splits.train), len(splits.valid)) == (120, 60)
+@pytest.mark.parametrize("fraction", [0.1, 0.3])
+def test_a_valid_fraction_is_of_all_pictures(tmp_path, fraction):
+    x = np.random.default_rng(0).integers(0, 256, (2000, 3, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(2000) % 2)
+    splits = open_dataset(f"npz:{tmp_path / 'a.npz'}", valid_fraction=fraction, allow_test=True)
+    for split, share in ((splits.valid, fraction), (splits.test(), 0.1), (splits.train, 0.9 - fraction)):
+        assert abs(len(split) / 2000 - share) < 3 * np.sqrt(share * (1 - share) / 2000)
+
+
+@pytest.mark.parametrize("channels", ["2", "rgb", 3])
+def test_channels_that_there_are_not(channels):
+    with pytest.raises(UserError, match=f"^channels={channels}: must be one of auto, 1, 3$"):
+        open_dataset("digits", channels=channels)
+
+
+def test_all_pictures_are_those_of_all_splits():
+    data = open_dataset("digits", allow_test=True)
+    whole = data.whole()
+    assert len(whole) == len(whole.names) == len(whole.hashes) == 1797
+    assert sorted(whole.names) == sorted(f"digits[{row}]" for row in range(1797))
+    np.testing.assert_array_equal(whole.images[-400:], data.test().images)
+    np.testing.assert_array_equal(whole.labels[:1000], data.train.labels)
+    with pytest.raises(dataset.TestSplitClosed):
+        open_dataset("digits").whole()
 
 
 def test_a_path_that_the_system_refuses():
@@ -244,8 +264,8 @@ def test_what_keeps_a_class():
 @pytest.mark.parametrize(("mirror", "shift"), [(True, False), (False, True)])
 def test_what_a_source_says_of_mirrors_and_of_shifts_is_not_mixed_up(monkeypatch, mirror, shift):
     """Digits, with one of the two said otherwise: no source that there is has them apart."""
-    source = dataclasses.replace(dataset.sources.digits(None), mirror_keeps_class=mirror, shift_keeps_class=shift)
-    monkeypatch.setattr(dataset.sources, "digits", lambda _: source)
+    source = dataclasses.replace(dataset.sources.digits(), mirror_keeps_class=mirror, shift_keeps_class=shift)
+    monkeypatch.setattr(dataset.sources, "digits", lambda: source)
     opened = open_dataset("digits")
     assert (opened.mirror_keeps_class, opened.shift_keeps_class) == (mirror, shift)
 

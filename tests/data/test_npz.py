@@ -45,7 +45,8 @@ def test_arrays_as_keras_writes_them_come_back(tmp_path, save, channels):
     data = open_dataset(write(tmp_path, arrays, save), allow_test=True)
     assert data.image_shape == (6, 5, *(channels or (1,)))
     assert data.classes == ("0", "1", "2", "3")
-    assert (len(data.train), len(data.valid), len(data.test())) == (36, 4, 20)
+    assert len(data.test()) == 20
+    assert all(set(split.labels) == {0, 1, 2, 3} for split in (data.train, data.valid))
     np.testing.assert_array_equal(data.test().images.reshape(arrays["x_test"].shape), arrays["x_test"])
     np.testing.assert_array_equal(data.test().labels, arrays["y_test"])
     for split in (data.train, data.valid):
@@ -63,13 +64,75 @@ def test_a_valid_split_is_taken_as_it_is(tmp_path):
     np.testing.assert_array_equal(data.valid.labels, arrays["y_valid"][:, 0])
 
 
-def test_one_pool_is_split_80_10_10(tmp_path):
+@pytest.mark.parametrize("name", ["val", "validation"])
+def test_a_valid_split_goes_by_three_names(tmp_path, name):
+    arrays = keras_arrays(**{f"x_{name}": pictures(2, 8, 6, 5), f"y_{name}": np.arange(8) % 4})
+    data = open_dataset(write(tmp_path, arrays))
+    np.testing.assert_array_equal(data.valid.images[..., 0], arrays[f"x_{name}"])
+    assert data.valid.names[3] == f"x_{name}[3]"
+
+
+def test_without_a_test_split_one_is_carved(tmp_path):
+    arrays = keras_arrays(x_test=None, y_test=None)
+    data = open_dataset(write(tmp_path, arrays), allow_test=True)
+    splits = (data.train, data.valid, data.test())
+    assert same_pictures(np.concatenate([split.images for split in splits]), arrays["x_train"])
+    assert all(set(split.labels) == {0, 1, 2, 3} for split in splits)
+    arrays |= {"x_valid": pictures(2, 8, 6, 5), "y_valid": np.arange(8) % 4}
+    data = open_dataset(write(tmp_path, arrays), allow_test=True)
+    assert (len(data.train) + len(data.test()), len(data.valid)) == (40, 8)
+
+
+@pytest.mark.parametrize("hidden", [slice(None), slice(5, 6)])
+def test_a_test_split_with_hidden_labels_is_known_when_it_is_opened(tmp_path, hidden):
+    labels = np.arange(20) % 4
+    labels[hidden] = -1
+    spec = write(tmp_path, keras_arrays(y_test=labels))
+    for allow_test in (True, False):
+        data = open_dataset(spec, allow_test=allow_test)
+        assert not data.has_test
+        with pytest.raises(UserError, match="has no test pictures with labels"):
+            data.test()
+    assert len(open_dataset(spec, allow_test=True).whole()) == 40
+    assert open_dataset(write(tmp_path, keras_arrays())).has_test
+
+
+def test_one_pool_is_split(tmp_path):
     arrays = {"x": pictures(0, 200, 4, 4), "y": np.arange(200) % 5, "classes": np.array(list("vwxyz"))}
     data = open_dataset(write(tmp_path, arrays), allow_test=True)
     assert data.classes == tuple("vwxyz")
-    assert (len(data.train), len(data.valid), len(data.test())) == (160, 20, 20)
-    found = np.concatenate([split.images for split in (data.train, data.valid, data.test())])
-    assert same_pictures(found, arrays["x"])
+    splits = (data.train, data.valid, data.test())
+    assert len(data.train) > 140
+    assert all(set(split.labels) == set(range(5)) for split in splits)
+    assert same_pictures(np.concatenate([split.images for split in splits]), arrays["x"])
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.int64, ">u2"])
+@pytest.mark.parametrize(("most", "white"), [(1000, 1023), (4095, 4095), (4096, 16383), (65535, 65535), (255, 255)])
+def test_integers_above_255_are_scaled_by_the_bits_that_they_use(tmp_path, dtype, most, white):
+    """Of 12 bits in 16 all 4,096 levels count, and x_test is scaled as x_train is."""
+    x = np.random.default_rng(0).integers(0, most + 1, (40, 6, 5))
+    x[:, 0, 0] = most
+    dark = np.full((20, 6, 5), most // 4)
+    data = open_dataset(
+        write(tmp_path, keras_arrays(x_train=x.astype(dtype), x_test=dark.astype(dtype))), allow_test=True
+    )
+    assert data.preparation.white == white
+    expected = np.floor(x * (255 / white) + 0.5).astype(np.uint8)
+    assert same_pictures(np.concatenate([data.train.images, data.valid.images]), expected)
+    assert np.unique(data.test().images) == [round(most // 4 * 255 / white)]
+    assert bool(data.notes) == (white > 255)
+
+
+def test_values_above_the_white_of_train_and_valid_are_cut_and_counted(tmp_path):
+    x = np.full((40, 6, 5), 4000, np.uint16) - np.arange(40, dtype=np.uint16)[:, None, None]
+    bright = np.full((20, 6, 5), 5000, np.uint16)
+    bright[1:] = 9
+    data = open_dataset(write(tmp_path, keras_arrays(x_train=x, x_test=bright)), allow_test=True)
+    test = data.test()
+    assert np.unique(test.images).tolist() == [1, 255]
+    assert "1 of 20 pictures have values above 4095, the white of train and valid; cut there" in test.notes
+    assert not any("above" in note for note in data.notes)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
@@ -110,7 +173,8 @@ def test_integers_of_0_to_255_are_taken_as_they_are(tmp_path):
 def test_pictures_are_resized(tmp_path):
     data = open_dataset(write(tmp_path, keras_arrays()), image_size=9, allow_test=True)
     assert data.image_shape == (9, 9, 1)
-    assert data.train.images.shape == (36, 9, 9, 1)
+    assert data.train.images.shape[1:] == data.valid.images.shape[1:] == (9, 9, 1)
+    assert len(data.train) + len(data.valid) == 40
     assert data.test().images.shape == (20, 9, 9, 1)
 
 
@@ -152,7 +216,11 @@ BAD_ARRAYS = {
     },
     "x_train has values from 0.0 to inf; expected 0 to 255": {"x_train": np.where(RAMP == 700, np.inf, 0.0)},
     "x_train has values from -1.0 to 1.0": {"x_train": RAMP / 1199 * 2 - 1},
-    "x_train has values from 0 to 256": {"x_train": RAMP % 257},
+    "x_train has values from 0 to 65536; expected integers of 0 to 65535": {"x_train": np.where(RAMP == 7, 65536, 0)},
+    "x_train has values from -1 to 1198; expected integers of 0 to 65535": {"x_train": RAMP - 1},
+    "and optionally x_valid, y_valid (or val, or validation), or the same without test": {"x_test": None},
+    "'y_val', 'y_valid']; expected": {f"{axis}_{name}": LABELS for axis in "xy" for name in ("val", "valid")},
+    "the label 9 is in train and none of the 4 classes": {"classes": np.array(list("abcd")), "y_train": LABELS * 3},
     "x_train is of type bool; expected integers of 0 to 255, or floats": {"x_train": RAMP > 9},
     "x_train has shape (40, 30); expected [N, height, width] or [N, height": {"x_train": RAMP.reshape(40, 30)},
     "x_train has shape (40, 6, 0)": {"x_train": pictures(0, 40, 6, 0)},
@@ -175,7 +243,7 @@ BAD_TEST_ARRAYS = {
     "x_test has 20 pictures and y_test 10 labels": {"y_test": np.arange(10) % 4},
     "x_test has no pictures": {"x_test": np.zeros((0, 6, 5)), "y_test": np.zeros(0, int)},
     "x_test[0] is 5x6 pixels (height x width); expected one size (see image_size)": {"x_test": pictures(0, 20, 5, 6)},
-    "x_test[0] has 3; expected all pictures saved as grey or all as RGB": {"x_test": pictures(0, 20, 6, 5, 3)},
+    "x_test[0] has 4 channel(s); expected 1": {"x_test": pictures(0, 20, 6, 5, 4)},
 }
 
 
@@ -188,7 +256,10 @@ def test_arrays_of_another_split_that_do_not_fit(tmp_path, message, split):
     spec = write(tmp_path, keras_arrays(**changes))
     with pytest.raises(UserError) as caught:
         open_dataset(spec, allow_test=True).test()
-    assert message.replace("test", split) in str(caught.value)
+    expected = message.replace("test", split)
+    if split == "valid" and "channel" in message:  # what is made alike is then train and valid
+        expected = "x_valid[0] has 4 channel(s); expected one number of channels, or 1 and 3"
+    assert expected in str(caught.value)
 
 
 def test_object_arrays_are_refused_and_not_unpickled(tmp_path):
