@@ -33,7 +33,7 @@ def create_folder(path: Path) -> None:
 def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     """Raises UserError with the file's name unless it holds JSON."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -50,7 +50,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(path) as beside:
-            beside.write_text(text)
+            beside.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 

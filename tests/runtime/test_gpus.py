@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from nasnet.modes.flags import resolve
 from nasnet.runtime import devices
+from nasnet.runtime.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 BUS = "sys/bus/pci/devices"
@@ -80,6 +82,20 @@ def test_where_proc_shows_none_nvidia_s_own_command_is_asked(machine, monkeypatc
     (root / "bin" / "nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: never'\nexit 9\n")
     devices._listed.cache_clear()
     assert devices.gpus(root) == []
+
+
+def test_a_search_whose_gpu_cannot_be_used_is_that_of_a_machine_without_one(machine):
+    root = machine({"bin/nvidia-smi": "#!/bin/sh\necho 'GPU 0: A (UUID: 1)'\necho 'GPU 1: A (UUID: 2)'"})
+    (root / "bin" / "nvidia-smi").chmod(0o755)
+    if devices.gpus() != ["0", "1"]:
+        pytest.skip("a machine with GPUs")
+    before = resolve("search", 0, {}).values
+    assert (before["workers"], before["gpus_per_child"]) == (2, 1)
+    assert "TensorFlow can use 0; this runs on the CPU" in str(devices.hide_unusable_gpus(0))
+    after = resolve("search", 0, {}).values
+    assert (after["workers"], after["gpus_per_child"]) == (devices.cores(), 0)
+    with pytest.raises(UserError, match=r"gpus_per_child=1 .*this machine shows 0"):
+        resolve("search", 0, {"gpus_per_child": 1})
 
 
 def test_requirements_gpu_are_those_of_a_user_with_cuda():
