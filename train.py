@@ -23,7 +23,7 @@ from nasnet.runtime import devices
 from nasnet.runtime.console import close_output, complain, open_streams, say
 from nasnet.runtime.environment import check_temporary_folder, import_keras, set_variables
 from nasnet.runtime.errors import PeerGone, RunError, UserError
-from nasnet.runtime.files import expanded
+from nasnet.runtime.files import check_utf8, expanded
 from nasnet.runtime.signals import Stopped
 
 _HELP = ("--help", "-help", "-h", "--helpfull")
@@ -123,6 +123,7 @@ def _main(argv: list[str]) -> None:
         return
     values = {name: flags.FLAGS[name].value for name in names}
     workdir = expanded(flags.FLAGS.workdir or f"runs/{flags.FLAGS.mode}")
+    check_utf8(workdir)
     given = {name: value for name, value in values.items() if value is not None}
 
     def resolved() -> RunConfig:

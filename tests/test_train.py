@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,10 @@ SEARCH = [
 ]
 
 
-def train(*arguments, cwd=ROOT):
+def train(*arguments, cwd=ROOT, **environment):
     command = [sys.executable, str(ROOT / "train.py"), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    variables = {**os.environ, **environment}
+    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=300)
 
 
 def records(workdir):
@@ -144,6 +146,84 @@ def test_a_finished_search_says_it_again_without_searching(searched):
     assert next(line for line in out.splitlines() if line.startswith("test accuracy")) in done.stdout
 
 
+def test_other_projects_settings_change_nothing(searched, tmp_path):
+    """Keras' and Python's, of another backend, type of numbers, locale: the rewards, scores and file are the same."""
+    theirs = {"backend": "torch", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(theirs))
+    workdir = tmp_path / "für später"
+    done = train(
+        *SEARCH,
+        f"--workdir={workdir}",
+        KERAS_BACKEND="jax",
+        KERAS_HOME=str(tmp_path),
+        KERAS_MAX_STEPS_PER_EPOCH="1",
+        TF_USE_LEGACY_KERAS="1",
+        TF_CONFIG="{}",
+        PYTHONOPTIMIZE="2",
+        LC_ALL="C",
+        PYTHONIOENCODING="ascii",
+        HOME="/no/such/folder",
+        TMPDIR="/no/such/folder",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("note: KERAS_BACKEND=jax is set aside: this system runs on TensorFlow\nsearching ")
+    rewards = [
+        {r["trial_id"]: r["reward"] for r in records(run) if r["kind"] == "trial"} for run in (searched[0], workdir)
+    ]
+    assert rewards[0] == rewards[1]
+    scores = [json.loads((run / "best" / "metrics.json").read_text()) for run in (searched[0], workdir)]
+    assert scores[0]["valid"] == scores[1]["valid"]
+    assert scores[0]["test"] == scores[1]["test"]
+    configs = [zipfile.ZipFile(run / "best" / "model.keras").read("config.json") for run in (searched[0], workdir)]
+    assert configs[0] == configs[1]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], pytest.param(["--mode=train"], marks=pytest.mark.slow)])
+def test_a_full_disk_behind_the_standard_output_is_one_line(arguments, tmp_path):
+    command = [sys.executable, str(ROOT / "train.py"), *arguments, f"--workdir={tmp_path / 'run'}"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "train.py: standard output: cannot be written to (No space left on device)\n"
+
+
+@pytest.mark.skipif(Path("/proc/driver/nvidia").exists(), reason="a machine with NVIDIA's driver")
+def test_a_gpu_that_tensorflow_cannot_use_is_said_and_one_that_is_asked_for_is_refused(tmp_path):
+    command = tmp_path / "bin" / "nvidia-smi"
+    command.parent.mkdir()
+    command.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-1)'\n")
+    command.chmod(0o755)
+    workdir = tmp_path / "run"
+    done = train("--gpus_per_child=1", f"--workdir={workdir}", PATH=f"{command.parent}:{os.environ['PATH']}")
+    assert done.returncode == 2, done.stderr
+    assert done.stdout.startswith("note: NVIDIA GPUs of this machine: 1, TensorFlow can use 0; this runs on the CPU.")
+    assert "-m pip install -r requirements-gpu.txt" in done.stdout
+    assert done.stderr.startswith("train.py: --gpus_per_child=1 for --workers=1: this machine shows 0 GPU(s)")
+    assert not workdir.exists()
+
+
+def test_a_workdir_whose_name_tensorflow_would_write_otherwise_is_refused(tmp_path):
+    name = os.fsencode(tmp_path) + b"/f\xfcr sp\xe4ter"  # as of an older system
+    command = [sys.executable, str(ROOT / "train.py"), b"--workdir=" + name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"train.py: {tmp_path}/f\\udcfcr sp\\udce4ter: not a name in UTF-8")
+    assert len(done.stderr.splitlines()) == 1
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = train(f"--workdir={tmp_path / 'für'}", **ascii_only)
+    assert done.returncode == 2
+    assert "not a name in UTF-8; give another folder, or set LC_ALL=C.UTF-8" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_home_folder_is_written_out(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("x")
+    done = train("--mode=search", "--workdir=~/run", HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert f"{tmp_path / 'run'}" in done.stderr
+
+
 @pytest.mark.slow  # test_kill has ten shots, at more
 def test_killed_at_random_moments_the_search_is_the_unkilled_one(tmp_path):
     """SIGKILL at any moment of a trial: the same tokens, and no finished trial trained again."""
@@ -176,20 +256,21 @@ def test_killed_at_random_moments_the_search_is_the_unkilled_one(tmp_path):
     assert not list(workdir.glob(".best.*"))
 
 
-def test_two_drivers_on_one_workdir_the_second_is_refused(tmp_path):
-    workdir = tmp_path / "run"
+def test_two_drivers_on_one_workdir_the_second_is_refused_and_a_killed_one_is_silent(tmp_path):
+    workdir, pipe = tmp_path / "run", subprocess.PIPE
     command = [sys.executable, str(ROOT / "train.py"), *SEARCH, f"--workdir={workdir}", "--trials=200"]
-    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    first = subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
     try:
         assert first.stdout is not None
         assert first.stdout.readline().startswith("searching")  # it holds the lock by now
         second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert second.returncode == 2
         assert "in use by another process" in second.stderr
+        assert any(line.startswith("trial ") for line in iter(first.stdout.readline, ""))
     finally:
         first.kill()
-        first.wait()
-        first.stdout.close()  # type: ignore[union-attr]
+        _, err = first.communicate()
+    assert err == ""  # Python's resource tracker, which outlives it, has nothing to say
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,20 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def check_utf8(path: Path) -> None:
+    """Raises UserError for a folder whose name is not UTF-8 on the disk: TensorFlow would write to one of another name.
+
+    That is one of an older system, or any that is not ASCII where the locale has another encoding.
+    """
+    absolute = path.absolute()
+    try:
+        same = os.fsencode(absolute) == str(absolute).encode()
+    except UnicodeEncodeError:
+        same = False
+    if not same:
+        raise UserError(f"{path}: not a name in UTF-8; give another folder, or set LC_ALL=C.UTF-8")
+
+
 def create_folder(path: Path) -> None:
     """Creates a folder inside the workdir, or finds it. Raises UserError where it cannot be written to."""
     try:
