@@ -79,10 +79,11 @@ class Child:
         weights, statistics = self.layout.fresh(seed, dtype)
         self.weights, self.statistics = tf.Variable(weights), tf.Variable(statistics)
 
-    def run(self, scored_epochs: int = 1) -> ChildResult:
-        """Trains to the end; scores at the end of the last epochs. Raises DivergedError at the first bad loss.
+    def run(self, scored_epochs: int = 1, *, reestimated: bool = False) -> ChildResult:
+        """Trains to the end; scores at the end of the last epochs, before which it may `reestimate` its statistics.
 
-        Its weights are then those that scored best, the later ones of equals.
+        Its weights are then those that scored best, the later ones of equals, with the statistics that they were scored
+        with. Raises DivergedError at the first bad loss.
         """
         losses: list[float] = []
         seconds: list[float] = []
@@ -102,10 +103,12 @@ class Child:
                 epochs_left = (self.total_steps - index - 1) / self._steps_per_epoch
                 if epochs_left == 0 or (epochs_left <= scored_epochs - 1 and (index + 1) % self._steps_per_epoch == 0):
                     before = time.monotonic()
-                    self._take(vectors := session.vectors())
+                    self._take(session.vectors())
+                    if reestimated:
+                        self.reestimate()
                     scores.append(score := self.score(self._data.valid))
                     if best is None or score.accuracy >= best[0]:
-                        best = score.accuracy, vectors
+                        best = score.accuracy, (self.weights.numpy(), self.statistics.numpy())
                     scoring += time.monotonic() - before
         assert best is not None
         self._take(best[1])

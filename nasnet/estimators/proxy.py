@@ -26,6 +26,10 @@ class ProxyEstimator:
     NASNet, appendix A.1. With `reward="best_of_last_5"` the best accuracy at the end of the last five epochs (Zoph & Le
     2017, which also cubes it; here the strategy scales rewards), and the weights of then. Batch norm is that of the
     winner on the same stem.
+
+    With `statistics="reestimated"` a child is scored with batch norm's statistics of a batch of training pictures for
+    the weights that it ends with. Differs from the paper, whose children train so long that the moving ones have
+    settled: after tens of steps they are those of weights that are gone.
     """
 
     data: DataSet
@@ -34,6 +38,7 @@ class ProxyEstimator:
     seed: int
     child: Literal["functions", "keras"] = "functions"
     reward: Literal["last", "best_of_last_5"] = "last"
+    statistics: Literal["moving", "reestimated"] = "moving"
 
     def estimate(self, genotype: CellGenotype | None, name: str) -> Estimate:
         """See `Estimator.estimate`."""
@@ -47,7 +52,7 @@ class ProxyEstimator:
         if self.child == "keras":
             return self._keras(spec, seed)
         child = Child(spec, self.data, ChildConfig.of(self.training, self.data), seed=seed)
-        result = child.run(5 if self.reward == "best_of_last_5" else 1)
+        result = child.run(5 if self.reward == "best_of_last_5" else 1, reestimated=self.statistics == "reestimated")
         return Estimate(
             max(score.accuracy for score in result.scores),
             Timing(result.seconds_tracing, result.seconds_training, result.seconds_scoring),
@@ -64,7 +69,7 @@ class ProxyEstimator:
         built = time.monotonic()
         training.run()
         trained = time.monotonic()
-        model = training.inference_model()
+        model = training.inference_model(reestimated=self.statistics == "reestimated")
         accuracy = evaluate(model, self.data.valid).accuracy
         weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
         return Estimate(

@@ -135,10 +135,10 @@ def _search(
             forecast=Forecast(_plan(config, data, space, engine.slots)),
         )
         say_search(search, data, options.strategy, config.group(NetworkConfig), config.group(TrainingConfig), execution)
-        training = config.group(TrainingConfig)
-        _, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), training)
-        for whose, of in (("a child's ", training), ("the winner's ", recipe)):
-            say_unsettled(of, steps_of(of, data), whose)
+        _, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
+        for whose, of in (("a child's ", config.group(TrainingConfig)), ("the winner's ", recipe)):
+            if of is recipe or options.statistics == "moving":
+                say_unsettled(of, steps_of(of, data), whose)
         say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
         with doing(lambda: at_work(retrying)):
             return search, _best(search, config, ending)
@@ -195,7 +195,7 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
     options = config.group(SearchConfig)
     training = config.group(TrainingConfig)
     child = config.group(NetworkConfig)
-    proxy = ProxyEstimator(data, child, training, config.seed, options.child, options.reward)
+    proxy = ProxyEstimator(data, child, training, config.seed, options.child, options.reward, options.statistics)
     longer = dataclasses.replace(training, steps=finalist_steps(options, training, data))
     return {"proxy": proxy, "finalist": dataclasses.replace(proxy, training=longer)}
 

@@ -41,6 +41,11 @@ class SearchConfig(Settings):
     reward: Literal["last", "best_of_last_5"] = setting(
         "last", "valid accuracy at the end (A.1), or the best at the end of the last 5 epochs (2017 paper, there cubed)"
     )
+    statistics: Literal["reestimated", "moving"] = setting(
+        "reestimated",
+        "of batch norm when a child is scored: a training batch's for its last weights, or the moving ones, which tens "
+        "of steps are short for (docs/search.md)",
+    )
     finalists: int = setting(
         3,
         "best trials to train longer and rank anew before one is exported, 0 is none (the paper: 250; A.3)",

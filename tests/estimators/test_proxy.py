@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import pytest
 
 from bench.drawn import drawn_pictures
 from cells.spaces.nasnet import NASNetSpace
@@ -55,3 +58,35 @@ def test_the_reward_is_the_last_accuracy_or_the_best_of_the_last_five_epochs():
         np.testing.assert_array_equal(value, child.named_weights()[name])
     last = estimates["last"].child.weights
     assert any(np.abs(last[name] - value).max() > 0 for name, value in child.named_weights().items())
+
+
+@pytest.mark.parametrize("child", ["functions", "keras"])
+def test_a_short_childs_reward_is_of_what_it_has_learned(child):
+    """12 steps on bright and dark pictures at 0.999: the moving statistics are those of the start."""
+    data, network = two_greys(), NetworkConfig(1, 2)
+    training = TrainingConfig(steps=12, batch_size=16, learning_rate=0.1, bn_momentum=0.999, pad=0, flip=False)
+    estimates = {
+        statistics: ProxyEstimator(data, network, training, 3, child, "last", statistics).estimate(CELL, "x")
+        for statistics in ("moving", "reestimated")
+    }
+    rewards = {statistics: estimate.reward for statistics, estimate in estimates.items()}
+    assert rewards["moving"] < 0.9
+    assert rewards["reestimated"] > 0.95
+    # The same weights, but for the statistics; those are kept that were scored with.
+    weights = {statistics: estimate.child.weights for statistics, estimate in estimates.items()}
+    for name, value in weights["moving"].items():
+        assert np.array_equal(value, weights["reestimated"][name]) == ("moving" not in name), name
+
+
+def two_greys():
+    """Pictures of noise, one class brighter by a deviation and a half of it."""
+    data = drawn_pictures(8, train=64, valid=64)
+    rng = np.random.default_rng(0)
+
+    def split(found):
+        labels = rng.integers(2, size=len(found)).astype(np.int32)
+        images = rng.normal(100 + 30 * labels[:, None, None, None], 20, found.images.shape).clip(0, 255)
+        return dataclasses.replace(found, images=images.astype(np.uint8), labels=labels)
+
+    classes = ("dark", "bright")
+    return dataclasses.replace(data, classes=classes, train=split(data.train), valid=split(data.valid))
