@@ -42,7 +42,7 @@ def tfds(name: str, download: bool) -> Source:
         functools.partial(read, "train"),
         functools.partial(read, valid[0]) if valid else None,
         functools.partial(read, "test") if test else None,
-        {"test": f"{test.num_bytes}:{test.num_examples} pictures"} if test else {},
+        {"test": f"{int(test.num_bytes)}:{test.num_examples} pictures"} if test else {},
         test is not None and _hides_labels(builder, label, min(_LABELS_LOOKED_AT, test.num_examples)),
     )
 

@@ -179,3 +179,73 @@ def test_a_set_that_others_wrote_needs_no_code(prepared):
     assert len(data.train) > 24
     for image, label in zip(data.train.images, data.train.labels, strict=True):
         assert any(np.array_equal(image, drawn("train", index)) for index in range(label, 40, 2))
+
+
+def write_records(folder: Path, labels: dict[str, list[int]]) -> str:
+    """A set of drawn pictures with these labels for each split, without code; returns its spec."""
+    folder.mkdir(parents=True)
+    features = tensorflow_datasets.features.FeaturesDict(
+        {
+            "image": tensorflow_datasets.features.Image(shape=(6, 5, 1)),
+            "label": tensorflow_datasets.features.ClassLabel(names=["no", "yes"]),
+        }
+    )
+    infos = []
+    for seed, (split, of_split) in enumerate(labels.items()):
+        with tf.io.TFRecordWriter(str(folder / f"{folder.parent.name}-{split}.tfrecord-00000-of-00001")) as writer:
+            for image, label in zip(pictures(seed, len(of_split), 6, 5, 1), of_split, strict=True):
+                writer.write(features.serialize_example({"image": image, "label": label}))
+        template = tensorflow_datasets.core.ShardedFileTemplate(
+            data_dir=folder, dataset_name=folder.parent.name, split=split, filetype_suffix="tfrecord"
+        )
+        infos.append(
+            tensorflow_datasets.core.SplitInfo(
+                name=split, shard_lengths=[len(of_split)], num_bytes=0, filename_template=template
+            )
+        )
+    tensorflow_datasets.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=infos)
+    return f"tfds:{folder.parent.name}"
+
+
+@pytest.mark.parametrize("valid", ["val", "valid", "validation"])
+def test_a_valid_split_goes_by_three_names(prepared, valid):
+    spec = write_records(prepared / "named" / "1.0.0", {"train": [0, 1] * 20, valid: [0, 1] * 4})
+    data = open_dataset(spec, allow_test=True)
+    np.testing.assert_array_equal(data.valid.images, pictures(1, 8, 6, 5, 1))
+    assert data.valid.names[0] == f"{valid}[0]"
+    assert len(data.train) + len(data.test()) == 40
+    assert data.test().names[0].startswith("train[")
+
+
+def test_two_valid_splits_are_one_too_many(prepared):
+    spec = write_records(prepared / "both" / "1.0.0", {"train": [0, 1] * 9, "val": [0, 1], "validation": [0, 1]})
+    fails(spec, "has the splits ['validation', 'val']; expected one valid split")
+
+
+def test_hidden_test_labels_are_known_when_the_set_is_opened(prepared):
+    spec = write_records(prepared / "hidden" / "1.0.0", {"train": [0, 1] * 20, "test": [-1] * 7})
+    data = open_dataset(spec)
+    assert not data.has_test
+    with pytest.raises(UserError, match="tfds:hidden has no test pictures with labels"):
+        open_dataset(spec, allow_test=True).test()
+    assert len(open_dataset(spec, allow_test=True).whole()) == 40
+    assert open_dataset(write_records(prepared / "told" / "1.0.0", {"train": [0, 1] * 20, "test": [0] * 7})).has_test
+
+
+def test_a_home_folder_in_the_environment_s_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TFDS_DATA_DIR", "~/sets")
+    spec = write_records(tmp_path / "sets" / "mine" / "1.0.0", {"train": [0, 1] * 20})
+    assert open_dataset(spec, download=False).classes == ("no", "yes")
+
+
+def test_its_splits_are_by_content_and_its_fingerprint_by_values_and_sizes(prepared):
+    one = open_dataset(write_records(prepared / "one" / "1.0.0", {"train": [0, 1] * 20, "test": [0, 1] * 3}))
+    other = open_dataset(write_records(prepared / "other" / "1.0.0", {"train": [0, 1] * 20, "test": [0, 1] * 3}))
+    assert one.fingerprint == other.fingerprint
+    assert one.fingerprint.pictures["test"] == {"test": "0:6 pictures"}
+    fewer = open_dataset(write_records(prepared / "fewer" / "1.0.0", {"train": [0, 1] * 19, "test": [0, 1] * 3}))
+    assert set(fewer.valid.hashes) <= set(one.valid.hashes)
+    line = one.fingerprint.difference(fewer.fingerprint)
+    assert line is not None
+    assert "2 removed" in line
