@@ -1,8 +1,9 @@
-"""Find a network's cell on your own data, train it, export it, fine-tune it. One --mode of six; see the README."""
+"""Find a network's cell on your own data, train it, export it, fine-tune it. One --mode of seven; see the README."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import select
 import signal
@@ -13,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from nasnet.modes.flags import RUN_FLAGS, Flag, RunConfig, in_flags, resolve
+from nasnet.modes.flags import ONCE, RUN_FLAGS, Flag, RunConfig, in_flags, resolve
 from nasnet.modes.flags import flags as config_flags
 from nasnet.modes.help import help_text
 from nasnet.modes.inputs import check_inputs
@@ -115,8 +116,9 @@ def _reader_is_gone() -> bool:
 
 def _main(argv: list[str]) -> None:
     names = define_flags()
+    flags.FLAGS.set_gnu_getopt()  # paths may stand before flags
     extra = flags.FLAGS([argument for argument in argv if argument not in _HELP])[1:]
-    if extra:
+    if extra and flags.FLAGS.mode != "predict":
         raise UserError(f"{extra[0]!r} is not a flag; flags look like --trials=24")
     if any(argument in _HELP for argument in argv):
         say(f"{__doc__}\n\n{help_text(flags.FLAGS.mode if flags.FLAGS['mode'].present else None)}")
@@ -128,8 +130,9 @@ def _main(argv: list[str]) -> None:
 
     def resolved() -> RunConfig:
         config = resolve(flags.FLAGS.mode, flags.FLAGS.seed, given, resolved_before(workdir))
-        check_workdir(workdir, config)
-        return config
+        if config.mode not in ONCE:
+            check_workdir(workdir, config)
+        return dataclasses.replace(config, paths=tuple(extra))
 
     config = resolved()
     check_inputs(config)

@@ -1,4 +1,4 @@
-"""`--mode=export` and `--mode=evaluate`: a trained network scored, and written to leave the house."""
+"""`--mode=export`, and what every mode that exports does: a trained network scored, and written to leave the house."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from cells.count import count
-from nasnet.data.dataset import DataSet, Split
+from nasnet.data.dataset import DataSet, TestSplitClosed
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import open_matching, open_source, source_of
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import KERAS
-from nasnet.networks.export.folder import export
-from nasnet.networks.saved import load_trained
+from nasnet.networks.export.folder import export, is_export_of
+from nasnet.networks.saved import weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.terminal import show_export
 from nasnet.runtime import devices
@@ -28,15 +28,33 @@ from nasnet.training.metrics import evaluate
 
 
 def export_trained(
-    spec: NetworkSpec, model: keras.Model, folder: Path, config: RunConfig, extra: dict[str, Any]
+    spec: NetworkSpec, model: keras.Model, folder: Path, config: RunConfig, extra: dict[str, Any], data: DataSet
 ) -> None:
-    """Scores a trained network on valid and, once, on test, and exports it. `extra` goes into `metrics.json` too."""
-    data = open_matching(spec, config)
+    """Scores a trained network on valid and, once, on test, and exports it, in the place of another network's export.
+
+    Does nothing where the folder is the export of this network already.
+
+    Args:
+        spec: the network.
+        model: for inference.
+        folder: where; `best` of a workdir.
+        config: of the run.
+        extra: goes into `metrics.json` too.
+        data: what it was trained on; its test split is opened here, if it is not.
+    """
+    if is_export_of(folder, spec, model, data.fingerprint):
+        return
+    if folder.exists():
+        say(f"{folder} is of other weights or of an older version; it is made anew")
+    opened = _with_test(data, spec, config)
+    changed = data.fingerprint.difference(opened.fingerprint)
+    if changed:
+        raise UserError(f"--dataset={config.values['dataset']} has changed since this run opened it ({changed})")
     costs = count(spec.architecture, spec.image_shape)
-    scores = {name: dataclasses.asdict(evaluate(model, split)) for name, split in _splits(data)}
     metrics = {
         "version": 1,
-        **scores,
+        "valid": dataclasses.asdict(evaluate(model, opened.valid)),
+        "test": dataclasses.asdict(evaluate(model, opened.test())) if opened.has_test else None,
         **extra,
         "parameters": costs.parameters,
         "mult_adds": costs.mult_adds,
@@ -48,21 +66,17 @@ def export_trained(
             "numpy": np.__version__,
         },
     }
-    export(folder, spec, model, metrics)
+    export(folder, spec, model, metrics, data=opened.fingerprint, replace=True)
 
 
-def _splits(data: DataSet) -> list[tuple[str, Split]]:
-    return [("valid", data.valid), ("test", data.test())]
-
-
-def run_evaluate(config: RunConfig, workdir: Path) -> None:  # noqa: ARG001 - every mode has the same form
-    """Scores a trained network on the valid and test splits."""
-    devices.grow_memory()
-    spec, model = open_source(config)
-    data = open_matching(spec, config)
-    for name, split in _splits(data):
-        score = evaluate(model, split)
-        say(f"{name}: accuracy {score.accuracy:.4f}, loss {score.loss:.4f}, {score.pictures} pictures")
+def _with_test(data: DataSet, spec: NetworkSpec, config: RunConfig) -> DataSet:
+    """The data set with its test split open."""
+    try:
+        if data.has_test:
+            data.test()
+        return data
+    except TestSplitClosed:
+        return open_matching(spec, config)
 
 
 def run_export(config: RunConfig, workdir: Path) -> None:
@@ -71,9 +85,8 @@ def run_export(config: RunConfig, workdir: Path) -> None:
     if source.startswith(KERAS):
         raise UserError(f"--from={source}: has no classes of yours to export; fine-tune it first")
     devices.grow_memory()
-    spec, model = load_trained(Path(source))
-    open_matching(spec, config)  # what does not fit is told before anything is written
-    with claim_workdir(workdir, config):
-        if not (workdir / "best").exists():
-            export_trained(spec, model, workdir / "best", config, {})
+    spec, model = open_source(config)
+    data = open_matching(spec, config)  # what does not fit is told before anything is written
+    with claim_workdir(workdir, config, data=data.fingerprint, source=weights_hash(model), renews=True):
+        export_trained(spec, model, workdir / "best", config, {}, data)
         show_export(workdir / "best")

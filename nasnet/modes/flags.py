@@ -10,6 +10,7 @@ from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import FromConfig, NetworkConfig, SourceConfig
+from nasnet.reports.config import EvaluateConfig, PredictConfig
 from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
@@ -20,7 +21,9 @@ from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 C = TypeVar("C", bound=Config)
 
 VERSION = 1
-MODES = ("search", "train", "evaluate", "export", "finetune", "tune")
+ONCE = ("evaluate", "predict")
+"""Modes that only read: they write their few files anew into any workdir, and never go on."""
+MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune")
 
 GROUPS: dict[str, tuple[type[Config], ...]] = {
     "search": (
@@ -36,7 +39,8 @@ GROUPS: dict[str, tuple[type[Config], ...]] = {
         PolicyGradientConfig,
     ),
     "train": (DataConfig, SourceConfig, NetworkConfig, RecipeConfig, TrainingConfig, ReplicaConfig),
-    "evaluate": (DataConfig, FromConfig),
+    "evaluate": (DataConfig, FromConfig, EvaluateConfig),
+    "predict": (FromConfig, PredictConfig),
     "export": (DataConfig, FromConfig),
     "finetune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, ReplicaConfig),
     "tune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, TuneConfig),
@@ -150,7 +154,10 @@ _HELD = ("trainable_cells", "weight_decay", "drop_path_keep", "label_smoothing")
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """One run, resolved: what is written to `workdir/config.json` and compared when the workdir is used again."""
+    """One run, resolved: what is written to `workdir/config.json` and compared when the workdir is used again.
+
+    `paths` are the files and folders that the command names beside its flags; they are no part of what is compared.
+    """
 
     mode: str
     seed: int
@@ -158,6 +165,7 @@ class RunConfig:
     held: tuple[
         str, ...
     ] = ()  # in mode tune: hyperparameters given as flags, which are not tried but taken as they are
+    paths: tuple[str, ...] = ()
 
     def group(self, cls: type[C]) -> C:
         """The part of the values that `cls` describes. Raises SettingError for one that it cannot have."""

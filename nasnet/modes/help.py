@@ -23,7 +23,8 @@ _SCRIPT = Path(__file__).resolve().parents[2] / "train.py"
 def help_text(mode: str | None) -> str:
     """The help of one mode, or of all: first how to call it, then each flag once."""
     named = mode or "MODE"
-    lines = [f"python train.py --mode={named} [--FLAG=VALUE ...]"]
+    paths = " PATH ..." if mode == "predict" else ""
+    lines = [f"python train.py --mode={named} [--FLAG=VALUE ...]{paths}"]
     if mode is None:
         lines.append("python train.py --mode=MODE --help shows the flags of that mode alone")
     shown = (*RUN_FLAGS, *flags((mode,) if mode else MODES))

@@ -11,15 +11,16 @@ from cells.genotype import CellGenotype
 from cells.zoo.cells import ZOO
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_configured
+from nasnet.data.pictures import SUFFIXES
 from nasnet.estimators.config import check_child
 from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
-from nasnet.networks.saved import Model, check_trained, load_source
+from nasnet.networks.saved import Model, check_trained, load_source, trained_folder
 from nasnet.networks.spec import NetworkSpec, stacked, transferred
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
-from nasnet.runtime.files import read_json, write_text
+from nasnet.runtime.files import expanded, read_json, write_text
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import SearchConfig
 
@@ -27,12 +28,14 @@ from nasnet.trials.config import SearchConfig
 def check_inputs(config: RunConfig) -> None:
     """Raises UserError for what is not there, and for children that cannot be as the flags say."""
     groups = GROUPS[config.mode]
-    data = config.group(DataConfig)
-    check_dataset(data.dataset)
+    if DataConfig in groups:
+        check_dataset(config.group(DataConfig).dataset)
     if SourceConfig in groups:
         genotype_of(config.group(SourceConfig).model)
     if FromConfig in groups:
         _check_source(config.group(FromConfig))
+    if config.mode == "predict":
+        named_pictures(config.paths)
     if SearchConfig in groups:
         _check_child(config.group(SearchConfig), config.group(TrainingConfig))
 
@@ -54,7 +57,7 @@ def _check_source(config: FromConfig) -> None:
     if config.source is None:
         raise UserError("--from is missing; give the folder of a trained network, such as runs/search/best")
     if not config.source.startswith(KERAS):
-        check_trained(Path(config.source))
+        check_trained(trained_folder(expanded(config.source)))
         if config.weights is not None:
             raise UserError(f"--weights={config.weights}: goes with --from={KERAS}NASNetMobile; a folder holds its own")
 
@@ -131,7 +134,34 @@ def open_source(config: RunConfig) -> tuple[NetworkSpec, Model]:
 
 
 def source_of(config: RunConfig) -> str:
-    """What `--from` names."""
+    """What `--from` names: a network of keras.applications, or a trained network's folder, a run's export too."""
     source = config.group(FromConfig).source
     assert source is not None  # check_inputs comes first
-    return source
+    return source if source.startswith(KERAS) else str(trained_folder(expanded(source)))
+
+
+def named_pictures(paths: tuple[str, ...]) -> list[Path]:
+    """The files that a command names, and those below its folders with the suffix of a picture, by path.
+
+    Raises:
+        UserError: for a path that is not there, a folder without pictures, or no path at all.
+    """
+    if not paths:
+        raise UserError("no PATH is given; name pictures or folders of them after the flags of --mode=predict")
+    found: list[Path] = []
+    for path in map(expanded, paths):
+        if path.is_dir():
+            below = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            seen = [
+                file
+                for file in below
+                if not any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
+            ]
+            if not seen:
+                raise UserError(f"{path}: holds no pictures; expected {' '.join(sorted(SUFFIXES))}")
+            found += seen
+        elif path.exists():
+            found.append(path)
+        else:
+            raise UserError(f"{path}: no such file or folder; expected pictures or folders of them")
+    return found

@@ -21,7 +21,9 @@ def runner(mode: str) -> Runner:
         case "finetune":
             from nasnet.modes.train import run_finetune as run
         case "evaluate":
-            from nasnet.modes.export import run_evaluate as run
+            from nasnet.modes.evaluate import run_evaluate as run
+        case "predict":
+            from nasnet.modes.predict import run_predict as run
         case "export":
             from nasnet.modes.export import run_export as run
         case "tune":

@@ -81,7 +81,7 @@ def run_search(config: RunConfig, workdir: Path) -> None:
             from nasnet.execution.ray_workers import connect
 
             connect(execution.cluster)
-        with claim_workdir(workdir, config):
+        with claim_workdir(workdir, config, data=data.fingerprint):
             write_skipped(workdir, data)
             say_pictures(data, "--valid_fraction")
             search, winner = _search(config, workdir, data, space, limits, ending)
@@ -297,4 +297,4 @@ def _train_winner(
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
     say(f"exporting it to {workdir / 'best'}, and opening that in a fresh process; {clock(after)} left")
     with doing("exporting"):
-        export_trained(spec, model, workdir / "best", config, extra)
+        export_trained(spec, model, workdir / "best", config, extra, data)

@@ -16,7 +16,7 @@ from nasnet.modes.help import command_after
 from nasnet.modes.inputs import genotype_of, open_data, open_source, source_of, spec_on, transferred_to, write_skipped
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig, SourceConfig
-from nasnet.networks.saved import load_trained, save_trained
+from nasnet.networks.saved import cells_hash, load_trained, save_trained, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.reports.terminal import TrainingScreen, show_export
@@ -125,7 +125,8 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     training = config.group(TrainingConfig)
     network = config.group(NetworkConfig)
     spec = spec_on(genotype, data, network, training)
-    with claim_workdir(workdir, config, replicas.worker), replicas.together():
+    made_from = {"data": data.fingerprint, "source": cells_hash(genotype)}
+    with claim_workdir(workdir, config, replicas.worker, **made_from), replicas.together():
         replicas.must_agree("their flags", config.fingerprint)
         if replicas.chief:
             write_skipped(workdir, data)
@@ -147,7 +148,8 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
     training = config.group(TrainingConfig)
     spec = transferred_to(source_spec, data, training)
     transfer = config.group(TransferConfig)
-    with claim_workdir(workdir, config, replicas.worker), replicas.together():
+    made_from = {"data": data.fingerprint, "source": weights_hash(source)}
+    with claim_workdir(workdir, config, replicas.worker, **made_from), replicas.together():
         replicas.must_agree("their flags", config.fingerprint)
         if replicas.chief:
             write_skipped(workdir, data)
@@ -164,6 +166,5 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
         )
         if not replicas.chief:
             return
-        if not (workdir / "best").exists():
-            export_trained(spec, model, workdir / "best", config, {"from": source_of(config)})
+        export_trained(spec, model, workdir / "best", config, {"from": source_of(config)}, data)
         show_export(workdir / "best")

@@ -30,6 +30,7 @@ from nasnet.modes.help import command_after
 from nasnet.modes.inputs import open_data, open_source, source_of, transferred_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import FromConfig
+from nasnet.networks.saved import weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
@@ -43,8 +44,10 @@ from nasnet.trials.hyperparameters import FACTOR, Values, chance, grid, hyperban
 _OBJECTIVE = "accuracy"
 
 
-def tune(config: RunConfig, workdir: Path, spec: NetworkSpec, data: DataSet) -> None:
+def tune(config: RunConfig, workdir: Path, spec: NetworkSpec, data: DataSet, weights: str | None = None) -> None:
     """Tries hyperparameters of fine-tuning `--from`, whose network `spec` is, and writes the best to `recipe.json`.
+
+    `data`, and `weights`, the network's hash, are what the workdir must have been begun with.
 
     Raises:
         RunError: if no trial succeeded.
@@ -53,7 +56,7 @@ def tune(config: RunConfig, workdir: Path, spec: NetworkSpec, data: DataSet) -> 
     space = space_of(config.group(TrainingConfig), config.group(TransferConfig), spec.architecture, config.held)
     points = grid(space, options.tune_trials) if options.tuner == "grid" else []
     lengths = [options.tune_epochs] * len(points) or hyperband_epochs(options.tune_epochs)
-    with claim_workdir(workdir, config), Stopping() as stopping:
+    with claim_workdir(workdir, config, data=data.fingerprint, source=weights), Stopping() as stopping:
         trials = _Trials(config, workdir, stopping, lengths)
         _say_what(config, data, space, lengths)
         if points:
@@ -244,6 +247,7 @@ def _shown(values: Values) -> str:
 def run_tune(config: RunConfig, workdir: Path) -> None:
     """Tries hyperparameters of fine-tuning; leaves the best as `recipe.json`."""
     tf.config.set_visible_devices([], "GPU")  # they are the trials', which run in processes of their own
-    source_spec, _ = open_source(config)
+    source_spec, source = open_source(config)
     data = open_data(config)
-    tune(config, workdir, transferred_to(source_spec, data, config.group(TrainingConfig)), data)
+    spec = transferred_to(source_spec, data, config.group(TrainingConfig))
+    tune(config, workdir, spec, data, weights_hash(source))

@@ -1,19 +1,28 @@
-"""The folder of a run: its config and its lock. No TensorFlow."""
+"""The folder of a run: its config, what it is made from, its lock. No TensorFlow."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import FREE, RunConfig
+from nasnet.networks.config import KERAS
+from nasnet.networks.saved import DATA
 from nasnet.runtime.errors import UserError
-from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.files import expanded, read_json, write_json
 
 _LOCK = ".lock"
 _CONFIG = "config.json"
+_SOURCE = "source.json"
 _BEFORE_CONFIG = (_LOCK, f".{Path(_CONFIG).stem}.")  # all that a run has written when its config is not there yet
+_FILES = (("dataset", DATA), ("from", _SOURCE), ("model", _SOURCE), ("weights", _SOURCE))
+"""Flags that name files, and what in the workdir says what was in them."""
 
 
 def resolved_before(workdir: Path) -> dict[str, Any]:
@@ -26,7 +35,10 @@ def resolved_before(workdir: Path) -> dict[str, Any]:
 
 
 def check_workdir(workdir: Path, config: RunConfig) -> None:
-    """Writes nothing. Raises UserError if the workdir was used with another config (the difference is shown)."""
+    """Writes nothing. Raises UserError if the workdir was used with another config (the difference is shown).
+
+    What a flag names may have moved, or be spelled in another way: `claim_workdir` looks at what is in it.
+    """
     path = workdir / _CONFIG
     # Looked at before the config: another process of the same training may be writing that.
     try:
@@ -40,7 +52,7 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
         if "mode" in found and found["mode"] != config.mode:
             raise UserError(f"--workdir={workdir} was used by --mode={found['mode']}; use another workdir")
         names = [name for name in {**found, **wanted} if name not in FREE]
-        differing = [name for name in names if found.get(name) != wanted.get(name)]
+        differing = [name for name in names if not _same(name, found.get(name), wanted.get(name), workdir)]
         if differing:
             shown = ", ".join(f"{name}: {found.get(name)} there, {wanted.get(name)} now" for name in differing)
             raise UserError(f"--workdir={workdir} was used with another config ({shown}); use another workdir")
@@ -50,31 +62,143 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
         raise UserError(f"--workdir={workdir} holds files but no config.json; use a new or an empty folder")
 
 
-def claim_workdir(workdir: Path, config: RunConfig, worker: int = 0) -> IO[str]:
-    """Creates the workdir with its `config.json`, or finds the same config there.
+def _same(name: str, found: object, wanted: object, workdir: Path) -> bool:
+    """Whether two values of a flag are one, or name files whose content is compared later."""
+    if found == wanted or name == "recipe":  # what a recipe sets is compared value by value
+        return True
+    kept = dict(_FILES).get(name)
+    if kept is None or not isinstance(found, str) or not isinstance(wanted, str):
+        return False
+    (kind, was), (kind_now, now) = _path(name, found), _path(name, wanted)
+    return kind == kind_now and was is not None and now is not None and (was == now or (workdir / kept).exists())
+
+
+def _path(name: str, value: str) -> tuple[str, Path | None]:
+    """The kind of thing that a flag's value names, and its path where it has one."""
+    kind, colon, rest = value.partition(":") if name == "dataset" else ("", "", value)
+    if (name == "dataset" and kind not in ("folder", "npz")) or value.startswith(KERAS):
+        return value, None
+    return kind + colon, expanded(rest).resolve()
+
+
+@contextlib.contextmanager
+def claim_workdir(
+    workdir: Path,
+    config: RunConfig,
+    worker: int = 0,
+    *,
+    data: Fingerprint | None = None,
+    source: str | None = None,
+    renews: bool = False,
+) -> Iterator[None]:
+    """Creates the workdir with its `config.json`, or finds the same config there, made from the same things.
+
+    While it is entered the workdir is locked; the operating system lets go of it when the process ends, however it
+    ends. A run that begins here and is refused by a UserError before it has left anything leaves no workdir either.
 
     Args:
         workdir: the folder.
         config: what it is used with.
         worker: number of this process among those that train one network together; each has a lock of its own, and
             number 0 alone writes.
-
-    Returns:
-        The lock on the workdir. The operating system lets go of it when the process ends, however it ends.
+        data: of the pictures that it is used with; kept as `data.json`.
+        source: a hash of the cells or weights that it starts from, if it does; kept as `source.json`.
+        renews: whether that may be another than before under the same name: what is made of it is made anew.
 
     Raises:
-        UserError: as `check_workdir`; if another process works there; if it cannot be written to.
+        UserError: as `check_workdir`; for other pictures or another source than before; if another process works there;
+            if it cannot be written to.
     """
+    fresh = not workdir.exists()
+    with _locked(workdir, f"{_LOCK}_{worker}" if worker else _LOCK) as lock:
+        check_workdir(workdir, config)
+        begins = worker == 0 and not (workdir / _CONFIG).exists()
+        if data is not None:
+            _check_data(workdir, config, data)
+        if source is not None:
+            _check_source(workdir, config, source, renews=renews)
+        try:
+            if begins:
+                write_json(workdir / _CONFIG, config.to_json())
+            if worker == 0:
+                if data is not None and not (workdir / DATA).exists():  # also in one from before there was such a file
+                    write_json(workdir / DATA, data.to_json())
+                if source is not None:
+                    write_json(workdir / _SOURCE, {"version": 1, "sha256": source})
+            yield
+        except UserError:
+            if begins and {entry.name for entry in workdir.iterdir()} <= {_CONFIG, DATA, _SOURCE, lock.name}:
+                _remove(workdir, folder_too=fresh)
+            raise
+
+
+@contextlib.contextmanager
+def _locked(workdir: Path, name: str) -> Iterator[Path]:
+    path = workdir / name
+    while True:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            lock: IO[str] = path.open("w")
+        except OSError as error:
+            raise UserError(f"--workdir={workdir}: cannot be written to ({error.strerror})") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(
+                    f"--workdir={workdir} is in use by another process; wait for it or use another"
+                ) from error
+            if not _is_open_file(path, lock):
+                continue  # removed by a run that was refused, after we had opened it
+            yield path
+            return
+
+
+def _is_open_file(path: Path, file: IO[str]) -> bool:
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        lock = open(workdir / (f"{_LOCK}_{worker}" if worker else _LOCK), "w")  # noqa: SIM115 - held for the whole run
-    except OSError as error:
-        raise UserError(f"--workdir={workdir}: cannot be written to ({error.strerror})") from error
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _check_data(workdir: Path, config: RunConfig, now: Fingerprint) -> None:
+    path = workdir / DATA
+    if not path.exists():
+        return
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise UserError(f"--workdir={workdir} is in use by another process; wait for it or use another") from error
-    check_workdir(workdir, config)
-    if worker == 0 and not (workdir / _CONFIG).exists():
-        write_json(workdir / _CONFIG, config.to_json())
-    return lock
+        difference = Fingerprint.from_json(read_json(path)).difference(now)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; use another --workdir") from error
+    if difference:
+        raise UserError(
+            f"--dataset={config.values['dataset']}: not the pictures that --workdir={workdir} was begun with "
+            f"({difference}); give those, or another --workdir"
+        )
+
+
+def _check_source(workdir: Path, config: RunConfig, now: str, *, renews: bool) -> None:
+    path = workdir / _SOURCE
+    if not path.exists():
+        return
+    found = read_json(path)
+    if isinstance(found, dict) and found.get("sha256") == now:
+        return
+    name = "model" if config.mode == "train" else "from"
+    was, value = resolved_before(workdir).get(name), config.values[name]
+    if isinstance(was, str) and _path(name, was) != _path(name, value):
+        raise UserError(
+            f"--workdir={workdir} was used with another config ({name}: {was} there, {value} now); use another workdir"
+        )
+    if not renews:
+        raise UserError(
+            f"--{name}={value}: is not what it was when --workdir={workdir} was begun; use another --workdir"
+        )
+
+
+def _remove(workdir: Path, *, folder_too: bool) -> None:
+    """Takes away what a refused run has written. The lock goes last, while it is held: who finds none may begin."""
+    for name in (_CONFIG, DATA, _SOURCE, _LOCK):
+        (workdir / name).unlink(missing_ok=True)
+    if folder_too:
+        with contextlib.suppress(OSError):  # of another process of this training
+            workdir.rmdir()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -11,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from cells.genotype import CellGenotype
+from nasnet.data.fingerprint import Fingerprint
 from nasnet.networks.config import KERAS
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import SettingError, UserError, first_line
 from nasnet.runtime.files import read_json, replaced, write_json
 
 _WEIGHTS = "weights.npz"
+DATA = "data.json"
+"""The fingerprint of the pictures that a run is on: in its workdir, and in its export."""
 Model = Any  # a keras.Model: Keras is imported where one is loaded
 
 
@@ -83,8 +89,53 @@ def _with_weights(spec: NetworkSpec, path: Path) -> Model:
     return model
 
 
+def trained_folder(path: Path) -> Path:
+    """The folder of a trained network that a path means: itself or, of a run that exports, its `best`."""
+    best = path / "best"
+    return best if not (path / "genotype.json").exists() and (best / "genotype.json").exists() else path
+
+
+def data_of(folder: Path) -> Fingerprint | None:
+    """The pictures that a trained network's folder was trained on; None where neither it nor its run says so.
+
+    Raises:
+        UserError: naming the file that is damaged.
+    """
+    runs = [above for above in (folder.parent, folder.parent.parent) if (above / "config.json").is_file()]
+    for path in (place / DATA for place in (folder, *runs)):
+        if path.is_file():
+            try:
+                return Fingerprint.from_json(read_json(path))
+            except ValueError as error:
+                raise UserError(f"{path}: {error}") from error
+    return None
+
+
+def cells_hash(genotype: CellGenotype) -> str:
+    """SHA-256 of cells, however their file is written."""
+    return hashlib.sha256(json.dumps(genotype.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def weights_hash(model: Model) -> str:
+    """SHA-256 of a network's weights: their shapes and values, in the order of their names."""
+    from nasnet.networks.keras_model import named_weights
+
+    found = hashlib.sha256()
+    for _, variable in sorted(named_weights(model).items()):
+        value = np.asarray(variable)
+        found.update(f"{value.dtype.str} {value.shape}".encode() + value.tobytes())
+    return found.hexdigest()
+
+
 def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, Model]:
     """What a `FromConfig` names: the network and its weights. Raises UserError for what is damaged."""
     from nasnet.networks.pretrained import load_pretrained
 
-    return load_pretrained(source, weights) if source.startswith(KERAS) else load_trained(Path(source))
+    if source.startswith(KERAS):
+        return load_pretrained(source, weights)
+    try:
+        return load_trained(Path(source))
+    except SettingError:
+        raise
+    except UserError as error:
+        raise SettingError("source", source, str(error).removeprefix(f"{source}/")) from error

@@ -21,8 +21,13 @@ def show_export(folder: Path) -> None:
     """An export's scores and the paths of its files."""
     metrics = read_json(folder / "metrics.json")
     for name in ("valid", "test"):
-        say(f"{name} accuracy {metrics[name]['accuracy']:.4f} ({metrics[name]['pictures']} pictures)")
-    for name in ("genotype.json", "model.keras", "saved_model", "metrics.json", "cell.svg"):
+        score = metrics.get(name)
+        said = (
+            f"{score['accuracy']:.4f} ({score['pictures']} pictures)" if score else "not known, its labels are hidden"
+        )
+        say(f"{name} accuracy {said}")
+    names = ("genotype.json", "model.keras", "saved_model", "metrics.json", "classes.txt", "predict.py", "cell.svg")
+    for name in names:
         if (folder / name).exists():  # what is not of cells has no picture
             say(f"  {folder / name}")
 

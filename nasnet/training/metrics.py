@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from nasnet.data.dataset import Split
@@ -20,6 +21,13 @@ LogitsOf = Callable[[tf.Tensor], tf.Tensor]
 def evaluate(model: keras.Model, split: Split, batch_size: int = 256) -> Score:
     """Scores an inference model, from raw pixels to logits, on a whole split."""
     return Scorer(lambda images: model(images, training=False), tf.distribute.get_strategy())(split, batch_size)
+
+
+def logits_of(model: keras.Model, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    """The logits of an inference model, float32 `[N, classes]`, for uint8 `[N, height, width, channels]`."""
+    step = tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False), autograph=False)
+    starts = range(0, len(images), batch_size)
+    return np.concatenate([step(tf.constant(images[start : start + batch_size])).numpy() for start in starts])
 
 
 class Scorer:

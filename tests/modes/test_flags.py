@@ -44,7 +44,7 @@ def test_help_has_each_flag_once_under_what_it_is_about():
     assert found["The run:"] == RUN
     assert found["How one network is trained (search, train, finetune, tune):"] == list(flag_names(TrainingConfig))
     assert "controller_learning_rate" in found["How the LSTM policy learns (search):"]
-    assert found["Which pictures:"] == list(flag_names(DataConfig))
+    assert found["Which pictures (search, train, evaluate, export, finetune, tune):"] == list(flag_names(DataConfig))
     assert len(found) == 1 + len({group for groups in GROUPS.values() for group in groups})
 
 

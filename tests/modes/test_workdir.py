@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import resolve
 from nasnet.modes.workdir import check_workdir, claim_workdir
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import RunError, UserError
 
 CONFIG = resolve("search", 1, {})
 
@@ -62,3 +63,99 @@ def test_a_workdir_of_another_mode_says_that_and_no_more(tmp_path):
     with pytest.raises(UserError) as caught:
         check_workdir(tmp_path, CONFIG)
     assert str(caught.value) == f"--workdir={tmp_path} was used by --mode=train; use another workdir"
+
+
+PICTURES = Fingerprint(("a", "b"), {"train": {"a/1.png": "9:0123456789abcdef", "b/1.png": "8:fedcba9876543210"}})
+MORE = Fingerprint(("a", "b"), {"train": {**PICTURES.pictures["train"], "b/2.png": "7:0000000000000000"}})
+
+
+def claim(
+    workdir, mode: str = "finetune", *, data: Fingerprint = PICTURES, source: str = "1f", **flags: object
+) -> None:
+    config = resolve(mode, 0, {"from" if mode != "train" else "model": "runs/a", "dataset": "folder:pets", **flags})
+    check_workdir(workdir, config)
+    with claim_workdir(workdir, config, data=data, source=source, renews=mode == "export"):
+        pass
+
+
+@pytest.mark.parametrize("mode", ["train", "finetune", "tune", "export"])
+def test_other_pictures_are_refused_with_what_changed(mode, tmp_path):
+    workdir = tmp_path / "run"
+    claim(workdir, mode)
+    claim(workdir, mode)
+    before = {path.name: path.read_bytes() for path in workdir.iterdir()}
+    with pytest.raises(UserError, match=r"--dataset=folder:pets: not the pictures that .*1 added \(b/2\.png\)"):
+        claim(workdir, mode, data=MORE)
+    assert {path.name: path.read_bytes() for path in workdir.iterdir()} == before
+
+
+def test_what_has_moved_or_is_spelled_otherwise_is_the_same(tmp_path, monkeypatch):
+    """The pictures, the source, the workdir itself; what is in them counts."""
+    monkeypatch.chdir(tmp_path)
+    claim(tmp_path / "run")
+    for number, flags in enumerate(
+        [{"dataset": "folder:./pets/"}, {"dataset": f"folder:{tmp_path}/pets"}, {"dataset": "folder:elsewhere/cats"}]
+        + [{"from": "runs/../runs/a"}, {"from": "moved/b"}]
+    ):
+        claim(tmp_path / "run", **flags)
+        (tmp_path / "run").rename(tmp_path / str(number))
+        claim(tmp_path / str(number), **flags)
+        (tmp_path / str(number)).rename(tmp_path / "run")
+    for flags, words in (
+        ({"dataset": "npz:pets"}, r"dataset: folder:pets there, npz:pets now"),
+        ({"dataset": "digits"}, r"dataset: folder:pets there, digits now"),
+        ({"from": "keras:NASNetMobile"}, r"from: runs/a there, keras:NASNetMobile now"),
+        ({"from": "moved/b", "source": "2e"}, r"from: runs/a there, moved/b now"),
+        ({"source": "2e"}, r"--from=runs/a: is not what it was"),
+    ):
+        with pytest.raises(UserError, match=words):
+            claim(tmp_path / "run", **flags)
+
+
+def test_without_a_fingerprint_the_spelling_alone_does_not_count_and_one_is_added(tmp_path, monkeypatch):
+    """A workdir from before there were any."""
+    monkeypatch.chdir(tmp_path)
+    config = resolve("finetune", 0, {"from": "runs/a", "dataset": "folder:pets"})
+    with claim_workdir(tmp_path / "run", config):
+        pass
+    assert not (tmp_path / "run" / "data.json").exists()
+    with pytest.raises(UserError, match="dataset: folder:pets there, folder:cats now"):
+        claim(tmp_path / "run", dataset="folder:cats")
+    claim(tmp_path / "run", dataset=f"folder:{tmp_path}/pets")
+    assert Fingerprint.from_json(json.loads((tmp_path / "run" / "data.json").read_text())) == PICTURES
+
+
+def test_an_export_takes_what_its_source_has_become(tmp_path):
+    """Trained again in the same place: its export is made anew. Another network is refused as ever."""
+    claim(tmp_path / "run", "export")
+    claim(tmp_path / "run", "export", source="2e")
+    assert json.loads((tmp_path / "run" / "source.json").read_text())["sha256"] == "2e"
+    with pytest.raises(UserError, match="from: runs/a there, runs/b now"):
+        claim(tmp_path / "run", "export", source="3d", **{"from": "runs/b"})
+
+
+def test_a_run_refused_before_it_left_anything_leaves_no_workdir(tmp_path):
+    def refused(workdir, error: Exception, leaves: str = "data.json") -> None:
+        with claim_workdir(workdir, CONFIG, data=PICTURES):
+            (workdir / leaves).touch()
+            raise error
+
+    (tmp_path / "there").mkdir()
+    for workdir in (tmp_path / "new", tmp_path / "there"):
+        with pytest.raises(UserError, match="too few"):
+            refused(workdir, UserError("too few devices"))
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+    for error in (RunError("diverged"), UserError("too few devices")):  # the second finds what the first has left
+        with pytest.raises(type(error)):
+            refused(tmp_path / "new", error)
+        assert (tmp_path / "new" / "config.json").exists()
+    with pytest.raises(UserError, match="disk"):
+        refused(tmp_path / "there", UserError("the disk is full"), leaves="journal.jsonl")
+    assert (tmp_path / "there" / "config.json").exists()
+
+
+def test_a_damaged_fingerprint_is_named(tmp_path):
+    claim(tmp_path / "run")
+    (tmp_path / "run" / "data.json").write_text("[]")
+    with pytest.raises(UserError, match=r"data\.json: not the fingerprint"):
+        claim(tmp_path / "run")

@@ -1,21 +1,33 @@
+"""What leaves the house: whole, the same as what was trained, and of use where nothing of ours is."""
+
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import sklearn.datasets
+import tensorflow as tf
+from scipy.special import softmax
 
-from bench.drawn import drawn_genotypes
+from bench.drawn import cheap_genotype, drawn_genotypes
 from cells.walks.stack import CellNetwork
+from nasnet.data.fingerprint import Fingerprint
+from nasnet.data.pictures import prepare
 from nasnet.networks.export import folder as export_module
-from nasnet.networks.export.folder import export
+from nasnet.networks.export.folder import export, is_export_of
 from nasnet.networks.keras_model import build
 from nasnet.networks.saved import load_trained, save_trained
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, UserError
+from tests.support.pictures import unsure
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +53,97 @@ def test_the_folder_is_whole(exported):
     folder, _ = exported
     assert sorted(path.name for path in folder.iterdir()) == [
         "cell.svg",
+        "classes.txt",
         "genotype.json",
         "metrics.json",
         "model.keras",
         "saved_model",
     ]
     assert sorted(path.name for path in folder.parent.iterdir()) == ["best"]
+    assert (folder / "classes.txt").read_text() == "a\nb\nc\n"
     check = json.loads((folder / "metrics.json").read_text())["export_check"]
     assert max(check.values()) < 1e-5
+
+
+PHOTOGRAPHS = sorted(str(path) for path in (Path(sklearn.datasets.__file__).parent / "images").glob("*.jpg"))
+DATA = Fingerprint(("temple", "dahlia", "猫"), {"train": {"temple/a.png": "9:0123456789abcdef"}})
+
+
+@pytest.fixture(scope="module")
+def of_photographs(tmp_path_factory):
+    """An export of a network that takes RGB, and what it says of two photographs: probabilities `[2, 3]`."""
+    spec = NetworkSpec(CellNetwork(cheap_genotype(), 1, 4, 3), DATA.classes, (20, 28, 3), (120.0,) * 3, (60.0,) * 3)
+    model = unsure(build(spec, seed=1))
+    folder = tmp_path_factory.mktemp("run") / "best"
+    export(folder, spec, model, {"version": 1}, data=DATA)
+    images = np.stack([prepare(Path(path), spec.image_shape, spec.preparation) for path in PHOTOGRAPHS])
+    return folder, spec, model, softmax(model.predict(images.astype(np.float32), verbose=0), axis=1)
+
+
+def test_its_signature_for_encoded_pictures_says_what_the_network_says(of_photographs):
+    """Names and probabilities, the likeliest first; the default signature stays the one for pixels."""
+    folder, spec, model, probabilities = of_photographs
+    saved = tf.saved_model.load(str(folder / "saved_model"))
+    assert set(saved.signatures) == {"serve", "classify", "serving_default"}
+    answer = saved.signatures["classify"](image_bytes=tf.constant([Path(path).read_bytes() for path in PHOTOGRAPHS]))
+    names = [[name.decode() for name in row] for row in answer["classes"].numpy()]
+    assert names == [[spec.classes[k] for k in row] for row in np.argsort(-probabilities, axis=1)]
+    np.testing.assert_allclose(answer["probabilities"], -np.sort(-probabilities), atol=0.01)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 20, 28, 3)).astype(np.float32)
+    [logits] = saved.signatures["serving_default"](tf.constant(pixels)).values()
+    np.testing.assert_allclose(logits, model(pixels), atol=1e-5)
+
+
+def test_its_predict_py_says_the_same_where_nothing_of_ours_is(of_photographs, tmp_path):
+    folder, spec, _, probabilities = of_photographs
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    command = [sys.executable, "-I", "-X", "utf8", str(tmp_path / "elsewhere" / "predict.py"), *PHOTOGRAPHS]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", env=environment)
+    assert done.returncode == 0, done.stderr
+    for line, path, row in zip(done.stdout.splitlines(), PHOTOGRAPHS, probabilities, strict=True):
+        said = dict(part.rsplit(" ", 1) for part in line.removeprefix(f"{path}: ").split(", "))
+        assert list(said) == [spec.classes[k] for k in np.argsort(-row)]
+        np.testing.assert_allclose([float(said[name]) for name in spec.classes], row, atol=1e-4)
+    assert len((folder / "predict.py").read_text().splitlines()) < 45
+
+
+def test_whose_export_it_is(of_photographs, tmp_path):
+    """Of this network, these weights, these pictures, and whole; anything else is another's."""
+    folder, spec, model, _ = of_photographs
+    assert is_export_of(folder, spec, model, DATA)
+    other = build(spec, seed=2)
+    assert not is_export_of(folder, spec, other, DATA)
+    assert not is_export_of(folder, spec, model, Fingerprint(DATA.classes, {"train": {"temple/a.png": "9:ff"}}))
+    assert not is_export_of(folder, dataclasses.replace(spec, mean=(121.0,) * 3), model, DATA)
+    assert not is_export_of(tmp_path / "none", spec, model, DATA)
+    for number, (name, content) in enumerate(
+        [("model.keras", b"PK"), ("classes.txt", None), ("saved_model/saved_model.pb", b""), ("metrics.json", b"{}")]
+    ):
+        copy = tmp_path / str(number)
+        shutil.copytree(folder, copy)
+        assert is_export_of(copy, spec, model, DATA)
+        (copy / name).unlink()
+        if content is not None:
+            (copy / name).write_bytes(content)
+        assert not is_export_of(copy, spec, model, DATA), name
+
+
+def test_the_check_has_the_packages_of_this_run_and_none_of_ours(spec, tmp_path, monkeypatch):
+    """As `pip install --user` or PYTHONPATH put them there, which an isolated process does not look at."""
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "only_here.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    ours = "".join(
+        f"\ntry:\n    import {name}\n    raise SystemExit({name!r})\nexcept ImportError:\n    pass" for name in OURS
+    )
+    setting_up, imports = export_module._CHECK.split("import keras, numpy", 1)
+    monkeypatch.setattr(export_module, "_CHECK", f"{setting_up}import only_here{ours}\nimport keras, numpy{imports}")
+    export(tmp_path / "best", spec, build(spec, seed=1), {})
+    assert (tmp_path / "best" / "metrics.json").exists()
+
+
+OURS = ("cells", "controller", "nasnet", "train")
 
 
 def test_it_opens_and_trains_in_a_process_that_has_nothing_of_ours(exported, tmp_path):
@@ -94,6 +189,14 @@ def test_an_existing_folder_is_left_alone(exported, spec):
         export(folder, spec, model, {})
 
 
+def test_what_is_no_export_is_left_alone(spec, tmp_path):
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="is no export"):
+        export(tmp_path / "best", spec, build(spec), {}, replace=True)
+    assert [path.name for path in (tmp_path / "best").iterdir()] == ["thesis.tex"]
+
+
 class Foreign(keras.layers.Layer):
     def call(self, x):
         return x * 2
@@ -108,11 +211,14 @@ def test_a_model_that_does_not_open_elsewhere_is_not_exported(spec, tmp_path):
 
 
 def test_a_difference_is_not_exported(spec, tmp_path, monkeypatch):
-    """A check that cannot fail is none: with a tolerance below zero everything differs."""
+    """A check that cannot fail is none: with a tolerance below zero everything differs. What was there stays."""
+    save_trained(tmp_path / "best", spec, build(spec, seed=1))
+    before = sorted(path.read_bytes() for path in (tmp_path / "best").iterdir())
     monkeypatch.setattr(export_module, "TOLERANCE", -1.0)
     with pytest.raises(RunError, match="differs from the trained model"):
-        export(tmp_path / "best", spec, build(spec, seed=1), {})
-    assert list(tmp_path.iterdir()) == []
+        export(tmp_path / "best", spec, build(spec, seed=2), {}, replace=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+    assert sorted(path.read_bytes() for path in (tmp_path / "best").iterdir()) == before
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,77 +16,160 @@ from typing import Any
 
 import keras
 import numpy as np
+from PIL import Image
 
 from cells.drawing.cell import draw
 from cells.walks.stack import CellNetwork
-from nasnet.networks.saved import save_trained
+from nasnet.data.fingerprint import Fingerprint
+from nasnet.networks.export.serving import takes_files, write_saved_model
+from nasnet.networks.saved import DATA, save_trained, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, UserError
-from nasnet.runtime.files import replaced, write_json, write_text
+from nasnet.runtime.files import read_json, replaced, write_json, write_text
 
 TOLERANCE = 1e-5
 """Largest difference allowed between the logits of the model and those of what was written."""
 
-# Runs isolated (-I) in an empty folder: neither our packages nor the user's can be imported there.
+# Runs isolated (-I) in an empty folder, with the packages that this run uses and none of ours.
 _CHECK = """
-import os, sys
+import json, os, sys
+sys.path[:] = json.loads(sys.argv[3])
+sys.modules.update(dict.fromkeys(("cells", "controller", "nasnet", "train")))  # None: cannot be imported
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras, numpy as np, tensorflow as tf
-folder, pictures, logits = sys.argv[1], *(np.load(sys.argv[2])[key] for key in ("pictures", "logits"))
+folder, samples = sys.argv[1], np.load(sys.argv[2])
+pictures, logits = samples["pictures"], samples["logits"]
 model = keras.models.load_model(os.path.join(folder, "model.keras"))
 saved = tf.saved_model.load(os.path.join(folder, "saved_model"))  # kept: it owns the variables of serve
 foreign = sorted({type(layer).__module__ for layer in model.layers if not type(layer).__module__.startswith("keras.")})
 print("model", float(np.abs(np.asarray(model(pictures)) - logits).max()))
 print("serve", float(np.abs(saved.serve(tf.constant(pictures)).numpy() - logits).max()))
+if len(samples["encoded"]):
+    likeliest = -np.sort(-tf.nn.softmax(logits).numpy())
+    answer = saved.signatures["classify"](image_bytes=tf.constant(samples["encoded"].tolist()))
+    print("classify", float(np.abs(answer["probabilities"].numpy() - likeliest).max()))
 print("foreign", ",".join(foreign) or "none")
 """
 
 
-def export(folder: Path, spec: NetworkSpec, model: keras.Model, metrics: dict[str, Any]) -> None:
-    """Writes `{genotype.json, model.keras, saved_model/, metrics.json, cell.svg}` and checks them before they appear.
+def export(
+    folder: Path,
+    spec: NetworkSpec,
+    model: keras.Model,
+    metrics: dict[str, Any],
+    *,
+    data: Fingerprint | None = None,
+    replace: bool = False,
+) -> None:
+    """Writes an export, and checks it before it appears.
+
+    It is `{genotype.json, model.keras, saved_model/, metrics.json, classes.txt}`, `cell.svg` for what is of cells,
+    `predict.py` for what takes picture files, and `data.json` where `data` is given.
 
     Args:
-        folder: where; it must not exist yet.
+        folder: where.
         spec: what `model` is built from.
         model: an inference model of stock Keras layers, from raw pixels to logits.
-        metrics: what goes into `metrics.json`.
+        metrics: what goes into `metrics.json`; what `is_export_of` looks for joins it there.
+        data: of the pictures that it was trained on.
+        replace: whether another export may stand there. It is put away once the new one is whole.
 
     Raises:
-        UserError: if the folder exists.
+        UserError: if the folder exists, unless it is an export and `replace`; or cannot be written.
         RunError: if what was written does not open elsewhere, or gives other logits than `model`.
     """
-    if folder.exists():
-        raise UserError(f"{folder} exists already; move it away first")
+    if folder.exists() and not (replace and (folder / "genotype.json").is_file()):
+        raise UserError(f"{folder} exists already{' and is no export' if replace else ''}; move it away first")
     for stale in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(stale)  # of a run that was killed; the workdir's lock is ours
     try:
-        with replaced(folder) as beside:
+        with _in_place_of(folder), replaced(folder) as beside:
             beside.mkdir(parents=True)
-            save_trained(beside, spec, model)
-            model.export(str(beside / "saved_model"), format="tf_saved_model", verbose=False)
-            if isinstance(spec.architecture, CellNetwork):
-                write_text(beside / "cell.svg", draw(spec.architecture.genotype, title=folder.parent.name))
-            pictures = np.random.default_rng(0).integers(0, 256, (4, *spec.image_shape)).astype(np.float32)
-            differences = _check(beside, pictures, np.asarray(model(pictures, training=False)))
-            write_json(beside / "metrics.json", {**metrics, "export_check": differences})
+            _write(beside, spec, model, folder.parent.name)
+            if data is not None:
+                write_json(beside / DATA, data.to_json())
+            pictures = np.random.default_rng(0).integers(0, 256, (4, *spec.image_shape), np.uint8)
+            logits = np.asarray(model(pictures.astype(np.float32), training=False))
+            differences = _check(beside, pictures, logits, encode=takes_files(spec))
+            files = {str(path.relative_to(beside)): _hash(path) for path in sorted(beside.rglob("*")) if path.is_file()}
+            made = {"export_check": differences, "weights": weights_hash(model), "files": files}
+            write_json(beside / "metrics.json", {**metrics, **made})
+            if folder.exists():
+                os.replace(folder, _old(folder))
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
 
 
-def _check(folder: Path, pictures: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+def is_export_of(folder: Path, spec: NetworkSpec, model: keras.Model, data: Fingerprint) -> bool:
+    """Whether a folder is a whole export of this network with these weights, trained and scored on these pictures."""
+    try:
+        metrics = read_json(folder / "metrics.json")
+        files = metrics["files"].items()
+        return (
+            metrics["weights"] == weights_hash(model)
+            and {"genotype.json", "model.keras", "classes.txt"} <= dict(files).keys()
+            and NetworkSpec.from_json(read_json(folder / "genotype.json")) == spec
+            and Fingerprint.from_json(read_json(folder / DATA)).difference(data) is None
+            and all(_hash(folder / name) == value for name, value in files)
+        )
+    except (OSError, UserError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # of an older version, or half of one
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+@contextlib.contextmanager
+def _in_place_of(folder: Path) -> Any:  # noqa: ANN401 - an iterator of nothing
+    """Takes away what had to make room at `folder`, or puts it back where nothing took its place."""
+    try:
+        yield
+    finally:
+        if _old(folder).exists():
+            if folder.exists():
+                shutil.rmtree(_old(folder), ignore_errors=True)
+            else:
+                os.replace(_old(folder), folder)
+
+
+def _write(folder: Path, spec: NetworkSpec, model: keras.Model, title: str) -> None:
+    save_trained(folder, spec, model)
+    write_saved_model(folder / "saved_model", spec, model)
+    write_text(folder / "classes.txt", "".join(f"{name}\n" for name in spec.classes))
+    if takes_files(spec):
+        shutil.copyfile(Path(__file__).with_name("predict.py"), folder / "predict.py")
+    if isinstance(spec.architecture, CellNetwork):
+        write_text(folder / "cell.svg", draw(spec.architecture.genotype, title=title))
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(folder: Path, pictures: np.ndarray, logits: np.ndarray, *, encode: bool) -> dict[str, float]:
+    """Opens a folder in a fresh process and compares its logits and, with `encode`, what it says of PNG files."""
     with tempfile.TemporaryDirectory() as empty:
         samples = Path(empty) / "samples.npz"
-        np.savez(samples, pictures=pictures, logits=logits)
-        command = [sys.executable, "-I", "-c", _CHECK, str(folder.resolve()), str(samples)]
+        encoded = [_png(picture) for picture in pictures] if encode else []
+        np.savez(samples, pictures=pictures.astype(np.float32), logits=logits, encoded=np.array(encoded, np.bytes_))
+        packages = json.dumps([os.path.abspath(entry) for entry in sys.path if entry])
+        command = [sys.executable, "-I", "-c", _CHECK, str(folder.resolve()), str(samples), packages]
         done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RunError(f"{folder}: does not open in a fresh process ({(done.stderr.splitlines() or ['?'])[-1]})")
     found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
-    differences = {name: float(found[name]) for name in ("model", "serve")}
+    foreign = found.pop("foreign")
+    differences = {name: float(value) for name, value in found.items()}
     # Relative to the logits' size: a tolerance in absolute terms would depend on how well the network was trained.
     allowed = TOLERANCE * max(1.0, float(np.abs(logits).max()))
-    if max(differences.values()) > allowed or found["foreign"] != "none":
-        raise RunError(
-            f"{folder}: differs from the trained model (by {differences}, foreign layers {found['foreign']})"
-        )
+    if max(differences.values()) > allowed or foreign != "none":
+        raise RunError(f"{folder}: differs from the trained model (by {differences}, foreign layers {foreign})")
     return differences
+
+
+def _png(picture: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture.squeeze(-1) if picture.shape[2] == 1 else picture).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,72 @@
+"""`--mode=evaluate`: a trained network scored, class by class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from nasnet.data.dataset import DataSet, Split
+from nasnet.data.fingerprint import Fingerprint
+from nasnet.modes.flags import RunConfig
+from nasnet.modes.inputs import open_matching, open_source, source_of
+from nasnet.networks.config import KERAS
+from nasnet.networks.saved import data_of
+from nasnet.reports.config import EvaluateConfig
+from nasnet.reports.evaluation import draw_confusion, figures
+from nasnet.runtime import devices
+from nasnet.runtime.console import say
+from nasnet.runtime.errors import SettingError
+from nasnet.runtime.files import create_folder, write_json
+from nasnet.training.metrics import logits_of
+
+
+def run_evaluate(config: RunConfig, workdir: Path) -> None:
+    """Scores a trained network; writes `evaluation.json` and `confusion.png`, over those of an earlier evaluation."""
+    devices.grow_memory()
+    spec, model = open_source(config)
+    data = open_matching(spec, config)
+    splits = _splits(data, config.group(EvaluateConfig).split)
+    create_folder(workdir)
+    source = source_of(config)
+    ours = not source.startswith(KERAS)  # theirs was trained on ImageNet
+    trained_on = data_of(Path(source)) if ours else None
+    found = {name: _scored(name, split, model, spec.classes, trained_on) for name, split in splits.items()}
+    if ours and trained_on is None:
+        say(f"which pictures it was trained on is not known: no data.json with --from={config.values['from']}")
+    hidden = {} if data.has_test else {"test": None}
+    write_json(
+        workdir / "evaluation.json",
+        {"version": 1, "from": config.values["from"], "dataset": config.values["dataset"], **hidden, **found},
+    )
+    draw_confusion(workdir / "confusion.png", found)
+    for name in ("evaluation.json", "confusion.png"):
+        say(f"  {workdir / name}")
+
+
+def _splits(data: DataSet, asked: str) -> dict[str, Split]:
+    if asked == "all":
+        return {"all": data.whole()}
+    names = asked.split("+")
+    if "test" in names and not data.has_test:
+        if names == ["test"]:
+            raise SettingError("split", asked, f"the labels of the test split of {data.name} are hidden")
+        say("test: no score, its labels are hidden")
+    splits = {"train": lambda: data.train, "valid": lambda: data.valid, "test": data.test}
+    return {name: splits[name]() for name in names if name != "test" or data.has_test}
+
+
+def _scored(
+    name: str, split: Split, model: keras.Model, classes: tuple[str, ...], trained_on: Fingerprint | None
+) -> dict[str, Any]:
+    found = figures(split.labels, logits_of(model, split.images), classes)
+    low, high = found["accuracy_95"]
+    say(
+        f"{name}: accuracy {found['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), loss {found['loss']:.4f}, "
+        f"{len(split)} pictures"
+    )
+    known = None if trained_on is None else trained_on.trained_on(split)
+    if known and name != "train":
+        say(f"  the network was trained on {known} of these {len(split)} pictures")
+    return {**found, "trained_on": known}

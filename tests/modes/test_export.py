@@ -1,0 +1,76 @@
+"""What stands in `best` is of the weights that it is shown for, and of the pictures that it was scored on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nasnet.data.dataset import open_dataset
+from nasnet.modes.export import run_export
+from nasnet.modes.flags import resolve
+from nasnet.modes.inputs import check_inputs
+from nasnet.modes.workdir import check_workdir
+from nasnet.networks.keras_model import named_weights
+from nasnet.networks.saved import data_of, load_source, load_trained
+from nasnet.runtime.errors import SettingError, UserError
+from nasnet.training.metrics import evaluate
+from tests.support.pictures import write_network, write_pictures
+
+
+def exported(source, dataset, workdir) -> dict:
+    config = resolve("export", 0, {"from": str(source), "dataset": str(dataset)})
+    check_workdir(workdir, config)
+    check_inputs(config)
+    run_export(config, workdir)
+    return json.loads((workdir / "best" / "metrics.json").read_text())
+
+
+def test_trained_again_in_the_same_place_and_exported_again_it_is_the_new_network(tmp_path, capsys):
+    """Seen: the old accuracy, exit 0. The network's weights, its scores and the files of both copies of it."""
+    write_pictures(tmp_path / "data", {"a": 14, "b": 14, "c": 14})
+    dataset = f"folder:{tmp_path / 'data'}"
+    data = open_dataset(dataset, allow_test=True)
+    (tmp_path / "run").mkdir()
+    of_weights = []
+    for seed in (1, 2):
+        write_network(tmp_path / "net", ("a", "b", "c"), seed=seed)
+        found = exported(tmp_path / "net", dataset, tmp_path / "run")
+        of_weights.append(found["weights"])
+        _, model = load_trained(tmp_path / "net")
+        for split, pictures in (("valid", data.valid), ("test", data.test())):
+            assert found[split]["loss"] == pytest.approx(evaluate(model, pictures).loss, rel=1e-5)
+        assert f"test accuracy {found['test']['accuracy']:.4f}" in capsys.readouterr().out
+        _, copied = load_trained(tmp_path / "run" / "best")
+        for name, value in named_weights(model).items():
+            np.testing.assert_array_equal(named_weights(copied)[name], value)
+    assert of_weights[0] != of_weights[1]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.name != ".lock") == [
+        "best",
+        "config.json",
+        "data.json",
+        "source.json",
+    ]
+    assert data_of(tmp_path / "run" / "best") == data.fingerprint
+
+    before = (tmp_path / "run" / "best" / "metrics.json").stat()
+    (tmp_path / "net").rename(tmp_path / "moved")
+    (tmp_path / "data").rename(tmp_path / "pictures")
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    exported(tmp_path / "moved", f"folder:{tmp_path / 'pictures'}", tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / "best" / "metrics.json").stat() == before
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "a" / "new.png")
+    with pytest.raises(UserError, match=r"not the pictures that .* 1 added \(a/new\.png\)"):
+        exported(tmp_path / "moved", f"folder:{tmp_path / 'pictures'}", tmp_path / "elsewhere")
+
+
+def test_a_damaged_file_of_the_source_is_named_with_the_setting(tmp_path):
+    write_network(tmp_path, ("a", "b"))
+    (tmp_path / "genotype.json").write_text("{")
+    with pytest.raises(SettingError) as caught:
+        load_source(str(tmp_path), None)
+    assert caught.value.name == "source"
+    assert str(caught.value).startswith(f"source={tmp_path}: genotype.json: not JSON")
