@@ -101,7 +101,7 @@ def open_dataset(
     *,
     image_size: int | None = None,
     channels: str = "auto",
-    valid_fraction: float = 0.1,
+    valid_fraction: float = splits.VALID_FRACTION,
     allow_test: bool = False,
     download: bool = True,
     skip_broken: bool = False,
@@ -249,34 +249,33 @@ def _carve(
 
     `strict` is whether every class must have a picture in each of them. Raises SettingError where one cannot.
     """
-    missing = {
-        code: split
-        for code, split in ((splits.VALID, "valid"), (splits.TEST, "test"))
-        if getattr(source, split) is None
-    }
+    names = {splits.VALID: "valid", splits.TEST: "test"}
+    missing = {code: name for code, name in names.items() if getattr(source, name) is None}
     train, classes = loaded["train"], source.classes
-    for split, part in loaded.items():
-        sources.check_labels(spec, split, part.labels, classes)
+    for name, part in loaded.items():
+        sources.check_labels(spec, name, part.labels, classes)
     if strict:
         _check_enough(spec, train.labels, classes, 1 + len(missing))
+    notes: list[str] = []
+    if (source.carve or source.valid) and valid_fraction != splits.VALID_FRACTION:
+        notes.append(f"a valid_fraction of {valid_fraction:g} has no effect: the valid split is given")
+    seen = set(train.hashes)
+    if source.valid and (twice := sum(known in seen for known in loaded["valid"].hashes)):
+        notes.append(f"{twice} of {len(loaded['valid'])} valid pictures are in train as well, byte for byte")
     if source.carve:
         valid_size, test_size = source.carve
         rows, test = stratified_split(train.labels, test_size)
         rest, valid = stratified_split(train.labels[rows], valid_size)
         loaded |= {"train": train.take(rows[rest]), "valid": train.take(rows[valid]), "test": train.take(test)}
-        return ()
-    if not missing:
-        return ()
-    split = splits.split_by_content(train.hashes, train.labels, valid_fraction, set(missing))
-    loaded |= {
-        name: train.take(np.flatnonzero(split == code)) for code, name in {splits.TRAIN: "train", **missing}.items()
-    }
-    alike = sorted(classes[label] for label in splits.alike_classes(train.hashes, train.labels, set(missing)))
-    if not alike or not strict:
-        return ()
-    return (
-        f"the pictures of {', '.join(map(repr, alike[:3]))} are nearly all equal: the same ones are in several splits",
-    )
+    elif missing:
+        made = {splits.TRAIN: "train", **missing}
+        split = splits.split_by_content(train.hashes, train.labels, valid_fraction, set(missing))
+        loaded |= {name: train.take(np.flatnonzero(split == code)) for code, name in made.items()}
+        alike = sorted(classes[label] for label in splits.alike_classes(train.hashes, train.labels, set(missing)))
+        if alike and strict:
+            some = ", ".join(map(repr, alike[:3]))
+            notes.append(f"the pictures of {some} are nearly all equal: the same ones are in several splits")
+    return tuple(notes)
 
 
 def _check_enough(spec: str, labels: np.ndarray, classes: tuple[str, ...], parts: int) -> None:

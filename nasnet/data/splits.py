@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 TEST_FRACTION = 0.1
+VALID_FRACTION = 0.1
 TRAIN, VALID, TEST = range(3)
 _CHUNK = 2**22  # pixel values counted at a time
 _SPLIT_SEED = 0  # fixed, and not the run's seed: all runs on a data set are scored on the same pictures

@@ -161,6 +161,20 @@ def test_an_empty_split_is_a_missing_one(split_folder, part):
     assert data.notes == (f"{split_folder / part} holds no pictures: {part} is carved from train",)
 
 
+def test_valid_pictures_that_are_in_train_as_well_are_counted(split_folder):
+    shutil.copy(split_folder / "train" / "cat" / "003.png", split_folder / "valid" / "cat" / "again.png")
+    said = "1 of 7 valid pictures are in train as well, byte for byte"
+    assert open_dataset(f"folder:{split_folder}").notes == (said,)
+
+
+@pytest.mark.parametrize("spec", ["digits", "folder"])
+def test_a_share_that_has_no_effect_is_said(split_folder, spec):
+    spec = f"folder:{split_folder}" if spec == "folder" else spec
+    assert open_dataset(spec).notes == ()
+    said = "a valid_fraction of 0.3 has no effect: the valid split is given"
+    assert open_dataset(spec, valid_fraction=0.3).notes == (said,)
+
+
 def test_classes_that_a_split_lacks_keep_their_labels(split_folder):
     (split_folder / "test" / "cat").rename(split_folder / "test" / ".cat")
     assert np.unique(open_dataset(f"folder:{split_folder}", allow_test=True).test().labels).tolist() == [1, 2]
