@@ -72,7 +72,7 @@ class DataSet:
         return channel_statistics(self.train)
 
     def test(self) -> Split:
-        """Reads the test split. What is to be said of it is in its own `notes` and `skipped`.
+        """Reads the test split. What is to be said of it is in its own `notes`.
 
         Raises:
             TestSplitClosed: unless the set was opened with `allow_test=True`.
@@ -132,15 +132,15 @@ def open_dataset(
     """
     size = _checked(spec, image_size, channels, valid_fraction, like)
     source = _open_source(spec, download, least=1 if like else 2)
-    loaded = _loaded(source, size, allow_test)
+    loaded = _loaded(source, size, allow_test, skip_broken)
     skipped = sources.check_broken(spec, list(loaded.values()), source.strays, skip_broken)
     carving = _carve(spec, source, loaded, valid_fraction, strict=like is None)
     fingerprint = sources.fingerprint_of(source, loaded)
     common = likeness(spec, source.classes, loaded, channels, like)
-    carved = loaded.get("test") if source.test is None else None
-    read_test = functools.partial(_read_test, spec, source, size, skip_broken, common)
-    if carved is not None and allow_test:
-        read_test = functools.partial(_given, common.split(carved))
+    test = loaded.get("test")
+    read_test = functools.partial(_read_test, spec, source, size, common)
+    if test is not None and allow_test:
+        read_test = functools.partial(_given, common.split(test))
     return DataSet(
         spec,
         common.classes,
@@ -151,7 +151,7 @@ def open_dataset(
         source.shift_keeps_class,
         fingerprint,
         common.preparation,
-        not source.test_hidden and (carved is None or len(carved) > 0),
+        not source.test_hidden and (test is None or len(test) > 0),
         skipped,
         (*source.notes, *carving, *common.notes),
         read_test if allow_test else None,
@@ -175,12 +175,15 @@ def _checked(
     return None if image_size is None else (image_size, image_size)
 
 
-def _loaded(source: sources.Source, size: tuple[int, int] | None, allow_test: bool) -> dict[str, sources.Loaded]:
+def _loaded(
+    source: sources.Source, size: tuple[int, int] | None, allow_test: bool, skip_broken: bool
+) -> dict[str, sources.Loaded]:
     loaded = {"train": source.train(size)}
     if source.valid:
         loaded["valid"] = source.valid(size)
-    if source.test and allow_test and (source.strays or any(part.broken for part in loaded.values())):
-        loaded["test"] = source.test(size)  # so that one line names all that is broken
+    broken = source.strays or any(part.broken for part in loaded.values())
+    if source.test and allow_test and not source.test_hidden and (broken or skip_broken):
+        loaded["test"] = source.test(size)  # so that one line, or one list, names all that is broken
     return loaded
 
 
@@ -188,17 +191,13 @@ def _given(split: Split) -> Split:
     return split
 
 
-def _read_test(
-    spec: str, source: sources.Source, size: tuple[int, int] | None, skip_broken: bool, common: Likeness
-) -> Split:
+def _read_test(spec: str, source: sources.Source, size: tuple[int, int] | None, common: Likeness) -> Split:
     """The test split of a data set that has one of its own."""
     assert source.test is not None
     loaded = source.test(size)
-    skipped = sources.check_broken(spec, [loaded], (), skip_broken)
+    sources.check_broken(spec, [loaded], (), False)
     sources.check_labels(spec, "test", loaded.labels, source.classes)
-    if not len(loaded):
-        raise SettingError("dataset", spec, "has no readable pictures in test")
-    return dataclasses.replace(common.split(loaded), skipped=skipped)
+    return common.split(loaded)
 
 
 def open_configured(options: DataConfig, *, allow_test: bool = False, like: Like | None = None) -> DataSet:

@@ -26,7 +26,7 @@ class Split:
         names: for each picture what the data set calls it: a file's path below the set's folder, or an array's row.
         hashes: for each picture the first 16 hex digits of the SHA-256 of its file's bytes, or of its values in the
             array where there is no file.
-        notes, skipped: as those of a `DataSet`, where a split is read later than the set is opened: test.
+        notes: as those of a `DataSet`, of this split: test may be read later than the set is opened.
     """
 
     images: np.ndarray
@@ -34,7 +34,6 @@ class Split:
     names: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
