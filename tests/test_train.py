@@ -67,6 +67,8 @@ def test_help_names_every_flag_with_its_default_and_does_not_wait_for_tensorflow
         (["--drop_path_keep=1.5"], "--drop_path_keep=1.5"),
         (["--label_smoothing=1"], "--label_smoothing=1.0"),
         (["search"], "'search' is not a flag"),
+        (["--mode=predict"], "--from is missing"),
+        (["--mode=predict", "--dataset=digits"], "--dataset=digits has no meaning with --mode=predict"),
         (["--mode=train", "--trials=3"], "--trials=3 has no meaning with --mode=train"),
         (["--strategy=evolution"], "strategy"),
         (["--controller_clip=-1"], "clip"),
@@ -124,7 +126,8 @@ def searched(tmp_path_factory):
 def test_search_leaves_what_it_promises_and_says_where(searched):
     workdir, out = searched
     best = workdir / "best"
-    for name in ("genotype.json", "model.keras", "saved_model", "metrics.json", "cell.svg"):
+    names = ("genotype.json", "model.keras", "saved_model", "metrics.json", "classes.txt", "predict.py", "cell.svg")
+    for name in names:
         assert (best / name).exists()
         assert str(best / name) in out
     metrics = json.loads((best / "metrics.json").read_text())
@@ -380,22 +383,22 @@ def test_train_evaluate_export_finetune(searched, tmp_path, optimizer, size):
     npz = tmp_path / "colour.npz"
     labels = np.arange(90) % 3
     images = rng.integers(0, 60, (90, 13, 13, 3)) + 60 * labels[:, None, None, None]
-    np.savez(npz, x=images.astype(np.uint8), y=labels)
+    np.savez(npz, x=images.astype(np.uint8), y=labels, classes=np.array(["a", "b", "c"]))
     trained = tmp_path / "trained"
     steps = ["--repeats=1", "--filters=2", "--epochs=1"]
     done = train("--mode=train", f"--model={found}", *steps, f"--workdir={trained}")
     assert done.returncode == 0, done.stderr
     assert "valid accuracy" in done.stdout
-    done = train("--mode=evaluate", f"--from={trained}")
+    done = train("--mode=evaluate", f"--from={trained}", f"--workdir={tmp_path / 'scored'}")
     assert done.returncode == 0, done.stderr
     assert "400 pictures" in done.stdout
-    assert not (ROOT / "runs" / "evaluate").exists()
+    assert json.loads((tmp_path / "scored" / "evaluation.json").read_text())["test"]["trained_on"] == 0
     done = train("--mode=export", f"--from={trained}", f"--workdir={tmp_path / 'exported'}")
     assert done.returncode == 0, done.stderr
     best = tmp_path / "exported" / "best"
     done = train("--mode=evaluate", f"--from={best}", f"--dataset=npz:{npz}")
     assert done.returncode == 2
-    assert "(13, 13, 3) in 3 classes, the network takes (8, 8, 1) in 10" in done.stderr
+    assert "has the classes ['a', 'b', 'c'], the network ['0', '1', " in done.stderr
     arguments = [f"--from={best}", f"--dataset=npz:{npz}", f"--optimizer={optimizer}", "--epochs=2", "--batch_size=16"]
     arguments += [f"--image_size={size}"] if size else []
     done = train("--mode=finetune", *arguments, f"--workdir={tmp_path / 'tuned'}")
@@ -403,4 +406,4 @@ def test_train_evaluate_export_finetune(searched, tmp_path, optimizer, size):
     assert "all weights but stem.conv/kernel, head.dense/kernel, head.dense/bias" in done.stdout
     genotype = json.loads((tmp_path / "tuned" / "best" / "genotype.json").read_text())
     assert genotype["network"]["image_shape"] == [size or 13, size or 13, 3]
-    assert genotype["network"]["classes"] == ["0", "1", "2"]
+    assert genotype["network"]["classes"] == ["a", "b", "c"]

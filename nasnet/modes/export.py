@@ -12,13 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from cells.count import count
-from nasnet.data.dataset import DataSet, TestSplitClosed
+from nasnet.data.dataset import DataSet, Split, TestSplitClosed
+from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import open_matching, open_source, source_of
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import KERAS
-from nasnet.networks.export.folder import export, is_export_of
-from nasnet.networks.saved import weights_hash
+from nasnet.networks.export.folder import export, fingerprint_hash, is_export_of
+from nasnet.networks.saved import data_of, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.terminal import show_export
 from nasnet.runtime import devices
@@ -28,7 +29,13 @@ from nasnet.training.metrics import evaluate
 
 
 def export_trained(
-    spec: NetworkSpec, model: keras.Model, folder: Path, config: RunConfig, extra: dict[str, Any], data: DataSet
+    spec: NetworkSpec,
+    model: keras.Model,
+    folder: Path,
+    config: RunConfig,
+    extra: dict[str, Any],
+    data: DataSet,
+    trained_on: Fingerprint | None,
 ) -> None:
     """Scores a trained network on valid and, once, on test, and exports it, in the place of another network's export.
 
@@ -40,9 +47,11 @@ def export_trained(
         folder: where; `best` of a workdir.
         config: of the run.
         extra: goes into `metrics.json` too.
-        data: what it was trained on; its test split is opened here, if it is not.
+        data: what it is scored on; its test split is opened here, if it is not.
+        trained_on: the pictures that it was trained on, which the export keeps; None where that is not known.
     """
-    if is_export_of(folder, spec, model, data.fingerprint):
+    scored_on = fingerprint_hash(data.fingerprint)
+    if is_export_of(folder, spec, model, trained_on, scored_on):
         return
     if folder.exists():
         say(f"{folder} is of other weights or of an older version; it is made anew")
@@ -53,8 +62,9 @@ def export_trained(
     costs = count(spec.architecture, spec.image_shape)
     metrics = {
         "version": 1,
-        "valid": dataclasses.asdict(evaluate(model, opened.valid)),
-        "test": dataclasses.asdict(evaluate(model, opened.test())) if opened.has_test else None,
+        "valid": _scored("valid", model, opened.valid, trained_on),
+        "test": _scored("test", model, opened.test(), trained_on) if opened.has_test else None,
+        "scored_on": scored_on,
         **extra,
         "parameters": costs.parameters,
         "mult_adds": costs.mult_adds,
@@ -66,7 +76,14 @@ def export_trained(
             "numpy": np.__version__,
         },
     }
-    export(folder, spec, model, metrics, data=opened.fingerprint, replace=True)
+    export(folder, spec, model, metrics, data=trained_on, replace=True)
+
+
+def _scored(name: str, model: keras.Model, split: Split, trained_on: Fingerprint | None) -> dict[str, Any]:
+    known = None if trained_on is None else trained_on.trained_on(split)
+    if known:
+        say(f"{name}: the network was trained on {known} of these {len(split)} pictures")
+    return {**dataclasses.asdict(evaluate(model, split)), "trained_on": known}
 
 
 def _with_test(data: DataSet, spec: NetworkSpec, config: RunConfig) -> DataSet:
@@ -88,5 +105,5 @@ def run_export(config: RunConfig, workdir: Path) -> None:
     spec, model = open_source(config)
     data = open_matching(spec, config)  # what does not fit is told before anything is written
     with claim_workdir(workdir, config, data=data.fingerprint, source=weights_hash(model), renews=True):
-        export_trained(spec, model, workdir / "best", config, {}, data)
+        export_trained(spec, model, workdir / "best", config, {}, data, data_of(Path(source)))
         show_export(workdir / "best")

@@ -297,4 +297,4 @@ def _train_winner(
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
     say(f"exporting it to {workdir / 'best'}, and opening that in a fresh process; {clock(after)} left")
     with doing("exporting"):
-        export_trained(spec, model, workdir / "best", config, extra, data)
+        export_trained(spec, model, workdir / "best", config, extra, data, data.fingerprint)

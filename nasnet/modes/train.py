@@ -166,5 +166,5 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
         )
         if not replicas.chief:
             return
-        export_trained(spec, model, workdir / "best", config, {"from": source_of(config)}, data)
+        export_trained(spec, model, workdir / "best", config, {"from": source_of(config)}, data, data.fingerprint)
         show_export(workdir / "best")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from nasnet.data.dataset import open_dataset
+from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.export import run_export
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import check_inputs
@@ -16,6 +17,7 @@ from nasnet.modes.workdir import check_workdir
 from nasnet.networks.keras_model import named_weights
 from nasnet.networks.saved import data_of, load_source, load_trained
 from nasnet.runtime.errors import SettingError, UserError
+from nasnet.runtime.files import write_json
 from nasnet.training.metrics import evaluate
 from tests.support.pictures import write_network, write_pictures
 
@@ -33,15 +35,19 @@ def test_trained_again_in_the_same_place_and_exported_again_it_is_the_new_networ
     write_pictures(tmp_path / "data", {"a": 14, "b": 14, "c": 14})
     dataset = f"folder:{tmp_path / 'data'}"
     data = open_dataset(dataset, allow_test=True)
+    # Trained on other pictures than it is scored on here, but for one: it keeps what it was trained on.
+    seen = Fingerprint(("a", "b", "c"), {"train": {"a/else.png": f"9:{data.valid.hashes[0]}"}})
     (tmp_path / "run").mkdir()
     of_weights = []
     for seed in (1, 2):
         write_network(tmp_path / "net", ("a", "b", "c"), seed=seed)
+        write_json(tmp_path / "net" / "data.json", seen.to_json())
         found = exported(tmp_path / "net", dataset, tmp_path / "run")
         of_weights.append(found["weights"])
         _, model = load_trained(tmp_path / "net")
         for split, pictures in (("valid", data.valid), ("test", data.test())):
             assert found[split]["loss"] == pytest.approx(evaluate(model, pictures).loss, rel=1e-5)
+        assert [found[split]["trained_on"] for split in ("valid", "test")] == [1, 0]
         assert f"test accuracy {found['test']['accuracy']:.4f}" in capsys.readouterr().out
         _, copied = load_trained(tmp_path / "run" / "best")
         for name, value in named_weights(model).items():
@@ -53,7 +59,7 @@ def test_trained_again_in_the_same_place_and_exported_again_it_is_the_new_networ
         "data.json",
         "source.json",
     ]
-    assert data_of(tmp_path / "run" / "best") == data.fingerprint
+    assert data_of(tmp_path / "run" / "best") == seen
 
     before = (tmp_path / "run" / "best" / "metrics.json").stat()
     (tmp_path / "net").rename(tmp_path / "moved")

@@ -114,6 +114,8 @@ def test_whose_export_it_is(of_photographs, tmp_path):
     assert is_export_of(folder, spec, model, DATA)
     other = build(spec, seed=2)
     assert not is_export_of(folder, spec, other, DATA)
+    assert not is_export_of(folder, spec, model, None)
+    assert not is_export_of(folder, spec, model, DATA, scored_on="of other pictures")
     assert not is_export_of(folder, spec, model, Fingerprint(DATA.classes, {"train": {"temple/a.png": "9:ff"}}))
     assert not is_export_of(folder, dataclasses.replace(spec, mean=(121.0,) * 3), model, DATA)
     assert not is_export_of(tmp_path / "none", spec, model, DATA)

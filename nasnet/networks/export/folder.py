@@ -100,20 +100,37 @@ def export(
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
 
 
-def is_export_of(folder: Path, spec: NetworkSpec, model: keras.Model, data: Fingerprint) -> bool:
-    """Whether a folder is a whole export of this network with these weights, trained and scored on these pictures."""
+def fingerprint_hash(data: Fingerprint) -> str:
+    """SHA-256 of a fingerprint: what `metrics.json` knows the pictures by that its scores are of ("scored_on")."""
+    return hashlib.sha256(json.dumps(data.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def is_export_of(
+    folder: Path, spec: NetworkSpec, model: keras.Model, data: Fingerprint | None, scored_on: str | None = None
+) -> bool:
+    """Whether a folder is a whole export of this network with these weights.
+
+    Trained on `data`, where that is known, and scored on the pictures of `scored_on`, as `fingerprint_hash` gives it.
+    """
     try:
         metrics = read_json(folder / "metrics.json")
         files = metrics["files"].items()
         return (
             metrics["weights"] == weights_hash(model)
+            and metrics.get("scored_on") == scored_on
             and {"genotype.json", "model.keras", "classes.txt"} <= dict(files).keys()
             and NetworkSpec.from_json(read_json(folder / "genotype.json")) == spec
-            and Fingerprint.from_json(read_json(folder / DATA)).difference(data) is None
+            and _is_of(folder / DATA, data)
             and all(_hash(folder / name) == value for name, value in files)
         )
     except (OSError, UserError, ValueError, KeyError, TypeError, AttributeError):
         return False  # of an older version, or half of one
+
+
+def _is_of(path: Path, data: Fingerprint | None) -> bool:
+    if data is None:
+        return not path.exists()
+    return Fingerprint.from_json(read_json(path)).difference(data) is None
 
 
 def _old(folder: Path) -> Path:
