@@ -54,7 +54,13 @@ def _splits(data: DataSet, asked: str) -> dict[str, Split]:
             raise SettingError("split", asked, f"the labels of the test split of {data.name} are hidden")
         say("test: no score, its labels are hidden")
     splits = {"train": lambda: data.train, "valid": lambda: data.valid, "test": data.test}
-    return {name: splits[name]() for name in names if name != "test" or data.has_test}
+    found = {name: splits[name]() for name in names if name != "test" or data.has_test}
+    there = {name: split for name, split in found.items() if len(split)}
+    if not there:
+        raise SettingError("split", asked, f"{data.name} has too few pictures for that; expected all")
+    for name in sorted(set(found) - set(there)):
+        say(f"{name}: no pictures")
+    return there
 
 
 def _scored(
