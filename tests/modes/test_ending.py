@@ -1,0 +1,104 @@
+"""A real search that is asked to end, and goes on with more trials: signals, files and processes as a user has them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cells.spaces.nasnet import NASNetSpace
+from nasnet.data.dataset import open_dataset
+from nasnet.modes.flags import resolve
+from nasnet.modes.search import _check
+from nasnet.runtime.errors import SettingError
+from nasnet.trials.ending import Ending
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    *("--mode=search", "--blocks=1", "--repeats=1", "--filters=2", "--steps=2", "--batch_size=16", "--update_trials=4"),
+    *("--workers=1", "--finalists=0", "--final_filters=2", "--final_epochs=1", "--seed=0"),
+]
+
+
+def trials_of(workdir: Path) -> dict[int, float]:
+    records = [json.loads(line) for line in (workdir / "journal.jsonl").read_text().splitlines()]
+    return {r["trial_id"]: r["reward"] for r in records if r["kind"] == "trial" and r["reward"] is not None}
+
+
+def best_of(workdir: Path) -> int:
+    rewards = trials_of(workdir)
+    return min(rewards, key=lambda trial_id: (-rewards[trial_id], trial_id))
+
+
+def exported(workdir: Path) -> int:
+    return json.loads((workdir / "best" / "metrics.json").read_text())["trial_id"]
+
+
+def run(workdir: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "train.py"), *FLAGS, *flags, f"--workdir={workdir}"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+
+def test_more_trials_then_a_signal_then_a_file_end_it_with_the_best_so_far(tmp_path):
+    workdir = tmp_path / "run"
+    done = run(workdir, "--trials=1")
+    assert done.returncode == 0, done.stderr
+    assert exported(workdir) == 0
+
+    command = [sys.executable, str(ROOT / "train.py"), *FLAGS, "--trials=5000", f"--workdir={workdir}"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("trial") and best_of(workdir) != 0:
+                process.send_signal(signal.SIGUSR1)
+                break
+        said, error = process.communicate(timeout=600)
+    assert process.returncode == 0, error
+    made = len(trials_of(workdir))
+    assert made < 5000
+    assert "ended by SIGUSR1 after" in said
+    assert "another cell won than before" in said
+    assert exported(workdir) == best_of(workdir) != 0
+    assert json.loads((workdir / "final" / "winner.json").read_text())["trial_id"] == exported(workdir)
+
+    before = (workdir / "journal.jsonl").read_bytes()
+    (workdir / "STOP").touch()
+    done = run(workdir, "--trials=5000", "--noexport")
+    assert done.returncode == 0, done.stderr
+    assert f"ended by the file {workdir / 'STOP'} after" in done.stdout
+    assert not (workdir / "STOP").exists()
+    assert (workdir / "journal.jsonl").read_bytes() == before
+    done = run(workdir, "--trials=1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("train.py: --trials=1: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_first_request_stands_and_time_only_ends_the_trials(tmp_path):
+    with Ending(tmp_path, minutes=1e-9) as ending:
+        assert ending.now is None
+        assert ending.enough == "1e-09 minutes (stop_after)"
+        signal.raise_signal(signal.SIGUSR1)
+        (tmp_path / "STOP").touch()
+        assert ending.now == ending.enough == "SIGUSR1"
+        ending.done()
+        assert not (tmp_path / "STOP").exists()
+    assert Ending(tmp_path).enough is None
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ({"steps": 200, "finalist_steps": 100}, "finalist_steps=100: a child itself is trained for 200"),
+        ({"epochs": 3, "finalist_steps": 44}, "finalist_steps=44: a child itself is trained for 45"),
+    ],
+)
+def test_a_finalist_is_trained_no_shorter_than_a_child(given, rule):
+    data, space = open_dataset("digits"), NASNetSpace(1)
+    with pytest.raises(SettingError, match=rule):
+        _check(resolve("search", 0, {"blocks": 1, **given}), data, space)
+    _check(resolve("search", 0, {"blocks": 1, **given, "finalists": 0}), data, space)
