@@ -1,0 +1,65 @@
+"""How long all of a search may still take, against searches of drawn children on a drawn machine, simulated."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import pytest
+
+from controller.strategy import Outcome, Proposal, Trial
+from nasnet.estimators.estimator import Timing
+from nasnet.trials.forecast import Forecast
+from nasnet.trials.plan import Plan
+
+
+def simulated(seed: int) -> tuple[list[tuple[float, float | None]], float]:
+    """When each trial ended, and what was forecast then; when everything had ended."""
+    rng = np.random.default_rng(seed)
+    slots, trials = int(rng.integers(1, 9)), int(rng.integers(60, 300))
+    start, mean, busy = rng.uniform(3, 20), rng.uniform(1, 60), rng.uniform(0.8, 1.0)
+    plan = Plan(trials, slots, 3, 2, 0, longer=2.0, winner=lambda _: 8.0, fixed=23.0, start=6.5)
+    now = 0.0
+    forecast = Forecast(plan, lambda: now)
+    seconds = mean * rng.lognormal(-0.08, 0.4, trials)
+    running = [(start + seconds[i], start, i) for i in range(slots)]
+    heapq.heapify(running)
+    told: list[tuple[float, float | None]] = []
+    for done in range(1, trials + 1):
+        now, _, number = heapq.heappop(running)
+        reward = rng.uniform()
+        forecast.timing += Timing(steps=0.8 * seconds[number], tracing=0.2 * seconds[number])
+        forecast.trial(Trial(Proposal(number, (0,), (0.0,)), Outcome.OK, reward, seconds[number]))
+        if (following := done + slots - 1) < trials:
+            begins = now + seconds[number] * (1 - busy)
+            heapq.heappush(running, (begins + seconds[following], begins, following))
+        told.append((now, forecast.left(trials - done, tuple(max(0.0, now - begun) for _, begun, _ in running))))
+    best = mean * rng.uniform(0.8, 1.3)
+    rest = -(-6 // slots) * best * 1.8 + 23.0 * start / 6.5 + 8.0 * 0.8 * best
+    return told, now + rest
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_from_a_tenth_of_the_way_on_the_end_is_within_a_factor_of_one_and_a_half(seed):
+    told, end = simulated(seed)
+    late = [(now, left) for now, left in told if now > end / 10]
+    assert len(late) > 30
+    for now, left in late:
+        assert left is not None
+        assert 1 / 1.5 < (now + left) / end < 1.5
+
+
+def test_it_says_nothing_before_it_knows_anything():
+    forecast = Forecast(Plan(10, 2))
+    assert forecast.left(10) is None
+    forecast.trial(Trial(Proposal(0, (0,), (0.0,)), Outcome.OK, 0.5, 1.0))
+    assert forecast.left(9) is None
+
+
+def test_what_was_not_trained_is_in_no_mean():
+    """Twins and children over a limit have no seconds."""
+    forecast = Forecast(Plan(20, 1), clock=lambda: 0.0)
+    for number in range(4):
+        forecast.trial(Trial(Proposal(number, (0,), (0.0,)), Outcome.OK, 0.5, 2.0), live=False)
+        forecast.trial(Trial(Proposal(10 + number, (0,), (0.0,)), Outcome.OK, 0.5, 0.0, "the same cell as trial 0"))
+    assert forecast.left(12) == pytest.approx(12 * 2.0 / 0.95)
