@@ -283,3 +283,16 @@ def test_recycled_workers_go_on(tmp_path):
             assert (result.job.trial_id, result.outcome) == (trial_id, Outcome.OK)
     pids = {read(tmp_path / f"trial_{trial_id}.log").split("process ")[1].split(",")[0] for trial_id in range(5)}
     assert len(pids) == 3
+
+
+def test_what_is_abandoned_is_never_collected_and_makes_room(tmp_path):
+    with Workers({"proxy": Misbehaving({"trial_0": "hang_deaf"})}, Resources(), tmp_path, 1) as engine:
+        engine.submit(Job(0, CELL))
+        wait_for(lambda: "about to hang_deaf" in read(tmp_path / "trial_0.log"), 120)
+        [pid] = workers_of(os.getpid())
+        engine.abandon()
+        wait_until_gone(pid)
+        assert engine.free == 1
+        engine.submit(Job(1, CELL))
+        result = collect(engine)
+    assert (result.job.trial_id, result.outcome, result.reward) == (1, Outcome.OK, share(CELL))
