@@ -42,7 +42,7 @@ class FineTuning:
         from nasnet.training.loop import Training
 
         start = time.monotonic()
-        spec, source = load_source(self.source, self.weights)
+        spec, source = load_source(self.source, self.weights, fresh_head=True)
         data = open_configured(self.data)
         spec = transferred(spec, data, self.training.bn_momentum)
         training = Training(spec, data, self.training, seed=self.seed, transfer=self.transfer, source=source)

@@ -127,10 +127,10 @@ def _with_notes_said(data: DataSet) -> DataSet:
     return data
 
 
-def open_source(config: RunConfig) -> tuple[NetworkSpec, Model]:
-    """The network that `--from` and `--weights` name, and its weights."""
+def open_source(config: RunConfig, *, fresh_head: bool = False) -> tuple[NetworkSpec, Model]:
+    """The network that `--from` and `--weights` name, and its weights; without a head only where that is fresh."""
     options = config.group(FromConfig)
-    return load_source(source_of(config), options.weights)
+    return load_source(source_of(config), options.weights, fresh_head=fresh_head)
 
 
 def source_of(config: RunConfig) -> str:

@@ -247,7 +247,7 @@ def _shown(values: Values) -> str:
 def run_tune(config: RunConfig, workdir: Path) -> None:
     """Tries hyperparameters of fine-tuning; leaves the best as `recipe.json`."""
     tf.config.set_visible_devices([], "GPU")  # they are the trials', which run in processes of their own
-    source_spec, source = open_source(config)
+    source_spec, source = open_source(config, fresh_head=True)
     data = open_data(config)
     spec = transferred_to(source_spec, data, config.group(TrainingConfig))
     tune(config, workdir, spec, data, weights_hash(source))

@@ -43,7 +43,9 @@ class FromConfig(Settings):
         "keras:NASNetMobile, keras:NASNetLarge with their ImageNet weights",
         flag="from",
     )
-    weights: str | None = setting(None, "file of weights (.h5) for keras:NAME, in place of a download")
+    weights: str | None = setting(
+        None, "file of keras:NAME (.h5, .weights.h5, .keras), of any number of classes, in place of a download"
+    )
 
 
 KERAS = "keras:"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import io
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import h5py
 import keras
 import numpy as np
 
@@ -15,6 +20,10 @@ from nasnet.networks.config import KERAS
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import SettingError, first_line
+from nasnet.runtime.files import expanded
+
+IMAGENET = 1000
+"""Classes of the weights that are downloaded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,33 +50,37 @@ _BLOCKS = {
 }
 
 
-def load_pretrained(source: str, weights: str | None) -> tuple[NetworkSpec, keras.Model]:
+def load_pretrained(source: str, weights: str | None, *, fresh_head: bool = False) -> tuple[NetworkSpec, keras.Model]:
     """Builds our network with the weights of one of theirs, at the size that it was trained at.
 
     Args:
         source: `keras:NASNetMobile` or `keras:NASNetLarge`.
-        weights: a file of that network's weights (.h5 or .weights.h5), with its head or without; None downloads those
-            of ImageNet, or finds them where Keras has put them before.
+        weights: a file of that network (.h5, .weights.h5 or .keras; weights, or a model whole), of any number of
+            classes; None downloads the weights of ImageNet, or finds them where Keras has put them before.
+        fresh_head: whether the head is of no account, as in fine-tuning: then a file without one will do as well.
 
     Raises:
-        SettingError: for another name, and for weights that cannot be had or read.
+        SettingError: for another name, and for weights that cannot be had or read, or have no head.
     """
     name = source.removeprefix(KERAS)
     if name not in PUBLISHED:
         raise SettingError("source", source, f"known are {', '.join(KERAS + known for known in PUBLISHED)}")
-    theirs, with_head = _open(name, weights)
     published = PUBLISHED[name]
+    if weights is None:
+        theirs, classes = _downloaded(name), IMAGENET
+    else:
+        theirs, classes = _read(name, weights, fresh_head)
     spec = NetworkSpec(
         CellNetwork(
             NASNET_A,
             published.repeats,
             published.filters,
-            classes=1000,
+            classes=classes or IMAGENET,
             stem="imagenet",
             stem_multiplier=published.stem_multiplier,
             skip_reduction_input=published.skip_reduction_input,
         ),
-        classes=tuple(map(str, range(1000))),
+        classes=tuple(map(str, range(classes or IMAGENET))),
         image_shape=(published.image_size, published.image_size, 3),
         # Their `preprocess_input`: from 0..255 to -1..1.
         mean=(127.5,) * 3,
@@ -76,32 +89,62 @@ def load_pretrained(source: str, weights: str | None) -> tuple[NetworkSpec, kera
     )
     ours = build(spec)
     for weight, variable in named_weights(ours).items():
-        if with_head or not weight.startswith("head."):
+        if classes or not weight.startswith("head."):
             variable.assign(their_weight(theirs, published.repeats, weight))
     return spec, ours
 
 
-def _open(name: str, weights: str | None) -> tuple[keras.Model, bool]:
-    make = PUBLISHED[name].build
-    if weights is None:
-        try:
-            return make(weights="imagenet"), True
-        except Exception as error:  # of the download: a dozen types, depending on what fails
-            rule = f"its weights could not be downloaded ({first_line(error)}); expected a file of them, then"
-            raise SettingError("source", f"{KERAS}{name}", rule, see=("weights",)) from error
-    if not Path(weights).is_file():
+def _downloaded(name: str) -> keras.Model:
+    try:
+        return PUBLISHED[name].build(weights="imagenet")
+    except Exception as error:  # of the download: a dozen types, depending on what fails
+        rule = f"its weights could not be downloaded ({first_line(error)}); expected a file of them, then"
+        raise SettingError("source", f"{KERAS}{name}", rule, see=("weights",)) from error
+
+
+def _read(name: str, weights: str, fresh_head: bool) -> tuple[keras.Model, int | None]:
+    """Their network with a file's weights, and how many classes its head has; None where it has no head."""
+    path = expanded(weights)
+    if not path.is_file():
         raise SettingError("weights", weights, "no such file")
-    failures: list[str] = []
-    for with_head in (True, False):
-        model = make(weights=None, include_top=with_head)
-        try:
-            model.load_weights(weights)
-        except Exception as error:  # h5py's and Keras', for anything that does not fit
-            failures.append(first_line(error))
-            continue
-        return model, with_head
-    rule = f"not the weights of {name} ({failures[0]}); expected an .h5 of keras.applications"
-    raise SettingError("weights", weights, rule)
+    with _names_the_file(name, weights):
+        heads = _heads(path)
+    if not heads and not fresh_head:
+        rule = f"a {name} without its head, which knows no classes; expected one with it, or fine-tune it first"
+        raise SettingError("weights", weights, rule)
+    with _names_the_file(name, weights):
+        size = {"classes": heads[0], "classifier_activation": None} if heads else {"include_top": False}
+        model = PUBLISHED[name].build(weights=None, **size)
+        model.load_weights(path)
+    return model, heads[0] if heads else None
+
+
+@contextlib.contextmanager
+def _names_the_file(name: str, weights: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # h5py's, zipfile's and Keras', for anything that does not fit
+        rule = f"not the weights of {name} ({first_line(error)}); expected an .h5 or a .keras of keras.applications"
+        raise SettingError("weights", weights, rule) from error
+
+
+def _heads(path: Path) -> list[int]:
+    """The widths of the dense layers in a file: their networks have one, the head, and no other array of two axes."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            content: Any = io.BytesIO(archive.read("model.weights.h5"))
+    else:
+        content = path
+    heads: list[int] = []
+
+    def look(name: str, item: Any) -> None:  # noqa: ANN401 - a group, or an array
+        # A model saved whole has its optimizer's state beside its weights.
+        if isinstance(item, h5py.Dataset) and len(item.shape) == 2 and not name.startswith("optimizer"):
+            heads.append(int(item.shape[1]))
+
+    with h5py.File(content, "r") as file:
+        file.visititems(look)
+    return heads
 
 
 def their_weight(source: keras.Model, repeats: int, name: str) -> np.ndarray:

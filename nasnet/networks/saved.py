@@ -127,12 +127,15 @@ def weights_hash(model: Model) -> str:
     return found.hexdigest()
 
 
-def load_source(source: str, weights: str | None) -> tuple[NetworkSpec, Model]:
-    """What a `FromConfig` names: the network and its weights. Raises UserError for what is damaged."""
+def load_source(source: str, weights: str | None, *, fresh_head: bool = False) -> tuple[NetworkSpec, Model]:
+    """What a `FromConfig` names: the network and its weights. Raises UserError for what is damaged.
+
+    With `fresh_head` it is to be fine-tuned, and weights without a head will do.
+    """
     from nasnet.networks.pretrained import load_pretrained
 
     if source.startswith(KERAS):
-        return load_pretrained(source, weights)
+        return load_pretrained(source, weights, fresh_head=fresh_head)
     try:
         return load_trained(Path(source))
     except SettingError:

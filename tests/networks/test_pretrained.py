@@ -65,10 +65,32 @@ def test_it_gives_their_logits_at_224_with_their_borders(theirs, ours):
 
 @pytest.mark.slow
 def test_without_their_head_every_other_weight_is_the_same(theirs, ours):
-    others = named_weights(load_pretrained(MOBILE, str(theirs[1] / "headless.weights.h5"))[1])
+    others = named_weights(load_pretrained(MOBILE, str(theirs[1] / "headless.weights.h5"), fresh_head=True)[1])
     for name, value in named_weights(ours[1]).items():
         if not name.startswith("head."):
             np.testing.assert_array_equal(value, others[name], err_msg=name)
+
+
+@pytest.mark.parametrize("name", some_now(["own.weights.h5", "own.keras", "own.h5"], slow=["own.keras", "own.h5"]))
+def test_a_user_s_own_file_has_its_own_classes(theirs, tmp_path, monkeypatch, name):
+    """A NASNetMobile of seven classes, as Keras writes it: weights alone, or a model whole with its optimizer."""
+    own = keras.applications.NASNetMobile(weights=None, classes=7)
+    for variable, value in zip(own.weights, theirs[0].weights, strict=True):
+        if variable.shape == value.shape:
+            variable.assign(value)
+    if name.endswith(".weights.h5"):
+        own.save_weights(tmp_path / name)
+    else:
+        own.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
+        own.optimizer.build(own.trainable_variables)
+        own.save(tmp_path / name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spec, model = load_pretrained(MOBILE, f"~/{name}")
+    assert spec.classes == tuple("0123456")
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3)).astype(np.float32)
+    expected = own(keras.applications.nasnet.preprocess_input(pixels.copy()), training=False)
+    assert np.std(expected) > 1e-3
+    np.testing.assert_allclose(keras.ops.softmax(model(pixels, training=False)), expected, atol=1e-5)
 
 
 def two_colours(folder, size):
@@ -116,6 +138,12 @@ def test_it_is_fine_tuned_by_the_command(theirs, tmp_path):
 
 
 class TestRefusals:
+    def test_weights_without_a_head_where_it_counts(self, theirs):
+        """They were scored with a random one."""
+        path = theirs[1] / "headless.weights.h5"
+        with pytest.raises(UserError, match=f"weights={path}: a NASNetMobile without its head, .* fine-tune it first"):
+            load_pretrained(MOBILE, str(path))
+
     def test_another_name(self):
         with pytest.raises(UserError, match="source=keras:NASNetTiny: known are keras:NASNetMobile, keras:NASNetLarge"):
             load_pretrained("keras:NASNetTiny", None)
