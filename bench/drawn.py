@@ -35,6 +35,17 @@ def every_operation() -> list[CellGenotype]:
     ]
 
 
+def all_operations() -> CellGenotype:
+    """Every operation in one cell on its inputs: at stride 1 in the Normal Cell, at stride 2 in the Reduction Cell."""
+    operations = [*NASNET_OPERATIONS, "identity"]
+    blocks = tuple(
+        Block(index % 2, (index + 1) % 2, left, right, ("add", "concat")[index % 2])
+        for index, (left, right) in enumerate(zip(operations[::2], operations[1::2], strict=True))
+    )
+    cell = Cell(blocks, tuple(range(2, 2 + len(blocks))))
+    return CellGenotype(cell, cell)
+
+
 def drawn_pictures(
     size: int, channels: int = 1, *, train: int = 128, valid: int = 64, classes: int = 10, seed: int = 0
 ) -> DataSet:

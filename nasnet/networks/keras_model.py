@@ -177,15 +177,29 @@ class _Layers:
         return self._pool(keras.layers.AveragePooling2D, x, size, name, stride, padding)
 
     def _pool(self, layer: Tensor, x: Tensor, size: int, name: str, stride: int, padding: Padding) -> Tensor:
-        if self._border == "zero" and stride > 1 and padding == "same":
-            # The same windows as SAME, over a picture that zeros have been written around.
+        if stride > 1 and padding == "same":
             margins = [self._margin(length, size, stride) for length in x.shape[1:3]]
-            x = self._layer(keras.layers.ZeroPadding2D, margins, name=f"{name}.pad")(x)
-            padding = "valid"
+            if self._border == "zero":
+                # The same windows as SAME, over a picture that zeros have been written around.
+                x = self._layer(keras.layers.ZeroPadding2D, margins, name=f"{name}.pad")(x)
+                padding = "valid"
+            elif layer is keras.layers.AveragePooling2D and self._drops is None:
+                return self._subsampled_average(x, size, name, stride, [size // 2 - before for before, _ in margins])
         return self._layer(layer, size, strides=stride, padding=padding, name=name)(x)
+
+    def _subsampled_average(self, x: Tensor, size: int, name: str, stride: int, first: list[int]) -> Tensor:
+        """The average around every pixel, then those of every `stride`th from `first`: what strided SAME is.
+
+        Strided itself it has other numbers at the border under Keras' torch backend, where SAME pads one side alone.
+        """
+        x = self._layer(keras.layers.AveragePooling2D, size, strides=1, padding="same", name=name)(x)
+        if any(first):
+            x = self._layer(keras.layers.Cropping2D, [(skipped, 0) for skipped in first], name=f"{name}.crop")(x)
+        return self._layer(keras.layers.MaxPooling2D, 1, strides=stride, name=f"{name}.subsample")(x)
 
     @staticmethod
     def _margin(length: int, size: int, stride: int) -> Pair:
+        """The pixels that SAME adds before and after."""
         total = max(0, (-(-length // stride) - 1) * stride + size - length)
         return total // 2, total - total // 2
 

@@ -1,0 +1,99 @@
+"""`model.keras` where people take it: under Keras' other backends, and in ONNX. A backend is chosen once a process."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bench.drawn import all_operations, cheap_genotype
+from cells.walks.stack import CellNetwork
+from nasnet.networks.keras_model import build, named_weights
+from nasnet.networks.spec import NetworkSpec
+from tests.support.slow import some_now
+
+OPEN = """
+import sys, keras, numpy as np
+for path in sys.argv[1:]:
+    pictures = np.load(path + ".npz")["pictures"]
+    logits = keras.models.load_model(path).predict(pictures, verbose=0)
+    np.savez(f"{path}.{keras.backend.backend()}3.npz", logits=logits)
+"""
+ONNX = """
+import sys, keras, numpy as np, onnxruntime
+for path in sys.argv[1:]:
+    model = keras.models.load_model(path)
+    pictures = np.load(path + ".npz")["pictures"]
+    model(pictures)  # Keras exports only what has been called
+    model.export(path + ".onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(path + ".onnx", providers=["CPUExecutionProvider"])
+    (image,) = session.get_inputs()
+    for number in (1, 3):
+        (logits,) = session.run(None, {image.name: pictures[:number]})
+        np.savez(f"{path}.onnx{number}.npz", logits=logits)
+"""
+NETWORKS = {
+    "cheap": ((8, 9, 1), "cifar", "same", cheap_genotype()),
+    # All 13 operations at both strides.
+    "grey": ((13, 10, 1), "cifar", "same", all_operations()),
+    "colour": ((31, 36, 3), "imagenet", "zero", all_operations()),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Saved networks, each with pictures and the logits that it had."""
+    folder = tmp_path_factory.mktemp("opens")
+    found = {}
+    for index, (name, (shape, stem, border, genotype)) in enumerate(NETWORKS.items()):
+        cells = CellNetwork(genotype, repeats=1, filters=8, classes=4, stem=stem)
+        mean, std = (100.0, 120.5, 90.0)[: shape[2]], (60.0, 33.3, 80.0)[: shape[2]]
+        model = build(NetworkSpec(cells, tuple("abcd"), shape, mean, std, border=border), seed=index)
+        rng = np.random.default_rng(index)
+        for weight, variable in named_weights(model).items():
+            if "kernel" not in weight:  # away from where batch norm and the head begin
+                variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        pictures = rng.integers(0, 256, (3, *shape)).astype(np.float32)
+        found[name] = str(folder / f"{name}.keras")
+        model.save(found[name])
+        np.savez(f"{found[name]}.npz", pictures=pictures, logits=np.asarray(model(pictures, training=False)))
+    return found
+
+
+def check(path, code, suffixes, tmp_path, backend):
+    command = [sys.executable, "-c", code, path]
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with np.load(f"{path}.npz") as values:
+        expected = values["logits"]
+    assert np.std(expected) > 0.1
+    for suffix, number in suffixes.items():
+        with np.load(f"{path}.{suffix}.npz") as values:
+            # Relative to the logits' size, as the check of an export.
+            atol = 1e-4 * max(1.0, float(np.abs(expected).max()))
+            np.testing.assert_allclose(values["logits"], expected[:number], rtol=0, atol=atol, err_msg=suffix)
+
+
+CASES = [(backend, name) for name in NETWORKS for backend in ("jax", "torch")]
+
+
+# JAX takes most of a minute to load 400 layers.
+@pytest.mark.parametrize("case", some_now(CASES, slow=[("torch", "cheap"), ("jax", "grey"), ("jax", "colour")]))
+def test_it_opens_under_each_backend_of_keras(files, case, tmp_path):
+    backend, name = case
+    if not importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is not installed (requirements-dev.txt has jax, requirements-bench.txt torch)")
+    check(files[name], OPEN, {f"{backend}3": 3}, tmp_path, backend)
+
+
+@pytest.mark.parametrize("name", some_now(list(NETWORKS), slow=["cheap"]))
+def test_keras_own_export_to_onnx_is_right(files, name, tmp_path):
+    for package in ("tf2onnx", "onnxruntime"):
+        if not importlib.util.find_spec(package):
+            pytest.skip(f"{package} is not installed (requirements-dev.txt)")
+    check(files[name], ONNX, {"onnx1": 1, "onnx3": 3}, tmp_path, "tensorflow")
