@@ -55,7 +55,7 @@ def train_to(
     `seconds_after` is how long what comes after it will take, for the time left that is shown.
 
     Leaves `genotype.json`, `model.keras`, `recipe.json`, `checkpoints/` and TensorBoard's `tb/` there. Of several
-    processes only the chief writes and speaks.
+    processes only the chief writes and speaks; the others get back what they trained.
     """
     if (folder / "model.keras").exists():
         return load_trained(folder)
@@ -71,9 +71,10 @@ def train_to(
         report = _reports(folder / "tb", seconds_after) if chief else lambda _: None
         with doing("training"):
             training.run(folder / "checkpoints", report, options, stopping)
+    if not chief:
+        return spec, training.model  # who does not write needs none for inference
     model = training.inference_model()
-    if chief:
-        save_trained(folder, spec, model)
+    save_trained(folder, spec, model)
     return spec, model
 
 
@@ -143,7 +144,7 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
     options = config.group(ReplicaConfig)
     devices.grow_memory()
     replicas = open_replicas(options)
-    source_spec, source = open_source(config)
+    source_spec, source = open_source(config, fresh_head=True)
     data = open_data(config)
     training = config.group(TrainingConfig)
     spec = transferred_to(source_spec, data, training)

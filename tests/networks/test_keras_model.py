@@ -242,3 +242,20 @@ class TestDropping:
         assert (first != np.asarray(other(x, training=True))).any()
         step.assign_add(1)
         assert (first != np.asarray(layer(x, training=True))).any()
+
+    def test_no_two_layers_or_steps_draw_the_same(self):
+        """One key a draw: not those of the layer beside at the step before."""
+        step = tf.Variable(10, dtype=tf.int64)
+        drops = DropConfig(step, 10, path_keep=0.6, dropout_keep=0.5)
+        model = network(NASNET_A, image_shape=(8, 8, 1), classes=3, repeats=1, filters=4, drops=drops)
+        layers = [layer for layer in model.layers if isinstance(layer, StatelessDropout)]
+        for layer in layers:
+            layer._keep = 0.5  # of all alike: the same draws would be the same masks
+        kept = []
+        for _ in range(3):
+            kept += [np.asarray(layer(tf.ones((100, 1)), training=True))[:, 0] > 0 for layer in layers]
+            step.assign_add(1)
+        # Shares of equal places: near what two independent draws have, far from 1.
+        alike = np.mean(np.array(kept)[:, None] == np.array(kept)[None], axis=-1)
+        assert len(layers) > 30
+        assert np.max(alike - np.eye(len(kept))) < 0.8
