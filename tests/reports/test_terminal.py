@@ -7,7 +7,8 @@ import pytest
 from cells.zoo.cells import NASNET_A
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.execution.job import Job
-from nasnet.reports.terminal import TrainingScreen, show_retry, show_trial
+from nasnet.reports.terminal import TrainingScreen, show_export, show_retry, show_trial
+from nasnet.runtime.files import write_json
 from nasnet.training.progress import Progress
 from nasnet.training.score import Score
 from nasnet.trials.retries import Retry
@@ -41,4 +42,16 @@ def test_into_a_file_a_training_says_the_end_of_each_epoch(capsys):
     scores = "loss 1.5000  train accuracy 0.5000  valid 0.2500"
     assert capsys.readouterr().out.splitlines() == [
         f"epoch   {epoch}/2  step {2 * epoch}/4  {scores}  100 images/s  1:01 left" for epoch in (1, 2)
+    ]
+
+
+def test_an_export_without_a_test_score_says_why(tmp_path, capsys):
+    write_json(tmp_path / "metrics.json", {"valid": {"accuracy": 0.5, "pictures": 8}, "test": None})
+    (tmp_path / "predict.py").touch()
+    show_export(tmp_path)
+    assert capsys.readouterr().out.splitlines() == [
+        "valid accuracy 0.5000 (8 pictures)",
+        "test accuracy not known, its labels are hidden",
+        f"  {tmp_path / 'metrics.json'}",
+        f"  {tmp_path / 'predict.py'}",
     ]
