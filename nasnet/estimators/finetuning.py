@@ -15,7 +15,7 @@ from nasnet.training.progress import Progress
 
 @dataclasses.dataclass(frozen=True)
 class FineTuning:
-    """Fine-tunes in a worker process; the reward is the accuracy on the valid split.
+    """Fine-tunes in a worker process; the reward is the accuracy on the valid split, with re-estimated statistics.
 
     Attributes:
         source, weights: those of a `FromConfig`.
@@ -40,6 +40,7 @@ class FineTuning:
         from nasnet.networks.saved import load_source
         from nasnet.networks.spec import transferred
         from nasnet.training.loop import Training
+        from nasnet.training.metrics import evaluate
 
         start = time.monotonic()
         spec, source = load_source(self.source, self.weights, fresh_head=True)
@@ -50,5 +51,6 @@ class FineTuning:
         training.run(self.checkpoints, shown.append)
         # The rate leaves out the first step, which is traced, and what comes before it.
         steps = training.total_steps * training.batch_size / shown[-1].images_per_second
-        accuracy = training.evaluate(data.valid).accuracy
+        # A trial may be too short for its moving statistics to come after its weights; those of the end are made anew.
+        accuracy = evaluate(training.inference_model(reestimated=True), data.valid).accuracy
         return Estimate(accuracy, Timing(steps=steps, other=max(0.0, time.monotonic() - start - steps)))

@@ -207,7 +207,7 @@ def _fields(group: type, values: dict[str, Any]) -> dict[str, Any]:
 
 def _say_chance(accuracy: float, trials: int, valid: Split) -> None:
     share, luck = chance(valid, trials)
-    if accuracy < luck:
+    if accuracy < luck or luck == 1:
         say(
             f"note: no trial is above chance: always naming the largest class scores {share:.4f} of the {len(valid)} "
             f"valid pictures, and the best of {_count(trials, 'trial')} by luck up to {luck:.4f}"

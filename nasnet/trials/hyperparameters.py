@@ -107,4 +107,4 @@ def chance(valid: Split, trials: int) -> tuple[float, float]:
     """
     share = float(np.bincount(valid.labels).max() / len(valid))
     spread = math.sqrt(share * (1 - share) / len(valid))
-    return share, share + spread * statistics.NormalDist().inv_cdf(1 - 0.05 / trials)
+    return share, min(1.0, share + spread * statistics.NormalDist().inv_cdf(1 - 0.05 / trials))
