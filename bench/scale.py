@@ -162,6 +162,9 @@ class Nowhere:
     def submit(self, job: Job) -> None:
         raise AssertionError(f"{job.name} was run again")
 
+    def abandon(self) -> None:
+        pass
+
     def collect(self, seconds: float) -> list[Result]:
         raise AssertionError(f"waited {seconds} s for nothing")
 
