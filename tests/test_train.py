@@ -102,10 +102,10 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(arguments, wor
 
 
 def test_another_config_is_refused_and_the_difference_shown(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"version": 1, "mode": "train", "seed": 0}))
+    (tmp_path / "config.json").write_text(json.dumps({"version": 2, "mode": "train", "seed": 0}))
     done = train("--mode=search", f"--workdir={tmp_path}")
     assert done.returncode == 2
-    assert "mode: train there, search now" in done.stderr
+    assert "was used by --mode=train" in done.stderr
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.tex").write_text("x")

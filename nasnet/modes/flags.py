@@ -20,7 +20,8 @@ from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 
 C = TypeVar("C", bound=Config)
 
-VERSION = 1
+VERSION = 2
+"""Of a run's config. 1 split pictures by their rank in a folder, and had Keras' momentum and other rewards."""
 ONCE = ("evaluate", "predict")
 """Modes that only read: they write their few files anew into any workdir, and never go on."""
 MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune")

@@ -49,6 +49,12 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
         found, wanted = read_json(path), json.loads(json.dumps(config.to_json()))
         if not isinstance(found, dict):
             raise UserError(f"{path}: not a run's config; use another --workdir")
+        if found.get("version") != wanted["version"]:
+            raise UserError(
+                f"--workdir={workdir} was begun by another version of this program (its config is of version "
+                f"{found.get('version')}, this program's of {wanted['version']}), which split pictures and trained "
+                "otherwise; use another workdir. What was trained there stays good for --from"
+            )
         if "mode" in found and found["mode"] != config.mode:
             raise UserError(f"--workdir={workdir} was used by --mode={found['mode']}; use another workdir")
         names = [name for name in {**found, **wanted} if name not in FREE]

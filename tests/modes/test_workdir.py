@@ -65,6 +65,16 @@ def test_a_workdir_of_another_mode_says_that_and_no_more(tmp_path):
     assert str(caught.value) == f"--workdir={tmp_path} was used by --mode=train; use another workdir"
 
 
+def test_a_workdir_of_an_earlier_version_is_refused_in_one_line(tmp_path):
+    old = {**CONFIG.to_json(), "version": 1}
+    del old["valid_fraction"]
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    with pytest.raises(UserError, match="begun by another version of this program") as caught:
+        check_workdir(tmp_path, CONFIG)
+    assert "valid_fraction" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 PICTURES = Fingerprint(("a", "b"), {"train": {"a/1.png": "9:0123456789abcdef", "b/1.png": "8:fedcba9876543210"}})
 MORE = Fingerprint(("a", "b"), {"train": {**PICTURES.pictures["train"], "b/2.png": "7:0000000000000000"}})
 
