@@ -54,7 +54,7 @@ class SearchConfig(Settings):
     )
     finalist_steps: int | None = setting(
         None,
-        "training steps of a finalist (the paper trains to convergence), no fewer than a child has; unset: twice those",
+        "training steps of a finalist, no fewer than a child has; unset: four times those (the paper: to convergence)",
         unit="steps",
         least=1,
     )

@@ -27,6 +27,8 @@ _POWER = 0.75
 """A step's seconds grow by this power of its mult-adds, and fall by this power of its threads."""
 _MOST_THREADS = 4
 """That a small network makes use of."""
+_LONGER = 4
+"""Steps of a finalist for each of a child: 100 for the 25 of the defaults."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +65,16 @@ def steps_of(training: TrainingConfig, data: DataSet) -> int:
 
 
 def finalist_steps(options: SearchConfig, training: TrainingConfig, data: DataSet) -> int:
-    """Those of a finalist: twice those of a child, where nothing else is said.
+    """Those of a finalist: four times those of a child, where nothing else is said.
 
     Raises:
         SettingError: for fewer than a child's: then it is no longer training that ranks them.
     """
     own = steps_of(training, data)
     if options.finalist_steps is None:
-        return 2 * own
+        return _LONGER * own
     if options.finalists and options.finalist_steps < own:
-        rule = f"a child itself is trained for {own}; expected that many or more, or nothing, which is twice as many"
+        rule = f"a child itself is trained for {own}; expected that many or more; unset, it is {_LONGER} times as many"
         raise SettingError("finalist_steps", options.finalist_steps, rule)
     return options.finalist_steps
 

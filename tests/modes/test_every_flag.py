@@ -453,7 +453,7 @@ def test_another_value_of_a_flag_changes_what_is_handed_on_or_is_refused(walker,
     assert base != other, f"--{flag} of --mode={mode} changes nothing"
 
 
-def test_finalists_are_trained_twice_as_long_as_a_child_and_never_shorter(walker, sources):
+def test_finalists_are_trained_longer_than_a_child_and_never_shorter(walker, sources):
     """Fewer steps than a child's are refused, and the default follows those."""
     for steps, least in ((2, 4), (7, 14)):
         base = {**base_of("search", sources), "steps": steps}
