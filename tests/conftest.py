@@ -9,7 +9,19 @@ from nasnet.runtime.environment import set_variables
 set_variables()  # before any test imports Keras
 
 LONGEST = (
-    *("train", "search", "kill", "workers", "tune", "replicas", "loop", "pretrained", "export", "checkpoints"),
+    *(
+        "train",
+        "every_mode",
+        "search",
+        "kill",
+        "workers",
+        "tune",
+        "replicas",
+        "loop",
+        "pretrained",
+        "export",
+        "checkpoints",
+    ),
     *("step", "policy_gradient", "memory", "keras_model", "child"),
 )
 
