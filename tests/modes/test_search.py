@@ -109,7 +109,13 @@ def test_finalists_are_trained_for_finalist_steps_and_children_for_steps(searche
     config = json.loads((workdir / "config.json").read_text())
     training = TrainingConfig(**{field.name: config[field.name] for field in dataclasses.fields(TrainingConfig)})
     estimators = {
-        name: ProxyEstimator(digits, NetworkConfig(1, 2), dataclasses.replace(training, steps=steps), config["seed"])
+        name: ProxyEstimator(
+            digits,
+            NetworkConfig(1, 2),
+            dataclasses.replace(training, steps=steps),
+            config["seed"],
+            statistics=config["statistics"],
+        )
         for name, steps in (("proxy", STEPS), ("finalist", FINALIST_STEPS))
     }
     jobs = {Job(r["trial_id"], cell(records, r["trial_id"])): r["reward"] for r in records["trial"]}
