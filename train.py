@@ -134,8 +134,11 @@ def _main(argv: list[str]) -> None:
             check_workdir(workdir, config)
         return dataclasses.replace(config, paths=tuple(extra))
 
-    config = resolved()
-    check_inputs(config)
+    try:
+        config = resolved()
+        check_inputs(config)
+    except OSError as error:  # a name that is too long, a folder that is not ours to look into
+        raise UserError(f"{error.filename}: cannot be looked at ({error.strerror})") from error
     check_temporary_folder()
     set_aside = set_variables()
     with quiet():

@@ -78,6 +78,9 @@ def test_help_names_every_flag_with_its_default_and_does_not_wait_for_tensorflow
         (["--stem=imagenet", "--filters=10"], "--stem"),
         (["--mode=train", "--auxiliary_weight=0.4"], "auxiliary"),
         (["--mode=train", "--model=nasnet_z"], "--model=nasnet_z: neither a file nor a known name"),
+        (["--mode=train", f"--model={'a' * 300}"], "cannot be looked at (File name too long)"),
+        (["--mode=train", f"--recipe={'a' * 300}"], "cannot be looked at (File name too long)"),
+        (["--mode=finetune", "--from=keras:NASNetMobile", "--weights=/no/such"], "--weights=/no/such: no such file"),
         (["--mode=finetune"], "--from is missing"),
         (["--mode=export", "--from=/no/such"], "--from=/no/such"),
         (["--child=keras", "--reward=best_of_last_5"], "--reward=best_of_last_5"),
@@ -225,6 +228,10 @@ def test_a_home_folder_is_written_out(tmp_path):
     done = train("--mode=search", "--workdir=~/run", HOME=str(tmp_path))
     assert done.returncode == 2
     assert f"{tmp_path / 'run'}" in done.stderr
+    for flag in ("model", "recipe"):
+        done = train("--mode=train", f"--{flag}=~/run/thesis.tex", HOME=str(tmp_path))
+        assert done.returncode == 2
+        assert "JSON" in done.stderr  # the file was found
 
 
 @pytest.mark.slow  # test_kill has ten shots, at more

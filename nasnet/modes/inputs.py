@@ -17,9 +17,10 @@ from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.saved import Model, check_trained, load_source, trained_folder
 from nasnet.networks.spec import NetworkSpec, stacked, transferred
+from nasnet.reports.config import PredictConfig
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, read_json, write_text
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import SearchConfig
@@ -36,6 +37,7 @@ def check_inputs(config: RunConfig) -> None:
         _check_source(config.group(FromConfig))
     if config.mode == "predict":
         named_pictures(config.paths)
+        _check_table(config.group(PredictConfig))
     if SearchConfig in groups:
         _check_child(config.group(SearchConfig), config.group(TrainingConfig))
 
@@ -44,7 +46,7 @@ def genotype_of(model: str) -> CellGenotype:
     """The cells that `--model` names: a known name, or a file. Raises UserError for anything else."""
     if model in ZOO:
         return ZOO[model]
-    path = Path(model)
+    path = expanded(model)
     if not path.is_file():
         raise UserError(f"--model={model}: neither a file nor a known name; known: {', '.join(ZOO)}")
     try:
@@ -60,6 +62,14 @@ def _check_source(config: FromConfig) -> None:
         check_trained(trained_folder(expanded(config.source)))
         if config.weights is not None:
             raise UserError(f"--weights={config.weights}: goes with --from={KERAS}NASNetMobile; a folder holds its own")
+    elif config.weights is not None and not expanded(config.weights).is_file():
+        raise SettingError("weights", config.weights, "no such file")
+
+
+def _check_table(options: PredictConfig) -> None:
+    """Raises UserError where a table cannot be renamed into place: over a folder, or over a device of the machine."""
+    if options.csv is not None and (path := expanded(options.csv)).exists() and not path.is_file():
+        raise UserError(f"--csv={path}: is no file; expected the name of one that is new or can be written anew")
 
 
 def _check_child(options: SearchConfig, training: TrainingConfig) -> None:

@@ -50,6 +50,8 @@ def run_predict(config: RunConfig, workdir: Path) -> None:
         )
     top = min(options.top, len(spec.classes))
     table = expanded(options.csv) if options.csv else workdir / "predictions.csv"
+    if table.is_symlink():
+        table = table.resolve()  # the link stays
     paths, broken = named_pictures(config.paths), list[Path]()
     try:
         table.parent.mkdir(parents=True, exist_ok=True)

@@ -276,17 +276,17 @@ def _train_winner(
     forecast: Forecast | None = None,
 ) -> None:
     """Trains and exports the winner, unless that was done; what is there of another winner is replaced."""
-    final, mark = workdir / "final", workdir / "final" / "winner.json"
-    if mark.exists() and read_json(mark) != {"version": 1, "trial_id": trial.proposal.trial_id}:
+    mark, of_it = workdir / "final" / "winner.json", {"version": 1, "trial_id": trial.proposal.trial_id}
+    if mark.parent.exists() and (not mark.exists() or read_json(mark) != of_it):  # no mark: killed in rmtree
         say("another cell won than before: it is trained and exported in its place")
-        shutil.rmtree(final)
+        shutil.rmtree(mark.parent)
     network, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
-    write_json(mark, {"version": 1, "trial_id": trial.proposal.trial_id})
+    write_json(mark, of_it)
     after = 0.0 if forecast is None else forecast.fixed() / 2
     if forecast is not None:
         say(f"the winner is trial {trial.proposal.trial_id}; about {clock(forecast.of_winner(trial))} left")
     spec, model = train_to(
-        final,
+        mark.parent,
         spec_on(genotype, data, network, recipe),
         data,
         recipe,

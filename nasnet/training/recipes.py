@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from nasnet.runtime.errors import SettingError
+from nasnet.runtime.files import expanded
 from nasnet.runtime.setting import broken_rule, field_kinds
 from nasnet.training.config import TrainingConfig, TransferConfig
 
@@ -101,7 +101,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     """
     if name in RECIPES:
         return dict(RECIPES[name])
-    path = Path(name)
+    path = expanded(name)
     if not path.is_file():
         raise SettingError("recipe", name, f"neither a file nor a known recipe; known: {', '.join(RECIPES)}")
     try:

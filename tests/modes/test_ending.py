@@ -48,6 +48,7 @@ def test_more_trials_then_a_signal_then_a_file_end_it_with_the_best_so_far(tmp_p
     done = run(workdir, "--trials=1")
     assert done.returncode == 0, done.stderr
     assert exported(workdir) == 0
+    (workdir / "final" / "winner.json").unlink()  # as if killed while another winner's training was taken away
 
     command = [sys.executable, str(ROOT / "train.py"), *FLAGS, "--trials=5000", f"--workdir={workdir}"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import pytest
 
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 from nasnet.modes.flags import resolve
-from nasnet.modes.inputs import open_matching
+from nasnet.modes.inputs import check_inputs, open_matching
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import UserError
 
@@ -41,3 +42,19 @@ def test_a_search_is_deterministic_where_an_update_has_four_trials_a_worker_or_m
     assert (
         resolve("search", 0, {**flags, "deterministic": not deterministic}).values["deterministic"] is not deterministic
     )
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_predictions_do_not_take_the_place_of_what_is_no_file(tmp_path, make):
+    """By root a rename over /dev/null would replace the machine's own."""
+    make(tmp_path / "table")
+    source = tmp_path / "network"
+    source.mkdir()
+    (source / "genotype.json").touch()
+    (source / "model.keras").touch()
+    given = {"from": str(source), "csv": str(tmp_path / "table")}
+    config = dataclasses.replace(resolve("predict", 0, given), paths=(str(source / "model.keras"),))
+    with pytest.raises(UserError, match=r"--csv=.*table: is no file"):
+        check_inputs(config)
+    assert not (tmp_path / "table").is_file()
+    check_inputs(dataclasses.replace(config, values={**config.values, "csv": str(tmp_path / "new.csv")}))
