@@ -72,6 +72,8 @@ def run_predict(config: RunConfig, workdir: Path) -> None:
                 rows.writerow([path, *itertools.chain.from_iterable(prediction)])
             if len(broken) == len(paths):
                 raise UserError(f"none of {len(paths)} picture(s) can be read: {_listed(broken)}")
+    except BrokenPipeError:
+        raise  # nobody reads what is said: no fault of the table
     except OSError as error:
         raise UserError(f"{table}: cannot be written ({error.strerror})") from error
     say(f"  {table}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import replaced
 
 CONFIDENCE = 0.95
@@ -64,6 +65,9 @@ def draw_confusion(path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
     Args:
         path: the file, replaced whole.
         found: the name of a split -> what `figures` gave for it.
+
+    Raises:
+        UserError: if it cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -73,9 +77,12 @@ def draw_confusion(path: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
     figure = Figure(figsize=(side * len(found), side), dpi=100, layout="constrained")
     for axes, (split, of_split) in zip(np.atleast_1d(figure.subplots(1, len(found))), found.items(), strict=True):
         _draw(axes, split, of_split)
-    with warnings.catch_warnings(), replaced(path) as beside:
-        warnings.filterwarnings("ignore", "Glyph")  # a name in a script that matplotlib's font lacks
-        figure.savefig(beside, bbox_inches="tight")
+    try:
+        with warnings.catch_warnings(), replaced(path) as beside:
+            warnings.filterwarnings("ignore", "Glyph")  # a name in a script that matplotlib's font lacks
+            figure.savefig(beside, bbox_inches="tight")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _draw(axes: Any, split: str, found: Mapping[str, Any]) -> None:  # noqa: ANN401 - matplotlib has few types

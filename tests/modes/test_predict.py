@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +92,16 @@ def test_a_broken_picture_is_named_and_the_others_are_predicted(place, tmp_path,
     with pytest.raises(UserError, match="none of 1 picture"):
         predicted(config_for(place / "run", broken), tmp_path / "none")
     assert not list((tmp_path / "none").glob("*"))
+
+
+def test_a_reader_that_goes_away_is_not_taken_for_a_disk(place, tmp_path, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(BrokenPipeError):
+            run_predict(config_for(place / "run", place / "data"), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_to_predict_is_said_before_anything_is_loaded(place, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from nasnet.reports.evaluation import draw_confusion, figures
+from nasnet.runtime.errors import UserError
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 ANSWERS = np.array([0, 0, 1, 1, 1, 1])
@@ -46,6 +47,14 @@ def test_the_interval_is_wilsons(correct, count):
     answers = np.where(np.arange(count) < correct, 0, 1)
     found = of_answers(np.zeros(count, int), answers, ("a", "b"))["accuracy_95"]
     np.testing.assert_allclose(found, [middle - half, middle + half], atol=1e-12)
+
+
+def test_where_the_picture_cannot_be_written_it_is_named(tmp_path):
+    (tmp_path / "confusion.png").mkdir()
+    found = of_answers(np.zeros(2, int), np.zeros(2, int), ("a", "b"))
+    with pytest.raises(UserError, match=rf"{tmp_path}/confusion.png: cannot be written"):
+        draw_confusion(tmp_path / "confusion.png", {"valid": found})
+    assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
 
 
 @pytest.mark.parametrize("classes", [2, 40, 1000])
