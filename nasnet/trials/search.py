@@ -103,7 +103,8 @@ class Search:
         if not ranked:
             ends = Counter((str(trial.outcome), trial.cause) for trial in self.journal.trials.values())
             shown = "; ".join(f"{count} {outcome}: {cause}" for (outcome, cause), count in ends.most_common(3))
-            raise RunError(f"none of {len(self.journal.trials)} trials succeeded ({shown or 'none has ended'})")
+            early = f"; ended by {ended}" if (ended := self.enough()) else ""
+            raise RunError(f"none of {len(self.journal.trials)} trials succeeded ({shown or 'none has ended'}){early}")
         return ranked
 
     def seconds_left(self) -> float | None:

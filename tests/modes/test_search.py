@@ -16,6 +16,8 @@ from cells.genotype import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
 from controller.config import PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
+from controller.random_search import RandomSearch
+from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.engine import InProcess
@@ -30,6 +32,7 @@ from nasnet.trials.journal import Journal
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 from tests.support.estimators import Misbehaving
+from tests.support.pictures import write_network
 from tests.support.tfds import write_set
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +133,17 @@ def test_finalists_are_trained_for_finalist_steps_and_children_for_steps(searche
                 engine.submit(waiting.pop(0))
             rewards |= {result.job: result.reward for result in engine.collect(60)}
     assert rewards == jobs
+
+
+def test_what_a_kill_left_of_another_winner_is_not_taken_for_this_one(digits, tmp_path):
+    """Killed while the folder of the winner before went: its mark is gone, its network is not."""
+    flags = {"blocks": 1, "repeats": 1, "filters": 2, "final_filters": 2, "final_epochs": 1}
+    write_network(tmp_path / "final", digits.classes)
+    tokens = RandomSearch(SPACE.decisions, 0).propose(0).tokens
+    won = Trial(Proposal(0, tokens, (0.0,) * len(tokens)), Outcome.OK, 0.5, 1.0)
+    search._train_winner(SPACE.decode(tokens), digits, resolve("search", 0, flags), tmp_path, won)
+    exported = json.loads((tmp_path / "best" / "genotype.json").read_text())
+    assert CellGenotype.from_json(exported) == SPACE.decode(tokens)
 
 
 def test_a_search_on_a_set_of_tensorflow_datasets_runs(tmp_path):

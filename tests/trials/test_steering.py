@@ -182,7 +182,7 @@ def test_fewer_trials_than_were_made_are_refused(tmp_path):
 
 
 def test_ended_before_anything_succeeded_is_an_error(tmp_path):
-    with pytest.raises(RunError, match=r"none of 0 trials succeeded \(none has ended\)"):
+    with pytest.raises(RunError, match=r"none of 0 trials succeeded \(none has ended\); ended by "):
         searched(tmp_path / "j", ends_after=0)
 
 
