@@ -255,6 +255,8 @@ def _carve(
         sources.check_labels(spec, name, part.labels, classes)
     if strict:
         _check_enough(spec, train.labels, classes, 1 + len(missing))
+        if not len(loaded.get("valid", train)):  # all of them broken, and left out
+            raise SettingError("dataset", spec, "has a valid split without a readable picture; expected one or more")
     notes: list[str] = []
     if (source.carve or source.valid) and valid_fraction != splits.VALID_FRACTION:
         notes.append(f"a valid_fraction of {valid_fraction:g} has no effect: the valid split is given")

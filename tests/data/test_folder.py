@@ -245,6 +245,12 @@ def write_broken(folder: Path) -> None:
     Image.new("1", (20_000, 20_000)).save(folder / "eel" / "huge.png")
 
 
+def test_a_valid_split_whose_pictures_are_all_broken_is_refused(split_folder):
+    for file in (split_folder / "valid").glob("*/*"):
+        file.write_bytes(b"no picture")
+    fails(f"folder:{split_folder}", "has a valid split without a readable picture", skip_broken=True)
+
+
 @pytest.mark.parametrize("split", [True, False])
 def test_all_that_is_broken_is_told_at_once_and_can_be_skipped(tmp_path, split):
     folder = tmp_path / "train" if split else tmp_path
