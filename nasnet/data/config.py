@@ -26,4 +26,6 @@ class DataConfig(Settings):
         above=0,
         below=0.9,
     )
-    skip_broken: bool = setting(False, "leave out files that are no readable pictures, in place of an error for them")
+    skip_broken: bool = setting(
+        False, "leave out files that are no readable pictures, in place of an error for them", free=True
+    )  # free: with it or without it, the fingerprint says whether the pictures are the same

@@ -10,7 +10,7 @@ import keras
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import open_matching, open_source, source_of
+from nasnet.modes.inputs import open_matching, open_source, source_of, write_skipped
 from nasnet.networks.config import KERAS
 from nasnet.networks.saved import data_of
 from nasnet.reports.config import EvaluateConfig
@@ -29,6 +29,7 @@ def run_evaluate(config: RunConfig, workdir: Path) -> None:
     data = open_matching(spec, config)
     splits = _splits(data, config.group(EvaluateConfig).split)
     create_folder(workdir)
+    write_skipped(workdir, data)
     source = source_of(config)
     ours = not source.startswith(KERAS)  # theirs was trained on ImageNet
     trained_on = data_of(Path(source)) if ours else None
@@ -51,8 +52,8 @@ def _splits(data: DataSet, asked: str) -> dict[str, Split]:
     names = asked.split("+")
     if "test" in names and not data.has_test:
         if names == ["test"]:
-            raise SettingError("split", asked, f"the labels of the test split of {data.name} are hidden")
-        say("test: no score, its labels are hidden")
+            raise SettingError("split", asked, f"{data.name} has no test pictures with labels")
+        say("test: no score, there are no test pictures with labels")
     splits = {"train": lambda: data.train, "valid": lambda: data.valid, "test": data.test}
     found = {name: splits[name]() for name in names if name != "test" or data.has_test}
     there = {name: split for name, split in found.items() if len(split)}

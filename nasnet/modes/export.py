@@ -15,7 +15,7 @@ from cells.count import count
 from nasnet.data.dataset import DataSet, Split, TestSplitClosed
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import open_matching, open_source, source_of
+from nasnet.modes.inputs import open_matching, open_source, source_of, write_skipped
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import KERAS
 from nasnet.networks.export.folder import export, fingerprint_hash, is_export_of
@@ -55,15 +55,16 @@ def export_trained(
         return
     if folder.exists():
         say(f"{folder} is of other weights or of an older version; it is made anew")
-    opened = _with_test(data, spec, config)
+    opened, test = _with_test(data, spec, config)
     changed = data.fingerprint.difference(opened.fingerprint)
     if changed:
         raise UserError(f"--dataset={config.values['dataset']} has changed since this run opened it ({changed})")
+    write_skipped(folder.parent, opened)
     costs = count(spec.architecture, spec.image_shape)
     metrics = {
         "version": 1,
         "valid": _scored("valid", model, opened.valid, trained_on),
-        "test": _scored("test", model, opened.test(), trained_on) if opened.has_test else None,
+        "test": None if test is None else _scored("test", model, test, trained_on),
         "scored_on": scored_on,
         **extra,
         "parameters": costs.parameters,
@@ -86,14 +87,13 @@ def _scored(name: str, model: keras.Model, split: Split, trained_on: Fingerprint
     return {**dataclasses.asdict(evaluate(model, split)), "trained_on": known}
 
 
-def _with_test(data: DataSet, spec: NetworkSpec, config: RunConfig) -> DataSet:
-    """The data set with its test split open."""
+def _with_test(data: DataSet, spec: NetworkSpec, config: RunConfig) -> tuple[DataSet, Split | None]:
+    """The data set with its test split open, and that split; None where it has none that can be scored."""
     try:
-        if data.has_test:
-            data.test()
-        return data
+        return data, data.test() if data.has_test else None
     except TestSplitClosed:
-        return open_matching(spec, config)
+        opened = open_matching(spec, config)
+        return opened, opened.test() if opened.has_test else None
 
 
 def run_export(config: RunConfig, workdir: Path) -> None:

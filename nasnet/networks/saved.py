@@ -101,7 +101,7 @@ def data_of(folder: Path) -> Fingerprint | None:
     Raises:
         UserError: naming the file that is damaged.
     """
-    runs = [above for above in (folder.parent, folder.parent.parent) if (above / "config.json").is_file()]
+    runs = [above for above in (folder.parent, folder.parent.parent) if _trained_in(above)]
     for path in (place / DATA for place in (folder, *runs)):
         if path.is_file():
             try:
@@ -109,6 +109,13 @@ def data_of(folder: Path) -> Fingerprint | None:
             except ValueError as error:
                 raise UserError(f"{path}: {error}") from error
     return None
+
+
+def _trained_in(workdir: Path) -> bool:
+    """Whether a folder is the workdir of a run, and not of one that only exports: its pictures are what is scored."""
+    path = workdir / "config.json"
+    config = read_json(path) if path.is_file() else None
+    return isinstance(config, dict) and config.get("mode") != "export"
 
 
 def cells_hash(genotype: CellGenotype) -> str:

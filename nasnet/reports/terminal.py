@@ -22,9 +22,9 @@ def show_export(folder: Path) -> None:
     metrics = read_json(folder / "metrics.json")
     for name in ("valid", "test"):
         score = metrics.get(name)
-        said = (
-            f"{score['accuracy']:.4f} ({score['pictures']} pictures)" if score else "not known, its labels are hidden"
-        )
+        said = "not known, there are no pictures with labels"
+        if score:
+            said = f"{score['accuracy']:.4f} ({score['pictures']} pictures)"
         say(f"{name} accuracy {said}")
     names = ("genotype.json", "model.keras", "saved_model", "metrics.json", "classes.txt", "predict.py", "cell.svg")
     for name in names:

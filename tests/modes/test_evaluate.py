@@ -103,6 +103,20 @@ def test_another_size_than_the_networks_is_refused(place, tmp_path):
     assert evaluated(place, tmp_path / "run", image_size=8)["valid"]["pictures"] > 0
 
 
+def test_what_is_skipped_is_named_in_a_file_and_a_folder_without_test_pictures_is_not_said_to_hide_them(
+    place, tmp_path, capsys
+):
+    write_pictures(tmp_path / "data", {"a": 1, "b": 1}, seed=1)  # one for valid, one for train
+    (tmp_path / "data" / "a" / "broken.png").write_bytes(b"no picture")
+    config = resolve(
+        "evaluate", 0, {"from": str(place / "net"), "dataset": f"folder:{tmp_path / 'data'}", "skip_broken": True}
+    )
+    assert not open_matching(load_trained(place / "net")[0], config).has_test, "another seed is needed"
+    run_evaluate(config, tmp_path / "run")
+    assert (tmp_path / "run" / "skipped.txt").read_text().startswith("a/broken.png is not a readable picture")
+    assert "test: no score, there are no test pictures with labels" in capsys.readouterr().out
+
+
 def test_hidden_labels_of_the_test_split_are_said(place, tmp_path, capsys):
     rng = np.random.default_rng(0)
     arrays = {"x_train": rng.integers(0, 256, (40, 8, 8, 3)), "x_test": rng.integers(0, 256, (5, 8, 8, 3))}
@@ -117,6 +131,6 @@ def test_hidden_labels_of_the_test_split_are_said(place, tmp_path, capsys):
     found = evaluated(place, tmp_path / "run", **flags)
     assert found["test"] is None
     assert found["valid"]["pictures"] > 0
-    assert "test: no score, its labels are hidden" in capsys.readouterr().out
-    with pytest.raises(SettingError, match=r"split=test: .*hidden"):
+    assert "test: no score, there are no test pictures with labels" in capsys.readouterr().out
+    with pytest.raises(SettingError, match=r"split=test: .* no test pictures with labels"):
         evaluated(place, tmp_path / "other", split="test", **flags)

@@ -13,7 +13,7 @@ from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.export import run_export
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import check_inputs
-from nasnet.modes.workdir import check_workdir
+from nasnet.modes.workdir import check_workdir, claim_workdir
 from nasnet.networks.keras_model import named_weights
 from nasnet.networks.saved import data_of, load_source, load_trained
 from nasnet.runtime.errors import SettingError, UserError
@@ -22,8 +22,8 @@ from nasnet.training.metrics import evaluate
 from tests.support.pictures import write_network, write_pictures
 
 
-def exported(source, dataset, workdir) -> dict:
-    config = resolve("export", 0, {"from": str(source), "dataset": str(dataset)})
+def exported(source, dataset, workdir, **flags) -> dict:
+    config = resolve("export", 0, {"from": str(source), "dataset": str(dataset), **flags})
     check_workdir(workdir, config)
     check_inputs(config)
     run_export(config, workdir)
@@ -71,6 +71,34 @@ def test_trained_again_in_the_same_place_and_exported_again_it_is_the_new_networ
     Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "a" / "new.png")
     with pytest.raises(UserError, match=r"not the pictures that .* 1 added \(a/new\.png\)"):
         exported(tmp_path / "moved", f"folder:{tmp_path / 'pictures'}", tmp_path / "elsewhere")
+
+
+def test_a_broken_test_picture_is_skipped_where_the_workdir_was_begun_without_that_flag(tmp_path):
+    """It is read last of all: a search that is over must not have to begin again for it."""
+    for part, count in (("train", 8), ("valid", 2), ("test", 3)):
+        write_pictures(tmp_path / "data" / part, {"a": count, "b": count})
+    write_network(tmp_path / "net", ("a", "b"))
+    (tmp_path / "data" / "test" / "b" / "broken.png").write_bytes(b"no picture")
+    dataset = f"folder:{tmp_path / 'data'}"
+    with pytest.raises(UserError, match=r"broken.png is not a readable picture .*skip_broken"):
+        exported(tmp_path / "net", dataset, tmp_path / "run")
+    begun = resolve("export", 0, {"from": str(tmp_path / "net"), "dataset": dataset})
+    closed = open_dataset(dataset).fingerprint
+    with claim_workdir(tmp_path / "run", begun, data=closed):
+        (tmp_path / "run" / "left").touch()
+    found = exported(tmp_path / "net", dataset, tmp_path / "run", skip_broken=True)
+    assert found["test"]["pictures"] == 6
+    assert (tmp_path / "run" / "skipped.txt").read_text().startswith("test/b/broken.png is not a readable picture")
+
+
+@pytest.mark.parametrize(("mode", "known"), [("finetune", True), ("search", True), ("export", False)])
+def test_what_a_network_was_trained_on_is_not_what_an_export_scored_it_on(tmp_path, mode, known):
+    """A network of before, which does not say it itself: the run that it lies in does, if that has trained it."""
+    pictures = Fingerprint(("a", "b"), {"train": {"a/1.png": "9:0123456789abcdef"}})
+    write_json(tmp_path / "config.json", {"mode": mode})
+    write_json(tmp_path / "data.json", pictures.to_json())
+    assert data_of(tmp_path / "best") == (pictures if known else None)
+    assert data_of(tmp_path / "children" / "trial_3") == (pictures if known else None)
 
 
 def test_a_damaged_file_of_the_source_is_named_with_the_setting(tmp_path):

@@ -51,7 +51,7 @@ def test_an_export_without_a_test_score_says_why(tmp_path, capsys):
     show_export(tmp_path)
     assert capsys.readouterr().out.splitlines() == [
         "valid accuracy 0.5000 (8 pictures)",
-        "test accuracy not known, its labels are hidden",
+        "test accuracy not known, there are no pictures with labels",
         f"  {tmp_path / 'metrics.json'}",
         f"  {tmp_path / 'predict.py'}",
     ]
