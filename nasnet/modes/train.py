@@ -10,12 +10,14 @@ import keras
 
 from cells.count import count
 from nasnet.data.dataset import DataSet
+from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
 from nasnet.modes.inputs import genotype_of, open_data, open_source, source_of, spec_on, transferred_to, write_skipped
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig, SourceConfig
+from nasnet.networks.export.folder import fingerprint_hash
 from nasnet.networks.saved import cells_hash, load_trained, save_trained, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
@@ -116,6 +118,13 @@ def say_unsettled(config: TrainingConfig, total_steps: int, what: str = "") -> N
         )
 
 
+def _agree(replicas: Replicas, config: RunConfig, *, data: Fingerprint, source: str) -> None:
+    """Raises UserError, in every process, unless all train the same: on each machine a path may name something else."""
+    replicas.must_agree("their flags", config.fingerprint)
+    replicas.must_agree("their pictures (a hash of them)", fingerprint_hash(data))
+    replicas.must_agree("what they start from (a hash of it)", source)
+
+
 def run_train(config: RunConfig, workdir: Path) -> None:
     """Trains a published or a found cell; leaves `genotype.json` and `model.keras` in the workdir."""
     options = config.group(ReplicaConfig)
@@ -128,7 +137,7 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     spec = spec_on(genotype, data, network, training)
     made_from = {"data": data.fingerprint, "source": cells_hash(genotype)}
     with claim_workdir(workdir, config, replicas.worker, **made_from), replicas.together():
-        replicas.must_agree("their flags", config.fingerprint)
+        _agree(replicas, config, **made_from)
         if replicas.chief:
             write_skipped(workdir, data)
         _, model = train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
@@ -151,7 +160,7 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
     transfer = config.group(TransferConfig)
     made_from = {"data": data.fingerprint, "source": weights_hash(source)}
     with claim_workdir(workdir, config, replicas.worker, **made_from), replicas.together():
-        replicas.must_agree("their flags", config.fingerprint)
+        _agree(replicas, config, **made_from)
         if replicas.chief:
             write_skipped(workdir, data)
         spec, model = train_to(

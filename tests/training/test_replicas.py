@@ -171,7 +171,8 @@ def environment_of(addresses: list[str], index: int) -> dict[str, str]:
 class Pair:
     """The two processes of one training; none of them outlives a test that fails."""
 
-    def __init__(self, workdir: Path, genotype: Path, *flags: str) -> None:
+    def __init__(self, workdir: Path, genotype: Path, *flags: str, folders: tuple[Path, Path] = (ROOT, ROOT)) -> None:
+        """`folders` are those that they are started in."""
         ports = [f"127.0.0.1:{port}" for port in free_ports(2)]
         command = [
             sys.executable,
@@ -185,7 +186,7 @@ class Pair:
         for index in range(2):
             environment, pipe = environment_of(ports, index), subprocess.PIPE
             self.processes.append(
-                subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+                subprocess.Popen(command, cwd=folders[index], env=environment, stdout=pipe, stderr=pipe, text=True)
             )
 
     def __enter__(self) -> Pair:
@@ -259,6 +260,23 @@ def test_a_port_that_is_taken_is_one_line(tmp_path):
         rf"\ntrain\.py: TF_CONFIG=.*{port}.*: worker 0 cannot start .* must be free .*\n$", "\n" + done.stderr
     ), done
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_path_that_names_other_pictures_on_another_machine_is_one_line_on_both(tmp_path):
+    genotype = tmp_path / "genotype.json"
+    genotype.write_text(json.dumps(cheap_genotype().to_json()))
+    folders = tmp_path / "one", tmp_path / "two"
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        pictures = np.random.default_rng(seed).integers(0, 256, (400, 8, 8), dtype=np.uint8)
+        np.savez(folder / "set.npz", x=pictures, y=np.arange(400) % 2)
+    with Pair(tmp_path / "run", genotype, "--dataset=npz:set.npz", folders=folders) as pair:
+        ended = pair.end()
+    assert [code for code, _, _ in ended] == [2, 2], ended
+    for *_, err in ended:
+        assert re.fullmatch(r"train\.py: the processes of TF_CONFIG differ in their pictures .*\n", err), err
     assert not (tmp_path / "run").exists()
 
 
