@@ -42,6 +42,9 @@ class MemoryNeed:
         return self.driver + workers * self.worker
 
     def fitting(self, workers: int, free: int, already: int = 0) -> int:
-        """How many of these workers fit into `free` bytes; one in any case. `already` is what this process has."""
+        """How many of these workers fit into `free` bytes; one in any case.
+
+        `already` is what this process holds of its own: that is in `free` no more.
+        """
         room = free - max(0, self.driver - already)
         return max(1, min(workers, room // self.worker))

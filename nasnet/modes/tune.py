@@ -33,6 +33,7 @@ from nasnet.networks.config import FromConfig
 from nasnet.networks.saved import weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime import devices
+from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import read_json, write_json
@@ -194,7 +195,8 @@ class _Trials:
         estimators = EstimatorServer({job.estimator: estimator})
         slot = Slot(estimators, Resources(cpus=devices.cores()), logs)
         try:
-            return slot.run(job, self._stopping)
+            with doing(f"at work on trial {job.trial_id}"):
+                return slot.run(job, self._stopping)
         finally:
             slot.stop()
             estimators.close()

@@ -44,6 +44,14 @@ def memory_available(root: Path = Path("/")) -> int:
     return free if limit is None else min(free, limit)
 
 
+def memory_taken() -> int:
+    """Bytes of memory that this process holds; 0 on a system that does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 def gpus(root: Path = Path("/")) -> list[str]:
     """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them.
 

@@ -21,6 +21,12 @@ def test_as_many_workers_start_as_fit_and_one_in_any_case(free, wanted, workers)
     assert MemoryNeed(driver=700 * 10**6, worker=850 * 10**6).fitting(wanted, free) == workers
 
 
+@pytest.mark.parametrize(("already", "workers"), [(0, 2), (300 * 10**6, 3), (10 * GB, 3)])
+def test_what_the_process_holds_already_is_not_looked_for_once_more(already, workers):
+    need = MemoryNeed(driver=700 * 10**6, worker=850 * 10**6)
+    assert need.fitting(8, 2_999_999_999, already) == workers
+
+
 def test_pictures_count_in_every_process_and_a_limit_bounds_a_worker():
     data = drawn_pictures(8, train=32)
     pictures = data.train.images.nbytes + data.valid.images.nbytes
