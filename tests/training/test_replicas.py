@@ -264,7 +264,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_path_that_names_other_pictures_on_another_machine_is_one_line_on_both(tmp_path):
+def test_a_path_that_names_other_pictures_on_another_machine_is_refused(tmp_path):
     genotype = tmp_path / "genotype.json"
     genotype.write_text(json.dumps(cheap_genotype().to_json()))
     folders = tmp_path / "one", tmp_path / "two"
@@ -274,10 +274,10 @@ def test_a_path_that_names_other_pictures_on_another_machine_is_one_line_on_both
         np.savez(folder / "set.npz", x=pictures, y=np.arange(400) % 2)
     with Pair(tmp_path / "run", genotype, "--dataset=npz:set.npz", folders=folders) as pair:
         ended = pair.end()
-    assert [code for code, _, _ in ended] == [2, 2], ended
-    for *_, err in ended:
-        assert re.fullmatch(r"train\.py: the processes of TF_CONFIG differ in their pictures .*\n", err), err
-    assert not (tmp_path / "run").exists()
+    # Told by both, or by the one that finds what the other has written into the workdir; then that one's peer is gone.
+    assert all(code in (1, 2) and err.count("\n") == 1 for code, _, err in ended), ended
+    assert any("differ in their pictures" in err or "not the pictures that" in err for *_, err in ended), ended
+    assert not (tmp_path / "run" / "model.keras").exists()
 
 
 @pytest.mark.slow
