@@ -13,10 +13,12 @@ from pathlib import Path
 
 from nasnet.data.config import DataConfig
 from nasnet.modes.flags import GROUPS, MODES, RUN_FLAGS, Flag, RunConfig, flag_names, flags, resolve
+from nasnet.runtime.console import say
 from nasnet.training.config import RecipeConfig
 
 _WIDTH = 100  # characters a line
 _VALUES = {int: "=N", float: "=X", str: "=TEXT"}
+_OWN_SIDE = 32  # pixels that own pictures, which are of many sizes, are made after a search; the network's, if larger
 _SCRIPT = Path(__file__).resolve().parents[2] / "train.py"
 
 
@@ -62,6 +64,23 @@ def command_after(config: RunConfig, workdir: Path, mode: str, given: Mapping[st
     values = {**pictures, **given, **seed}
     words = [_word(name, value) for name, value in values.items() if value not in (None, defaults.get(name))]
     return shlex.join([*_program(), f"--mode={mode}", *words, f"--workdir={_free(workdir.parent, mode)}"])
+
+
+def say_after_search(config: RunConfig, workdir: Path, side: int) -> None:
+    """Says the command that goes on with `workdir/best`: on other pictures, or, where there were none yet, on own ones.
+
+    Args:
+        config: of the search.
+        workdir: of the search.
+        side: pixels of the network's pictures, along the longer side.
+    """
+    if config.group(DataConfig).dataset.startswith("folder:"):
+        say("next, name what other pictures show, PATH being a file or a folder of them:")
+        say(f"  {command_after(config, workdir, 'predict', {'from': workdir})} PATH")
+        return
+    own = {"from": workdir / "best", "dataset": "folder:PATH", "image_size": max(_OWN_SIDE, side)}
+    say("next, fine-tune it on your own pictures, a folder for each class, PATH/CLASS/*.png:")
+    say(f"  {command_after(config, workdir, 'finetune', own)}")
 
 
 def _word(name: str, value: object) -> str:

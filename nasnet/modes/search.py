@@ -27,7 +27,7 @@ from nasnet.execution.memory import MemoryNeed
 from nasnet.execution.start import open_engine
 from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.help import command_after
+from nasnet.modes.help import say_after_search
 from nasnet.modes.inputs import open_data, spec_on, write_skipped
 from nasnet.modes.train import say_unsettled, train_to
 from nasnet.modes.workdir import claim_workdir
@@ -61,7 +61,6 @@ from nasnet.trials.plan import Plan, final_of, finalist_steps, plan_of, steps_of
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search, SearchProgress
 
-_OWN_SIDE = 32  # pixels that the next command makes own pictures, which are of many sizes; the network's, if larger
 _DRAWN = 8  # cells that are counted to say what a child takes
 
 
@@ -95,9 +94,7 @@ def run_search(config: RunConfig, workdir: Path) -> None:
     if made < options.trials:
         say(f"{made} of {options.trials} trials were made; the same command goes on with the rest")
     if export:
-        own = {"from": workdir / "best", "dataset": "folder:PATH", "image_size": max(_OWN_SIDE, *data.image_shape[:2])}
-        say("next, fine-tune it on your own pictures, a folder for each class, PATH/CLASS/*.png:")
-        say(f"  {command_after(config, workdir, 'finetune', own)}")
+        say_after_search(config, workdir, max(data.image_shape[:2]))
 
 
 def _search(

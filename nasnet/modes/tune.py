@@ -7,7 +7,6 @@ to ask KerasTuner again from the start and answer from the files: its own state,
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import shutil
 import tempfile
 import time
@@ -33,7 +32,7 @@ from nasnet.networks.config import FromConfig
 from nasnet.networks.saved import weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime import devices
-from nasnet.runtime.clock import doing
+from nasnet.runtime.clock import clock, doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import read_json, write_json
@@ -151,7 +150,7 @@ class _Trials:
         result = record["cause"] if record["accuracy"] is None else f"valid accuracy {record['accuracy']:.4f}"
         good = [trial for trial in self.ended if trial["accuracy"] is not None]
         best = f"{_best(good)['accuracy']:.4f} (trial {_best(good)['trial_id']})" if good else "none yet"
-        left = datetime.timedelta(seconds=round(seconds_left(self.ended, self._lengths[len(self.ended) :])))
+        left = clock(seconds_left(self.ended, self._lengths[len(self.ended) :]))
         say(
             f"trial {record['trial_id']:3d}  {_count(record['epochs'], 'epoch')}  {_shown(record['values'])}  "
             f"{result}  best {best}  {record['seconds']:.0f} s  {len(self.ended)}/{len(self._lengths)}, {left} left"

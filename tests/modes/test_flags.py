@@ -17,7 +17,7 @@ import pytest
 from controller.config import PolicyGradientConfig
 from nasnet.data.config import DataConfig
 from nasnet.modes.flags import FREE, GROUPS, MODES, RUN_FLAGS, flag_names, flags, in_flags, resolve
-from nasnet.modes.help import command_after, help_text
+from nasnet.modes.help import command_after, help_text, say_after_search
 from nasnet.networks.saved import check_trained
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import field_kinds
@@ -274,3 +274,27 @@ def test_the_program_is_named_as_it_can_be_called_from_here(inside, monkeypatch,
     assert words[1] == ("train.py" if inside else str(ROOT / "train.py"))
     said = subprocess.run([words[0], "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True)
     assert said.stdout == f"{sys.prefix}\n"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ("folder:/my pictures", ["--mode=predict", "--from={0}", "--workdir={1}/predict", "PATH"]),
+        (
+            "digits",
+            [
+                "--mode=finetune",
+                "--from={0}/best",
+                "--dataset=folder:PATH",
+                "--image_size=40",
+                "--workdir={1}/finetune",
+            ],
+        ),
+    ],
+)
+def test_after_a_search_on_own_pictures_the_next_command_asks_about_others(dataset, words, tmp_path, capsys):
+    workdir = tmp_path / "a search"
+    say_after_search(resolve("search", 0, {"dataset": dataset}), workdir, 40)
+    told, command = capsys.readouterr().out.splitlines()
+    assert told.startswith("next, ")
+    assert shlex.split(command)[2:] == [word.format(workdir, tmp_path) for word in words]

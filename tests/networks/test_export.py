@@ -105,7 +105,22 @@ def test_its_predict_py_says_the_same_where_nothing_of_ours_is(of_photographs, t
         said = dict(part.rsplit(" ", 1) for part in line.removeprefix(f"{path}: ").split(", "))
         assert list(said) == [spec.classes[k] for k in np.argsort(-row)]
         np.testing.assert_allclose([float(said[name]) for name in spec.classes], row, atol=1e-4)
-    assert len((folder / "predict.py").read_text().splitlines()) < 45
+    assert len((folder / "predict.py").read_text().splitlines()) < 50
+
+
+def test_its_predict_py_goes_on_after_a_file_that_is_no_picture(of_photographs, tmp_path):
+    folder, _, _, _ = of_photographs
+    (tmp_path / "no.jpg").write_bytes(Path(PHOTOGRAPHS[0]).read_bytes()[:100])
+    (tmp_path / "half.jpg").write_bytes(Path(PHOTOGRAPHS[0]).read_bytes()[:9000])
+    paths = [str(tmp_path / "no.jpg"), PHOTOGRAPHS[0], str(tmp_path / "half.jpg"), str(tmp_path), PHOTOGRAPHS[1]]
+    command = [sys.executable, "-I", "-X", "utf8", str(folder / "predict.py"), *paths]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = dict(zip(paths, done.stdout.splitlines(), strict=True))
+    for path, line in lines.items():
+        assert line.startswith(f"{path}: " if path in PHOTOGRAPHS else f"{path} is not a readable picture (")
 
 
 def test_whose_export_it_is(of_photographs, tmp_path):

@@ -31,10 +31,16 @@ def prepare(path: str, image_shape: list[int], white: int, background: int) -> n
 if __name__ == "__main__":
     network = json.loads((HERE / "genotype.json").read_text(encoding="utf-8"))["network"]
     model = keras.models.load_model(HERE / "model.keras")
-    how = network["preparation"]
+    how, broken = network["preparation"], False
     for path in sys.argv[1:]:
-        image = prepare(path, network["image_shape"], how["white"], how["background"])
+        try:
+            image = prepare(path, network["image_shape"], how["white"], how["background"])
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises of broken files
+            print(f"{path} is not a readable picture ({error})")
+            broken = True
+            continue
         logits = model.predict(image[np.newaxis], verbose=0)[0].astype(np.float64)
         probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
         likeliest = np.argsort(-probabilities, kind="stable")[:TOP]
         print(f"{path}:", ", ".join(f"{network['classes'][k]} {probabilities[k]:.4f}" for k in likeliest))
+    sys.exit(broken)
