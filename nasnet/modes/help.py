@@ -67,7 +67,7 @@ def command_after(config: RunConfig, workdir: Path, mode: str, given: Mapping[st
 
 
 def say_after_search(config: RunConfig, workdir: Path, side: int) -> None:
-    """Says the command that goes on with `workdir/best`: on other pictures, or, where there were none yet, on own ones.
+    """Says the commands that go on with `workdir/best`: after a search on own pictures, to name what others show, too.
 
     Args:
         config: of the search.
@@ -77,7 +77,6 @@ def say_after_search(config: RunConfig, workdir: Path, side: int) -> None:
     if config.group(DataConfig).dataset.startswith("folder:"):
         say("next, name what other pictures show, PATH being a file or a folder of them:")
         say(f"  {command_after(config, workdir, 'predict', {'from': workdir})} PATH")
-        return
     own = {"from": workdir / "best", "dataset": "folder:PATH", "image_size": max(_OWN_SIDE, side)}
     say("next, fine-tune it on your own pictures, a folder for each class, PATH/CLASS/*.png:")
     say(f"  {command_after(config, workdir, 'finetune', own)}")

@@ -177,5 +177,6 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
         if not replicas.chief:
             return
         say(f"exporting it to {workdir / 'best'}, and opening that in a fresh process")
-        export_trained(spec, model, workdir / "best", config, {"from": source_of(config)}, data, data.fingerprint)
+        with doing("exporting"):
+            export_trained(spec, model, workdir / "best", config, {"from": source_of(config)}, data, data.fingerprint)
         show_export(workdir / "best")
