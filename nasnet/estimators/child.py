@@ -19,7 +19,7 @@ from cells.count import count
 from nasnet.data.augment import Augmentation, augment
 from nasnet.data.dataset import DataSet, Split
 from nasnet.data.input_pipeline import training_order
-from nasnet.estimators.config import ChildConfig
+from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
 from nasnet.estimators.flat_weights import Layout, shape_in_functions
 from nasnet.estimators.graph import ChildFunction, ChildGraph
 from nasnet.estimators.session import ChildSession, State
@@ -118,13 +118,13 @@ class Child:
         for variable, vector in zip((self.weights, self.statistics), vectors, strict=True):
             variable.assign(vector)
 
-    def reestimate(self, pictures: int = 512) -> None:
+    def reestimate(self) -> None:
         """The moving statistics become those of one batch of training pictures, for the weights as they are now.
 
         The pictures are always the same of a data set, and as they are scored: not augmented.
         """
         train = self._data.train
-        chosen = np.random.default_rng(0).permutation(len(train))[:pictures]
+        chosen = np.random.default_rng(0).permutation(len(train))[:REESTIMATED_ON]
         reading = Functions(self._constants(), self._epsilon, training=True)
         self.spec.architecture.walk(reading, self._whitened(tf.constant(train.images[chosen])))
         found, to_biased = reading.batch_statistics()

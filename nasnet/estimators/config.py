@@ -20,6 +20,9 @@ _ONLY = {
 }
 """What a `TrainingConfig` must say of the rest: a child has nothing else."""
 
+REESTIMATED_ON = 512
+"""Training pictures of the one batch that a child's statistics are re-estimated on, by whatever reading."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ChildConfig:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from cells.genotype import CellGenotype
 from nasnet.data.dataset import DataSet
-from nasnet.estimators.config import ChildConfig
+from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
 from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec, stacked
@@ -63,13 +63,16 @@ class ProxyEstimator:
         from nasnet.networks.keras_model import named_weights
         from nasnet.training.loop import Training
         from nasnet.training.metrics import evaluate
+        from nasnet.training.statistics import reestimate
 
         start = time.monotonic()
         training = Training(spec, self.data, self.training, seed=seed)
         built = time.monotonic()
         training.run()
         trained = time.monotonic()
-        model = training.inference_model(reestimated=self.statistics == "reestimated")
+        model = training.inference_model()
+        if self.statistics == "reestimated":
+            reestimate(model, self.data.train.images, batch_size=REESTIMATED_ON, most=REESTIMATED_ON)
         accuracy = evaluate(model, self.data.valid).accuracy
         weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
         return Estimate(

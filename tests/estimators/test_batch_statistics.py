@@ -10,8 +10,10 @@ from bench.drawn import cheap_genotype, drawn_pictures
 from cells.walks.stack import CellNetwork
 from nasnet.estimators.child import Child
 from nasnet.estimators.config import ChildConfig
+from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import TrainingConfig
+from nasnet.training.statistics import reestimate
 
 MOMENTUM = 0.25
 
@@ -66,3 +68,19 @@ def test_reestimated_it_sees_its_training_pictures_as_in_training(dtype):
     np.testing.assert_allclose(
         child.logits(images, training=False), expected, rtol=0, atol=1e-4 if dtype == "float32" else 1e-11
     )
+
+
+def test_reestimated_by_keras_they_are_the_same(monkeypatch):
+    """Of as many of the pictures, and of the same ones: `--child=keras` checks what a search scores."""
+    monkeypatch.setattr("nasnet.estimators.child.REESTIMATED_ON", 20)
+    data = drawn_pictures(6, 2, train=24, valid=4)
+    network = CellNetwork(cheap_genotype(), 1, 4, len(data.classes))
+    spec = NetworkSpec.on(data, network, bn_epsilon=1e-5)
+    child = Child(spec, data, ChildConfig.of(TrainingConfig(steps=1, batch_size=8), data), seed=2, dtype="float64")
+    model = build(spec, dtype="float64")
+    for name, variable in named_weights(model).items():
+        variable.assign(child.named_weights()[name])
+    child.reestimate()
+    reestimate(model, data.train.images, batch_size=20, most=20)
+    for name, variable in named_weights(model).items():
+        np.testing.assert_allclose(variable, child.named_weights()[name], rtol=1e-6, atol=1e-7, err_msg=name)
