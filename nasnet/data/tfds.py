@@ -43,7 +43,7 @@ def tfds(name: str, download: bool) -> Source:
         functools.partial(read, valid[0]) if valid else None,
         functools.partial(read, "test") if test else None,
         {"test": f"{int(test.num_bytes)}:{test.num_examples} pictures"} if test else {},
-        test is not None and _hides_labels(builder, label, min(_LABELS_LOOKED_AT, test.num_examples)),
+        test is not None and _hides_labels(builder, image, label, min(_LABELS_LOOKED_AT, test.num_examples)),
     )
 
 
@@ -83,14 +83,14 @@ def _features(name: str, info: Any) -> tuple[str, str]:  # noqa: ANN401 - tfds.c
     return images[0], labels[0]
 
 
-def _hides_labels(builder: Any, label: str, count: int) -> bool:  # noqa: ANN401 - tfds.core.DatasetBuilder, without types
+def _hides_labels(builder: Any, image: str, label: str, count: int) -> bool:  # noqa: ANN401 - as `_prepared` gives it
     """Whether the first labels of test are -1. No picture is decoded; damage is told when the split is read."""
     import tensorflow as tf
     import tensorflow_datasets
 
-    alone = tensorflow_datasets.decode.PartialDecoding({label: True})
+    as_stored = {image: tensorflow_datasets.decode.SkipDecoding()}  # PartialDecoding writes a warning on the screen
     try:
-        examples = builder.as_dataset(split=f"test[:{count}]", decoders=alone, shuffle_files=False)
+        examples = builder.as_dataset(split=f"test[:{count}]", decoders=as_stored, shuffle_files=False)
         return any(example[label] == -1 for example in tensorflow_datasets.as_numpy(examples))
     except tf.errors.OpError:
         return False
