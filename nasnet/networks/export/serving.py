@@ -1,8 +1,8 @@
 """What a SavedModel answers: `serve`, raw pixels to logits, and `classify`, encoded pictures to names.
 
-TensorFlow decodes here and Pillow in `nasnet.data.pictures.prepare`, and they differ. Not read: transparent WebP, TIFF, PGM. Not
-applied: the EXIF orientation. The rest is the same to a grey level (docs/results.md): both resize by a triangle that
-widens with the step, and round to whole levels after each axis.
+TensorFlow decodes here and Pillow in `nasnet.data.pictures.prepare`, and they differ. Not read: transparent WebP,
+TIFF, PGM. Not applied: the EXIF orientation. The rest is the same to a grey level (docs/results.md): both resize by a
+triangle that widens with the step, and round to whole levels after each axis.
 """
 
 from __future__ import annotations
