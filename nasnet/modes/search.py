@@ -247,7 +247,8 @@ def _ranked_anew(search: Search, ranked: list[Trial], config: RunConfig, ending:
         show_finalist_run(run, runs - missing, runs, forecast.left(0, finalist_runs=missing))
 
     cells, steps = runs // options.finalist_seeds, forecast.plan.finalist_steps
-    say(f"{cells} finalists, {steps} steps from {options.finalist_seeds} fresh starts each")
+    if ending.now is None:
+        say(f"{cells} finalists, {steps} steps from {options.finalist_seeds} fresh starts each")
     final = rank_finalists(
         search.space,
         search.engine,

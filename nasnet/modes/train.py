@@ -105,16 +105,18 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
         unused |= {"decay_rate", "decay_epochs"}
     values = dataclasses.asdict(training.config) | (dataclasses.asdict(training.transfer) if taken_over else {})
     say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
-    say_unsettled(training.config, training.total_steps)
+    say_unsettled(training.config, training.total_steps, taken_over=taken_over)
 
 
-def say_unsettled(config: TrainingConfig, total_steps: int, what: str = "") -> None:
+def say_unsettled(config: TrainingConfig, total_steps: int, what: str = "", *, taken_over: bool = False) -> None:
     """Says it where a training's moving statistics cannot settle, with the flag that mends it."""
     if found := unsettled(config, total_steps):
+        began = "the source's moving statistics" if taken_over else "what batch norm's moving statistics began as"
+        doubt = ", and fit where its pictures were alike" if taken_over else ""
         say(
-            f"note: {what}{total_steps} steps leave {found.share:.0%} of what batch norm's moving statistics began as "
-            f"(--bn_momentum={found.momentum:g}), and they are what is scored and saved; more steps would settle them, "
-            f"or --bn_momentum={found.settled:g}"
+            f"note: {what}{total_steps} steps leave {found.share:.0%} of {began} (--bn_momentum={found.momentum:g}), "
+            f"and they are what is scored and saved{doubt}; more steps would settle them, or "
+            f"--bn_momentum={found.settled:g}"
         )
 
 

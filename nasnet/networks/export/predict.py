@@ -1,9 +1,11 @@
 """Classifies pictures with the network beside this file, by Keras and Pillow alone: python predict.py PICTURE..."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded: its warnings are of no use here
 import keras
 import numpy as np
 from PIL import Image, ImageOps
