@@ -282,6 +282,9 @@ def _carve(
 def _check_enough(spec: str, labels: np.ndarray, classes: tuple[str, ...], parts: int) -> None:
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise SettingError("dataset", spec, f"has the classes {list(classes)}; expected two or more, all different")
+    for name in classes:
+        if len(name.splitlines()) != 1:  # best/classes.txt has one a line
+            raise SettingError("dataset", spec, f"has a class called {name!r}; expected names of one line")
     counts = np.bincount(labels, minlength=len(classes))
     if counts.min() < parts:
         raise SettingError(

@@ -277,3 +277,13 @@ def test_tensorflow_is_not_imported_for_what_does_not_need_it():
     assert "sklearn" in modules
     assert "tensorflow" not in modules
     assert "tensorflow_datasets" not in modules
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\u2028b"])
+def test_a_class_whose_name_is_not_one_line_is_refused(tmp_path, name):
+    """`classes.txt` of an export has one name a line."""
+    path, rng = tmp_path / "set.npz", np.random.default_rng(0)
+    names = np.array(["x", name])
+    np.savez(path, x=rng.integers(0, 256, (20, 5, 4), np.uint8), y=np.arange(20) % 2, classes=names)
+    with pytest.raises(UserError, match=r"has a class called .*; expected names of one line"):
+        open_dataset(f"npz:{path}")
