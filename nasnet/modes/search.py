@@ -47,6 +47,7 @@ from nasnet.reports.terminal import show_export, show_retry, show_trial, show_up
 from nasnet.runtime import devices
 from nasnet.runtime.clock import clock, doing
 from nasnet.runtime.console import say
+from nasnet.runtime.errors import RunError
 from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import ReplicaConfig, TrainingConfig
@@ -67,11 +68,8 @@ _DRAWN = 8  # cells that are counted to say what a child takes
 def run_search(config: RunConfig, workdir: Path) -> None:
     """Searches, trains the best cell, exports it to `workdir/best` and says how it does on valid and test."""
     started = time.monotonic()
-    options, execution, export = (
-        config.group(SearchConfig),
-        config.group(ExecutionConfig),
-        config.group(FinalConfig).export,
-    )
+    options, execution = config.group(SearchConfig), config.group(ExecutionConfig)
+    export = config.group(FinalConfig).export
     with Ending(workdir, options.stop_after) as ending:
         _set_up(execution)
         data, space = open_data(config), NASNetSpace(options.blocks)
@@ -221,7 +219,12 @@ def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
 def _best(search: Search, config: RunConfig, ending: Ending) -> Trial:
     """The winner: the best of the search, or of its finalists."""
     options = config.group(SearchConfig)
-    ranked, trials = search.run(), search.journal.trials
+    try:
+        ranked, trials = search.run(), search.journal.trials
+    except RunError:
+        if ending.now and all(trial.reward is None for trial in search.journal.trials.values()):
+            ending.done()  # there is nothing to end with, and the same command is to go on
+        raise
     if len(trials) < search.trials:
         say(f"ended by {ending.enough} after {len(trials)} of {search.trials} trials; children that ran were cut off")
     say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}")
@@ -283,15 +286,8 @@ def _train_winner(
     after = 0.0 if forecast is None else forecast.fixed() / 2
     if forecast is not None:
         say(f"the winner is trial {trial.proposal.trial_id}; about {clock(forecast.of_winner(trial))} left")
-    spec, model = train_to(
-        mark.parent,
-        spec_on(genotype, data, network, recipe),
-        data,
-        recipe,
-        config.seed,
-        options=ReplicaConfig(valid_epochs=0),
-        seconds_after=after,
-    )
+    spec, options = spec_on(genotype, data, network, recipe), ReplicaConfig(valid_epochs=0)
+    spec, model = train_to(mark.parent, spec, data, recipe, config.seed, options=options, seconds_after=after)
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
     say(f"exporting it to {workdir / 'best'}, and opening that in a fresh process; {clock(after)} left")
     with doing("exporting"):

@@ -64,6 +64,8 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
         raise UserError(f"{path}: {error}") from error
     if weights.is_file():
         return spec, _with_weights(spec, weights)
+    if not zipfile.is_zipfile(folder / "model.keras"):  # Keras says of such a file that it is not found
+        raise UserError(f"{folder / 'model.keras'}: cannot be opened (not a whole .keras file)")
     import keras
 
     from nasnet.networks.keras_model import renewed

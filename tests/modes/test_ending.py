@@ -79,6 +79,17 @@ def test_more_trials_then_a_signal_then_a_file_end_it_with_the_best_so_far(tmp_p
     assert done.stderr.count("\n") == 1
 
 
+def test_asked_to_end_before_there_is_anything_it_says_so_and_goes_on_the_next_time(tmp_path):
+    workdir = tmp_path / "run"
+    assert run(workdir, "--trials=1", "--max_params=1").returncode == 1  # makes the folder; no child is small enough
+    (workdir / "STOP").touch()
+    done = run(workdir, "--trials=9", "--max_params=1")
+    assert done.returncode == 1
+    assert "ended by the file" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (workdir / "STOP").exists()
+
+
 def test_the_first_request_stands_and_time_only_ends_the_trials(tmp_path):
     with Ending(tmp_path, minutes=1e-9) as ending:
         assert ending.now is None
