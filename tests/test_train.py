@@ -383,7 +383,8 @@ def test_a_journal_damaged_in_the_middle_is_refused_and_a_torn_end_is_not(search
     assert len(journal.read_bytes().splitlines()) == len(lines)
 
 
-@pytest.mark.parametrize(("optimizer", "size"), [("momentum", 9), pytest.param("adam", None, marks=pytest.mark.slow)])
+@pytest.mark.slow  # tests/modes/test_every_mode.py walks the modes, each sooner
+@pytest.mark.parametrize(("optimizer", "size"), [("momentum", 9), ("adam", None)])
 def test_train_evaluate_export_finetune(searched, tmp_path, optimizer, size):
     """The other four modes on a found cell: at other sizes, other channels, other classes."""
     found = searched[0] / "best" / "genotype.json"
