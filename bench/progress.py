@@ -27,7 +27,7 @@ _LEFT = re.compile(r"(?:(\d+):)?(\d+):(\d\d) left")
 
 
 def main() -> int:
-    """Prints the machine, the estimates, and the result line."""
+    """Prints the machine, the search's lines with their seconds, and the result line."""
     print(machine("tensorflow", "keras"))
     root = Path(__file__).parent.parent
     with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +35,10 @@ def main() -> int:
         start = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        lines = [(time.monotonic() - start, line.rstrip()) for line in process.stdout]
+        lines: list[tuple[float, str]] = []
+        for line in process.stdout:
+            lines.append((time.monotonic() - start, line.rstrip()))
+            print(f"{lines[-1][0]:6.1f} s  {lines[-1][1]}")
         if process.wait():
             return process.returncode
     total = time.monotonic() - start

@@ -22,6 +22,7 @@ LONGEST = (
         "export",
         "checkpoints",
     ),
+    *("ending", "every_flag", "steering", "slot", "opens", "evaluate", "predict", "serving", "statistics"),
     *("step", "policy_gradient", "memory", "keras_model", "child"),
 )
 

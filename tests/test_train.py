@@ -152,6 +152,7 @@ def test_a_finished_search_says_it_again_without_searching(searched):
     assert next(line for line in out.splitlines() if line.startswith("test accuracy")) in done.stdout
 
 
+@pytest.mark.slow  # a minute; tests/runtime/test_environment.py has the settings one by one
 def test_other_projects_settings_change_nothing(searched, tmp_path):
     """Keras' and Python's, of another backend, type of numbers, locale: the rewards, scores and file are the same."""
     theirs = {"backend": "torch", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}

@@ -146,6 +146,7 @@ def test_what_a_kill_left_of_another_winner_is_not_taken_for_this_one(digits, tm
     assert CellGenotype.from_json(exported) == SPACE.decode(tokens)
 
 
+@pytest.mark.slow  # tests/modes/test_every_mode.py has it too
 def test_a_search_on_a_set_of_tensorflow_datasets_runs(tmp_path):
     """To open it starts TensorFlow, after which neither threads nor the growth of a GPU's memory can be set."""
     write_set(tmp_path / "sets" / "drawn" / "1.0.0", {"train": 40, "test": 6})

@@ -87,6 +87,7 @@ def test_what_a_mode_exports_is_the_network_that_was_trained(tmp_path, monkeypat
     write_json(folders[0] / "config.json", config.to_json())
     train.run_finetune(config, folders[0])
 
+    write_json(folders[1] / "final" / "winner.json", {"version": 1, "trial_id": 0})
     trial = Trial(Proposal(0, (0,), (0.0,)), Outcome.OK, 0.5, 1.0)
     search._train_winner(cheap_genotype(), data, resolve("search", 0, {"workers": 1}), folders[1], trial)
     assert exported == [(folder / "best", trained) for folder in folders]

@@ -73,17 +73,19 @@ WITHOUT_KIND = """
 def test_a_file_without_a_kind_is_of_cells():
     old = json.loads(WITHOUT_KIND)
     genotype = CellGenotype(
-        Cell((Block(1, 0, "identity", "7x7 max pooling", "concat"),), (2,)),
+        Cell((Block(1, 0, "identity", "7x7 max pooling", "concat"),), (2,), fitted=False),  # as it was built
         Cell((Block(0, 0, "1x1 convolution", "identity", "add"),), (2,)),
     )
     network = CellNetwork(genotype, 2, 16, 3, "imagenet", stem_multiplier=3.0, skip_reduction_input=True)
     spec = NetworkSpec(network, ("cat", "dog", "eel"), (10, 8, 1), (77.5,), (95.25,), "zero", 0.75)
     assert NetworkSpec.from_json(old) == spec
     assert CellGenotype.from_json(old) == genotype
-    # What is written now says its kind and how its pictures were prepared, and nothing else has changed.
+    # What is written now says its kind, how its pictures were prepared, whether its outputs are fitted, and no more.
     written = json.loads(json.dumps(spec.to_json()))
     preparation = {"resize": "bilinear", "white": 255, "background": 255}
-    assert written == {**old, "kind": "cells", "network": {**old["network"], "preparation": preparation}}
+    cells = {"normal": {**old["normal"], "fitted": False}, "reduction": {**old["reduction"], "fitted": True}}
+    network = {**old["network"], "preparation": preparation}
+    assert written == {**old, **cells, "kind": "cells", "network": network}
     assert NetworkSpec.from_json(written) == spec
 
 

@@ -235,7 +235,7 @@ def side_by_side(path, slots, wave, seed=0, trials=23, stop_after=None):
     return journal, [variable.numpy() for variable in strategy.policy.variables]
 
 
-@pytest.mark.parametrize("wave", some_now([5, 8], slow=[8]))
+@pytest.mark.parametrize("wave", some_now([5, 8], slow=[5, 8]))
 def test_in_waves_the_proposals_are_the_same_whatever_runs_side_by_side(tmp_path, wave):
     serial, weights = side_by_side(tmp_path / "serial", 1, wave)
     for slots, seed in ((2, 1), (3, 2), (30, 3)):
