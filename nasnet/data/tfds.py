@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from nasnet.data.folder import VALID_NAMES
 from nasnet.data.pictures import resize
 from nasnet.data.sources import Loaded, Size, Source
 from nasnet.data.splits import content_hash
 from nasnet.runtime.errors import SettingError, first_line
 from nasnet.runtime.files import expanded
 
-_VALID_NAMES = ("validation", "valid", "val")
 _LABELS_LOOKED_AT = 100
 
 
@@ -32,7 +32,7 @@ def tfds(name: str, download: bool) -> Source:
     splits = {split: info for split, info in builder.info.splits.items() if info.num_examples}
     if "train" not in splits:
         raise SettingError("dataset", f"tfds:{name}", f"has no pictures in a split train, only {sorted(splits)}")
-    valid = [split for split in _VALID_NAMES if split in splits]
+    valid = [split for split in reversed(VALID_NAMES) if split in splits]
     if len(valid) > 1:
         raise SettingError("dataset", f"tfds:{name}", f"has the splits {valid}; expected one valid split")
     read = functools.partial(_read, name, builder, image, label)
