@@ -46,7 +46,7 @@ class Counts:
         mult_adds: of one picture: one for each weight of a convolution or dense layer at each output position; nothing
             for batch norm, pooling or biases. (The rule under which the paper's tables come out.)
         activation_bytes: of one picture in training: the float32 results of all primitives.
-        endpoints: `[height, width, channels]` of the stem and of every cell by name.
+        endpoints: `[height, width, channels]` of each part that the walk names, such as the stem and every cell.
     """
 
     weights: tuple[Weight, ...]
@@ -102,6 +102,9 @@ class _Counting:
             raise ValueError(f"{name}: a window of {kernel[0]}x{kernel[1]} does not fit a picture of {x[0]}x{x[1]}")
         return height, width
 
+    def shape(self, x: Shape) -> Shape:
+        return x
+
     def conv(
         self,
         x: Shape,
@@ -112,15 +115,20 @@ class _Counting:
         stride: Pair = (1, 1),
         dilation: int = 1,
         padding: Padding = "same",
+        bias: bool = False,
     ) -> Shape:
         assert dilation == 1 or (stride == (1, 1) and padding == "same")
         height, width = self._window(x, kernel, stride, padding, name)
         self._kernel(name, (*kernel, x[2], filters), height * width)
+        if bias:
+            self.weights.append(Weight(name, "bias", (filters,)))
         return self._made((height, width, filters))
 
-    def depthwise(self, x: Shape, kernel: int, *, name: str, stride: int = 1) -> Shape:
+    def depthwise(self, x: Shape, kernel: int, *, name: str, stride: int = 1, bias: bool = False) -> Shape:
         height, width = self._window(x, (kernel, kernel), (stride, stride), "same", name)
         self._kernel(name, (kernel, kernel, x[2], 1), height * width)
+        if bias:
+            self.weights.append(Weight(name, "bias", (x[2],)))
         return self._made((height, width, x[2]))
 
     def full_conv(self, x: Shape, filters: int, *, name: str) -> Shape:
@@ -135,8 +143,24 @@ class _Counting:
     def relu(self, x: Shape, *, name: str) -> Shape:  # noqa: ARG002 - the protocol names every primitive
         return self._made(x)
 
-    def max_pool(self, x: Shape, size: int, *, name: str, stride: int = 1) -> Shape:
-        return self.avg_pool(x, size, name=name, stride=stride)
+    def tanh(self, x: Shape, *, name: str, scale: float = 1.0, slope: float = 1.0) -> Shape:  # noqa: ARG002
+        return self._made(x)
+
+    def local_response_norm(
+        self,
+        x: Shape,
+        *,
+        name: str,  # noqa: ARG002
+        size: int,
+        alpha: float,  # noqa: ARG002
+        beta: float,  # noqa: ARG002
+        bias: float,  # noqa: ARG002
+    ) -> Shape:
+        assert size % 2 == 1
+        return self._made(x)
+
+    def max_pool(self, x: Shape, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Shape:
+        return self.avg_pool(x, size, name=name, stride=stride, padding=padding)
 
     def avg_pool(self, x: Shape, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Shape:
         height, width = self._window(x, (size, size), (stride, stride), padding, name)
@@ -147,6 +171,13 @@ class _Counting:
 
     def shift(self, x: Shape, *, name: str) -> Shape:  # noqa: ARG002
         return self._made(x)
+
+    def pad(self, x: Shape, rows: Pair, columns: Pair, *, name: str, channels: Pair = (0, 0)) -> Shape:  # noqa: ARG002
+        return self._made((x[0] + sum(rows), x[1] + sum(columns), x[2] + sum(channels)))
+
+    def select(self, x: Shape, start: int, stop: int, *, name: str) -> Shape:
+        assert 0 <= start < stop <= x[2], f"{name}: channels {start} to {stop} of {x[2]}"
+        return self._made((*x[:2], stop - start))
 
     def drop_path(self, x: Shape, depth: float, *, name: str) -> Shape:  # noqa: ARG002
         return x
@@ -166,6 +197,6 @@ class _Counting:
         return self._made((x[2],))
 
     def dense(self, x: Shape, units: int, *, name: str) -> Shape:
-        self._kernel(name, (x[-1], units), 1)
+        self._kernel(name, (math.prod(x), units), 1)
         self.weights.append(Weight(name, "bias", (units,)))
         return self._made((units,))

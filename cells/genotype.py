@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 from cells.operations import COMBINERS, OPERATIONS
 
 VERSION = 1
 KIND = "cells"
 """What the JSON of cells says that it is. Files that have no kind are older, and cells."""
+
+
+class Genotype(Protocol):
+    """What a space's tokens name: a frozen dataclass. With sizes and classes it becomes an architecture."""
+
+    @property
+    def kind(self) -> str:
+        """What its JSON says that it is."""
+        ...
+
+    def canonical(self) -> Genotype:
+        """The one that stands for all that are the same network but for the names and the order of its weights."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: "version", "kind", and what it is made of."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +165,11 @@ class CellGenotype:
 
     normal: Cell
     reduction: Cell
+
+    @property
+    def kind(self) -> str:
+        """See `Genotype.kind`."""
+        return KIND
 
     def canonical(self) -> CellGenotype:
         """The one that stands for all of its twins: see `Cell.canonical`."""

@@ -18,7 +18,14 @@ Pair = tuple[int, int]
 
 
 class Primitives(Protocol[T]):
-    """What a reading must be able to do. Convolutions have no bias and square strides are given as one number twice."""
+    """What a reading must be able to do. Square strides are given as one number twice."""
+
+    def shape(self, x: T) -> tuple[int, ...]:
+        """`[height, width, channels]` of a picture, `[channels]` of a vector, known before it computes.
+
+        Cells do without (see `Feature`); networks that are drawn for one size, or pad to the largest, ask.
+        """
+        ...
 
     def conv(
         self,
@@ -30,12 +37,13 @@ class Primitives(Protocol[T]):
         stride: Pair = (1, 1),
         dilation: int = 1,
         padding: Padding = "same",
+        bias: bool = False,
     ) -> T:
         """Convolution to `filters` channels. Never both strided and dilated."""
         ...
 
-    def depthwise(self, x: T, kernel: int, *, name: str, stride: int = 1) -> T:
-        """One SAME filter a channel (depth multiplier 1)."""
+    def depthwise(self, x: T, kernel: int, *, name: str, stride: int = 1, bias: bool = False) -> T:
+        """One SAME filter a channel (depth multiplier 1). Of 1x1 with `bias` it scales and shifts each channel."""
         ...
 
     def full_conv(self, x: T, filters: int, *, name: str) -> T:
@@ -50,8 +58,20 @@ class Primitives(Protocol[T]):
         """max(x, 0)."""
         ...
 
-    def max_pool(self, x: T, size: int, *, name: str, stride: int = 1) -> T:
-        """SAME maximum pooling."""
+    def tanh(self, x: T, *, name: str, scale: float = 1.0, slope: float = 1.0) -> T:
+        """scale * tanh(slope * x)."""
+        ...
+
+    def local_response_norm(self, x: T, *, name: str, size: int, alpha: float, beta: float, bias: float) -> T:
+        """x / (bias + alpha * s) ** beta, s being the sum of x ** 2 over `size` channels around.
+
+        `size` is odd; channels that do not exist count as zero. (Krizhevsky et al. 2012, section 3.3; others divide
+        alpha by the size.)
+        """
+        ...
+
+    def max_pool(self, x: T, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> T:
+        """Maximum pooling; under SAME the border's maximum is over the pixels that exist."""
         ...
 
     def avg_pool(self, x: T, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> T:
@@ -64,6 +84,14 @@ class Primitives(Protocol[T]):
 
     def shift(self, x: T, *, name: str) -> T:
         """The picture moved one pixel up and to the left; zeros come in at the bottom and the right."""
+        ...
+
+    def pad(self, x: T, rows: Pair, columns: Pair, *, name: str, channels: Pair = (0, 0)) -> T:
+        """Zeros around: so many rows above and below, columns to the left and right, channels before and after."""
+        ...
+
+    def select(self, x: T, start: int, stop: int, *, name: str) -> T:
+        """The channels from `start` to `stop`, that one not among them."""
         ...
 
     def drop_path(self, x: T, depth: float, *, name: str) -> T:
@@ -87,7 +115,7 @@ class Primitives(Protocol[T]):
         ...
 
     def dense(self, x: T, units: int, *, name: str) -> T:
-        """A fully connected layer with bias, on `[channels]` or on `[1, 1, channels]`."""
+        """A fully connected layer with bias, on `[channels]`, or on a picture flattened by rows, channels innermost."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from cells.genotype import Block, Cell, CellGenotype, loose_ends
+from cells.genotype import Block, Cell, CellGenotype, Genotype, loose_ends
 from cells.operations import COMBINERS, NASNET_OPERATIONS
 from cells.spaces.space import Decision, Tokens, check_tokens
 
@@ -46,14 +46,20 @@ class NASNetSpace:
         """`2 * 5 * blocks` decisions."""
         return _nasnet_decisions(self.blocks)
 
+    def length(self, trial_id: int) -> int:  # noqa: ARG002 - it does not grow
+        """See `Space.length`."""
+        return len(self.decisions)
+
     def decode(self, tokens: Tokens) -> CellGenotype:
         """See `Space.decode`. The cells' outputs are their loose ends, by the rule of the paper."""
         check_tokens(self.decisions, tokens)
         half = 5 * self.blocks
         return CellGenotype(self._cell(tokens[:half]), self._cell(tokens[half:]))
 
-    def encode(self, genotype: CellGenotype) -> Tokens:
+    def encode(self, genotype: Genotype) -> Tokens:
         """See `Space.encode`."""
+        if not isinstance(genotype, CellGenotype):
+            raise ValueError(f"the space holds cells, got a genotype of kind {genotype.kind!r}")
         return self._tokens("normal", genotype.normal) + self._tokens("reduction", genotype.reduction)
 
     def _cell(self, tokens: Tokens) -> Cell:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 
 Tokens = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """One choice among `size` options, numbered 0 to `size - 1`."""
+    """One choice among `size` options, numbered 0 to `size - 1`.
+
+    Attributes:
+        anchor: what a skip decision looks at: the place, in the space's decisions, of the decision that stands for the
+            earlier layer (Zoph & Le 2017, section 3.3). Decisions with an anchor that follow one another belong to one
+            layer, the first of them stands for it, and they are drawn independently of one another: 0 no, 1 yes.
+    """
 
     name: str
     size: int
+    anchor: int | None = None
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -27,14 +34,18 @@ class Space(Protocol):
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        """The choices, in the order in which a strategy takes them."""
+        """The choices, in the order in which a strategy takes them: all that any trial has."""
         ...
 
-    def decode(self, tokens: Tokens) -> CellGenotype:
+    def length(self, trial_id: int) -> int:
+        """How many of the decisions, from the first, trial `trial_id` takes: all, but in a space that grows."""
+        ...
+
+    def decode(self, tokens: Tokens) -> Genotype:
         """The genotype that these tokens name. Raises ValueError for tokens outside the space."""
         ...
 
-    def encode(self, genotype: CellGenotype) -> Tokens:
+    def encode(self, genotype: Genotype) -> Tokens:
         """The tokens that name this genotype. Raises ValueError for a genotype outside the space."""
         ...
 

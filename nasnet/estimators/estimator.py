@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 
 MEASURE = 2
 """What a reward is a measure of: another number, another training of the children, and their rewards do not compare.
@@ -60,7 +60,7 @@ class Estimate:
 class Estimator(Protocol):
     """Scores genotypes, or what it was made for."""
 
-    def estimate(self, genotype: CellGenotype | None, name: str) -> Estimate:
+    def estimate(self, genotype: Genotype | None, name: str) -> Estimate:
         """Scores a genotype. The same arguments give the same reward.
 
         Args:

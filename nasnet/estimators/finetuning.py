@@ -6,7 +6,7 @@ import dataclasses
 import time
 from pathlib import Path
 
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 from nasnet.data.config import DataConfig
 from nasnet.estimators.estimator import Estimate, Timing
 from nasnet.training.config import TrainingConfig, TransferConfig
@@ -33,7 +33,7 @@ class FineTuning:
     seed: int
     checkpoints: Path
 
-    def estimate(self, genotype: CellGenotype | None, name: str) -> Estimate:
+    def estimate(self, genotype: Genotype | None, name: str) -> Estimate:
         """See `Estimator.estimate`. It needs neither argument: what is fine-tuned stands in `source`."""
         del genotype, name
         from nasnet.data.dataset import open_configured

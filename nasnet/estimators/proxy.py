@@ -10,12 +10,12 @@ import dataclasses
 import time
 from typing import Literal
 
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
 from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.spec import NetworkSpec, stacked
+from nasnet.networks.spec import NetworkSpec, architecture_of
 from nasnet.training.config import TrainingConfig
 
 
@@ -40,13 +40,13 @@ class ProxyEstimator:
     reward: Literal["last", "best_of_last_5"] = "last"
     statistics: Literal["moving", "reestimated"] = "moving"
 
-    def estimate(self, genotype: CellGenotype | None, name: str) -> Estimate:
+    def estimate(self, genotype: Genotype | None, name: str) -> Estimate:
         """See `Estimator.estimate`."""
         assert genotype is not None, "a child is one of a cell"
         from nasnet.estimators.child import Child
         from nasnet.runtime.seeds import name_seed
 
-        architecture = stacked(genotype, self.network, len(self.data.classes))
+        architecture = architecture_of(genotype, self.network, len(self.data.classes))
         spec = NetworkSpec.on(self.data, architecture, bn_momentum=self.training.bn_momentum)
         seed = name_seed(self.seed, name)
         if self.child == "keras":

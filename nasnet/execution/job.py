@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Timing, TrainedChild
 
@@ -22,7 +22,7 @@ class Job:
     """
 
     trial_id: int
-    genotype: CellGenotype | None = None
+    genotype: Genotype | None = None
     start: int | None = None
     estimator: str = "proxy"
     keep_above: float | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cells.count import count
-from cells.genotype import CellGenotype
+from cells.genotype import CellGenotype, Genotype
 from cells.zoo.cells import ZOO
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_configured
@@ -16,7 +16,7 @@ from nasnet.estimators.config import check_child
 from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.saved import Model, check_trained, load_source, trained_folder
-from nasnet.networks.spec import NetworkSpec, stacked, transferred
+from nasnet.networks.spec import NetworkSpec, architecture_of, transferred
 from nasnet.reports.config import PredictConfig
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
@@ -79,10 +79,10 @@ def _check_child(options: SearchConfig, training: TrainingConfig) -> None:
         raise UserError(f"--reward={options.reward} is for --child=functions; with --child=keras leave it out")
 
 
-def spec_on(genotype: CellGenotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> NetworkSpec:
+def spec_on(genotype: Genotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> NetworkSpec:
     """The network that flags describe, counted before anything is written. Raises UserError if it cannot be built."""
     with _sizes_of_flags():
-        architecture = stacked(genotype, network, len(data.classes))
+        architecture = architecture_of(genotype, network, len(data.classes))
         return _counted(NetworkSpec.on(data, architecture, bn_momentum=training.bn_momentum), training)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Space
 from controller.config import FailureConfig, PolicyGradientConfig
@@ -32,7 +32,7 @@ from nasnet.modes.inputs import open_data, spec_on, write_skipped
 from nasnet.modes.train import say_unsettled, train_to
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.spec import stacked
+from nasnet.networks.spec import architecture_of
 from nasnet.reports.search import (
     at_work,
     fit_memory,
@@ -158,7 +158,7 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     finalist_steps(config.group(SearchConfig), training, data)
     return Limits(
         config.group(LimitConfig),
-        functools.partial(stacked, network=child, classes=len(data.classes)),
+        functools.partial(architecture_of, network=child, classes=len(data.classes)),
         data.image_shape,
         min(training.batch_size, len(data.train)),
     )
@@ -269,7 +269,7 @@ def _ranked_anew(search: Search, ranked: list[Trial], config: RunConfig, ending:
 
 
 def _train_winner(
-    genotype: CellGenotype,
+    genotype: Genotype,
     data: DataSet,
     config: RunConfig,
     workdir: Path,

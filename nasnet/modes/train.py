@@ -18,7 +18,7 @@ from nasnet.modes.inputs import genotype_of, open_data, open_source, source_of, 
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig, SourceConfig
 from nasnet.networks.export.folder import fingerprint_hash
-from nasnet.networks.saved import cells_hash, load_trained, save_trained, weights_hash
+from nasnet.networks.saved import genotype_hash, load_trained, save_trained, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.reports.terminal import TrainingScreen, show_export
@@ -137,7 +137,7 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     training = config.group(TrainingConfig)
     network = config.group(NetworkConfig)
     spec = spec_on(genotype, data, network, training)
-    made_from = {"data": data.fingerprint, "source": cells_hash(genotype)}
+    made_from = {"data": data.fingerprint, "source": genotype_hash(genotype)}
     with claim_workdir(workdir, config, replicas.worker, **made_from), replicas.together():
         _agree(replicas, config, **made_from)
         if replicas.chief:

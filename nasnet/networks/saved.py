@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.networks.config import KERAS
 from nasnet.networks.spec import NetworkSpec
@@ -120,7 +120,7 @@ def _trained_in(workdir: Path) -> bool:
     return isinstance(config, dict) and config.get("mode") != "export"
 
 
-def cells_hash(genotype: CellGenotype) -> str:
+def genotype_hash(genotype: Genotype) -> str:
     """SHA-256 of cells, however their file is written."""
     return hashlib.sha256(json.dumps(genotype.to_json(), sort_keys=True).encode()).hexdigest()
 

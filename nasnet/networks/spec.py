@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from cells.architecture import Architecture
-from cells.genotype import KIND, CellGenotype, kind_of
+from cells.genotype import KIND, CellGenotype, Genotype, kind_of
 from cells.walks.stack import CellNetwork
 from nasnet.data.dataset import DataSet
 from nasnet.data.likeness import Like
@@ -124,9 +124,11 @@ class NetworkSpec:
             raise ValueError(f'its "network" is missing or malformed ({error})') from error
 
 
-def stacked(genotype: CellGenotype, network: NetworkConfig, classes: int) -> CellNetwork:
-    """The network of these cells that a config describes. Raises ValueError for sizes that cannot be built."""
-    return CellNetwork(genotype, network.repeats, network.filters, classes, network.stem)
+def architecture_of(genotype: Genotype, network: NetworkConfig, classes: int) -> Architecture:
+    """The network of this genotype that a config describes. Raises ValueError for sizes that cannot be built."""
+    if isinstance(genotype, CellGenotype):
+        return CellNetwork(genotype, network.repeats, network.filters, classes, network.stem)
+    raise ValueError(f"no network is known for a genotype of kind {genotype.kind!r}")
 
 
 def transferred(source: NetworkSpec, data: DataSet, bn_momentum: float) -> NetworkSpec:

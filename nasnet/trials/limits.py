@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cells.architecture import Architecture
 from cells.count import Counts, count
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 from nasnet.trials.config import LimitConfig
 
 
@@ -16,11 +16,11 @@ class Limits:
     """The limits on a child, and what they are counted for."""
 
     config: LimitConfig
-    network: Callable[[CellGenotype], Architecture]
+    network: Callable[[Genotype], Architecture]
     image_shape: tuple[int, int, int]
     batch_size: int
 
-    def memory(self, genotype: CellGenotype) -> int:
+    def memory(self, genotype: Genotype) -> int:
         """Bytes of a training step, counted; 0 for what cannot be built."""
         try:
             return self._memory(count(self.network(genotype), self.image_shape))
@@ -31,7 +31,7 @@ class Limits:
         # Weights, their gradients and their momentum, and what the backward pass needs of every picture.
         return 3 * 4 * counts.parameters + self.batch_size * counts.activation_bytes
 
-    def why_invalid(self, genotype: CellGenotype) -> str | None:
+    def why_invalid(self, genotype: Genotype) -> str | None:
         """One line that says which limit the child is over and by how much; None if it may be tried."""
         config = self.config
         if config.max_params is None and config.max_mult_adds is None and config.max_memory is None:

@@ -7,13 +7,13 @@ import functools
 from collections.abc import Callable
 
 from cells.count import count
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 from cells.spaces.space import Space, Tokens
 from controller.strategy import Trial
 from nasnet.data.dataset import DataSet
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.spec import stacked
+from nasnet.networks.spec import architecture_of
 from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError
 from nasnet.training.config import TrainingConfig
@@ -109,8 +109,8 @@ def plan_of(
     steps = steps_of(recipe, data) / steps_of(training, data)
     gain = (min(devices.cores(), _MOST_THREADS) / execution.cpus_per_child) ** _POWER
 
-    def mult_adds(genotype: CellGenotype, config: NetworkConfig) -> int:
-        return count(stacked(genotype, config, len(data.classes)), data.image_shape).mult_adds
+    def mult_adds(genotype: Genotype, config: NetworkConfig) -> int:
+        return count(architecture_of(genotype, config, len(data.classes)), data.image_shape).mult_adds
 
     @functools.cache
     def winner(tokens: Tokens) -> float:

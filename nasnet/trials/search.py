@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from cells.genotype import CellGenotype
+from cells.genotype import Genotype
 from cells.spaces.space import Space, check_tokens
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.execution.job import Job, Result
@@ -64,7 +64,7 @@ class Search:
     wave: int | None = None
     repeat_cells: bool = False
     enough: Callable[[], str | None] = lambda: None
-    why_invalid: Callable[[CellGenotype], str | None] = lambda _: None
+    why_invalid: Callable[[Genotype], str | None] = lambda _: None
     best_weights: BestWeights | None = None
     report: Callable[[SearchProgress], None] = lambda _: None
     forecast: Forecast | None = None
@@ -72,7 +72,7 @@ class Search:
     _observed: int = dataclasses.field(default=0, init=False)
     _best: Trial | None = dataclasses.field(default=None, init=False)
     _pending: list[Proposal] = dataclasses.field(default_factory=list, init=False)
-    _first: dict[CellGenotype, int] = dataclasses.field(default_factory=dict, init=False)
+    _first: dict[Genotype, int] = dataclasses.field(default_factory=dict, init=False)
     _waiting: dict[int, list[Proposal]] = dataclasses.field(default_factory=dict, init=False)
 
     def run(self) -> list[Trial]:
@@ -152,7 +152,7 @@ class Search:
         waiting = 0 if self.wave else sum(map(len, self._waiting.values()))
         return self.engine.free > waiting
 
-    def _cell(self, proposal: Proposal) -> CellGenotype:
+    def _cell(self, proposal: Proposal) -> Genotype:
         return self.space.decode(proposal.tokens).canonical()
 
     def _start(self, proposal: Proposal) -> None:
