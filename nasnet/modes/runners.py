@@ -21,13 +21,13 @@ def runner(mode: str) -> Runner:
         case "finetune":
             from nasnet.modes.train import run_finetune as run
         case "evaluate":
-            from nasnet.modes.evaluate import run_evaluate as run
+            from nasnet.modes.trained.evaluate import run_evaluate as run
         case "predict":
-            from nasnet.modes.predict import run_predict as run
+            from nasnet.modes.trained.predict import run_predict as run
         case "export":
-            from nasnet.modes.export import run_export as run
+            from nasnet.modes.trained.export import run_export as run
         case "tune":
-            from nasnet.modes.tune import run_tune as run
+            from nasnet.modes.trained.tune import run_tune as run
         case _:
             raise ValueError(f"no mode {mode!r}")
     return run

@@ -25,11 +25,11 @@ from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.memory import MemoryNeed
 from nasnet.execution.start import open_engine
-from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import say_after_search
 from nasnet.modes.inputs import open_data, spec_on, write_skipped
 from nasnet.modes.train import say_unsettled, train_to
+from nasnet.modes.trained.export import export_trained
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import architecture_of

@@ -11,10 +11,10 @@ import keras
 from cells.count import count
 from nasnet.data.dataset import DataSet
 from nasnet.data.fingerprint import Fingerprint
-from nasnet.modes.export import export_trained
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
 from nasnet.modes.inputs import genotype_of, open_data, open_source, source_of, spec_on, transferred_to, write_skipped
+from nasnet.modes.trained.export import export_trained
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig, SourceConfig
 from nasnet.networks.export.folder import fingerprint_hash

@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from nasnet.modes.evaluate import run_evaluate
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import check_inputs, open_matching
+from nasnet.modes.trained.evaluate import run_evaluate
 from nasnet.networks.saved import load_trained
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import write_json

@@ -233,7 +233,7 @@ def _is_recorded(value: Any) -> bool:
 def handed_on(mode: str, given: dict[str, Any], home: str, workdir: Path) -> list[Any]:
     """What a mode calls the rooms below with, for these flags; its last line is the error that it ends in."""
     log = Log(home)
-    modules = [importlib.import_module(f"nasnet.modes.{found.name}") for found in pkgutil.iter_modules(_PATH)]
+    modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(_PATH, "nasnet.modes.")]
     with pytest.MonkeyPatch.context() as patch:
         _take_out(patch, log)
         for module in modules:
@@ -258,7 +258,7 @@ def handed_on(mode: str, given: dict[str, Any], home: str, workdir: Path) -> lis
 def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
     """Puts something quick in the place of all that trains, scores, loads, exports or starts processes."""
     from nasnet.execution.workers import Workers
-    from nasnet.modes import tune
+    from nasnet.modes.trained import tune
     from nasnet.networks.export.folder import export
     from nasnet.networks.saved import load_source, load_trained
     from nasnet.training.metrics import evaluate, logits_of

@@ -10,9 +10,9 @@ from PIL import Image
 
 from nasnet.data.dataset import open_dataset
 from nasnet.data.fingerprint import Fingerprint
-from nasnet.modes.export import run_export
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import check_inputs
+from nasnet.modes.trained.export import run_export
 from nasnet.modes.workdir import check_workdir, claim_workdir
 from nasnet.networks.keras_model import named_weights
 from nasnet.networks.saved import data_of, load_source, load_trained

@@ -16,7 +16,7 @@ from scipy.special import softmax
 
 from nasnet.modes.flags import RunConfig, resolve
 from nasnet.modes.inputs import check_inputs
-from nasnet.modes.predict import run_predict
+from nasnet.modes.trained.predict import run_predict
 from nasnet.networks.saved import load_trained, save_weights
 from nasnet.runtime.errors import RunError, UserError
 from tests.support.pictures import write_network, write_pictures
