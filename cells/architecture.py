@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Outputs(Generic[T]):
-    """What a walk gives: logits, the auxiliary head's logits if it was asked for, and each part by name."""
+    """What a walk gives: logits, those of each auxiliary head if they were asked for, and each part by name."""
 
     logits: T
-    auxiliary_logits: T | None
+    auxiliary_logits: tuple[T, ...]
     endpoints: dict[str, Feature[T]]
 
 
@@ -43,10 +43,10 @@ class Architecture(Protocol):
         ...
 
     def walk(self, p: Primitives[T], image: T, *, auxiliary: bool = False) -> Outputs[T]:
-        """Reads the network with the primitives `p`; with `auxiliary` the classifier that only training has, too.
+        """Reads the network with the primitives `p`; with `auxiliary` the classifiers that only training has, too.
 
         Raises:
-            ValueError: if it has no such classifier, or from a reading that knows sizes, if the image is too small.
+            ValueError: if it has no such classifiers, or from a reading that knows sizes, if the image is too small.
         """
         ...
 

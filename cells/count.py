@@ -66,7 +66,7 @@ def count(architecture: Architecture, image_shape: Shape, *, auxiliary: bool = F
     Args:
         architecture: the network.
         image_shape: `[height, width, channels]`.
-        auxiliary: with the classifier that only training has.
+        auxiliary: with the classifiers that only training has.
 
     Raises:
         ValueError: if the picture is too small for a VALID convolution or pooling (ImageNet stem, auxiliary head).

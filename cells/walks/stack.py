@@ -103,7 +103,7 @@ class CellNetwork:
                     depth=(index + 1) / len(cells),
                     name=position.name,
                 )
-        auxiliary_logits = _auxiliary_head(self.classes, p, features[auxiliary_at + 1]) if auxiliary else None
+        auxiliary_logits = (_auxiliary_head(self.classes, p, features[auxiliary_at + 1]),) if auxiliary else ()
         x = p.relu(features[len(cells)].value, name="head.relu")
         x = p.global_avg_pool(x, name="head.pool")
         x = p.dropout(x, name="head.dropout")

@@ -31,7 +31,7 @@ def build(
         spec: the network.
         drops: what training drops. A network that has it is for training, and may have layers of ours; one that is
             built with None is of stock layers and drops nothing.
-        auxiliary: whether to build the auxiliary head, which training alone has.
+        auxiliary: whether to build the auxiliary heads, which training alone has.
         batch_norm: "stock" is Keras' own layer, "synchronized" the same with statistics over all replicas, "fused" one
             operation instead of a dozen, for training. What is to be exported has stock ones and no `drops`.
         seed: of the initial weights; each tensor's seed is derived from it and from the tensor's name.
@@ -40,7 +40,7 @@ def build(
 
     Returns:
         A model from `[B, height, width, channels]` to logits `[B, classes]`, or to
-        `{"logits": ..., "auxiliary": ...}` with `auxiliary`.
+        `{"logits": ..., "auxiliary": (..., )}` with `auxiliary`, those of each such head.
 
     Raises:
         ValueError: for sizes that cannot be built, in one line.

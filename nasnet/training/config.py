@@ -50,8 +50,8 @@ class TrainingConfig(Settings):
     )
     auxiliary_weight: float = setting(
         0.0,
-        "weight of the auxiliary head's loss, 0 builds none (appendix A.7: 0.4); needs 9 pixels a side or more, with "
-        "stem=imagenet 67",
+        "weight of an auxiliary head's loss, 0 builds none (appendix A.7: 0.4; GoogLeNet's paper: 0.3 for each of its "
+        "two); needs 9 pixels a side or more, with stem=imagenet 67, googlenet 65",
         least=0,
     )
     drop_path_keep: float = setting(

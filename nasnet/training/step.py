@@ -37,8 +37,8 @@ class Step:
         """Holds what a step reads and changes; computes nothing.
 
         Args:
-            model: from float32 `[B, height, width, channels]` of 0 to 255 to logits `[B, classes]`, or to those of both
-                heads as `{"logits": ..., "auxiliary": ...}`.
+            model: from float32 `[B, height, width, channels]` of 0 to 255 to logits `[B, classes]`, or to those of all
+                heads as `{"logits": ..., "auxiliary": (..., )}`.
             groups: the variables that train, each group with its optimizer.
             averages: moving averages of `model.weights`, one for each, in their order; empty where there are none.
             steps_taken: int64 scalar; this adds one.
@@ -109,11 +109,12 @@ class Step:
     def _forward_backward(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Gradients]:
         """This replica's part of the cross-entropy, how many pictures were right, and the gradient of the loss.
 
-            loss = (CE(logits) + auxiliary_weight * CE(auxiliary) + weight_decay * sum over kernels of |W|^2 / 2) / R
+            loss = (CE(logits) + auxiliary_weight * sum of CE(auxiliary)
+                    + weight_decay * sum over kernels of |W|^2 / 2) / R
 
-        CE is the mean cross-entropy of this replica's rows with smoothed labels, for both heads alike (slim's
+        CE is the mean cross-entropy of this replica's rows with smoothed labels, for all heads alike (slim's
         `train_image_classifier.py`); summed over R replicas that is the mean over the whole batch. What is told is
-        CE(logits) / R, which compares with that of a valid split; weight decay and the auxiliary head are left out.
+        CE(logits) / R, which compares with that of a valid split; weight decay and auxiliary heads are left out.
 
         Args:
             images: uint8 `[B, height, width, channels]`.
@@ -128,7 +129,8 @@ class Step:
             logits = logits_of(outputs)
             loss = told = cross_entropy(labels, logits, config.label_smoothing)
             if isinstance(outputs, dict):
-                loss += config.auxiliary_weight * cross_entropy(labels, outputs["auxiliary"], config.label_smoothing)
+                for auxiliary in outputs["auxiliary"]:
+                    loss += config.auxiliary_weight * cross_entropy(labels, auxiliary, config.label_smoothing)
             if config.weight_decay and self._kernels:
                 norms = [tf.nn.l2_loss(tf.convert_to_tensor(kernel)) for kernel in self._kernels]
                 loss += config.weight_decay * tf.add_n(norms)
@@ -171,5 +173,5 @@ class Step:
 
 
 def logits_of(outputs: Any) -> tf.Tensor:  # noqa: ANN401 - what a model returns
-    """`[B, classes]` of the head that is kept, whether there is an auxiliary one beside it or not."""
+    """`[B, classes]` of the head that is kept, whether there are auxiliary ones beside it or not."""
     return outputs["logits"] if isinstance(outputs, dict) else outputs

@@ -243,7 +243,7 @@ def test_a_network_is_its_stem_its_cells_and_its_head(table, repeats, filters, s
         assert (feature.level, feature.channels) == (level, value.shape[2])
         same(feature.value, value)
     same(outputs.logits, head(features[-1][0]))
-    assert outputs.auxiliary_logits is None
+    assert outputs.auxiliary_logits == ()
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,8 @@ def test_the_auxiliary_head_reads_the_last_cell_before_the_second_reduction(tabl
     assert x.shape == (8, 11, 4)
     x = batch_norm(conv(avg_pool(relu(x), 5, 3, "valid"), 128, (1, 1), "auxiliary.conv_1"), "auxiliary.bn_1")
     x = batch_norm(conv(relu(x), 768, (2, 3), "auxiliary.conv_2", padding="valid"), "auxiliary.bn_2")
-    same(outputs.auxiliary_logits, dense(relu(x), CLASSES, "auxiliary.dense"))
+    [auxiliary] = outputs.auxiliary_logits
+    same(auxiliary, dense(relu(x), CLASSES, "auxiliary.dense"))
     assert [line.removeprefix("auxiliary.") for line in reading.log if line.startswith("auxiliary")] == [
         "relu: relu",
         "pool: avg_pool 5x5, stride 3, valid",

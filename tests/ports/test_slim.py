@@ -62,7 +62,7 @@ def compare(network, image_shape, *, seed, auxiliary=False, by_keras=False):
     ported = port(network, weights, pictures)
     expected = {"logits": ported.logits()}
     if auxiliary:
-        expected["auxiliary"] = ported.auxiliary_logits()
+        expected["auxiliary"] = (ported.auxiliary_logits(),)
     assert ported.used == weights.keys()
     if by_keras:
         names = tuple(map(str, range(network.classes)))

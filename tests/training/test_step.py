@@ -60,9 +60,10 @@ def test_the_loss_is_the_formula_and_what_is_told_is_its_cross_entropy():
     variables = training.model.trainable_variables
     with tf.GradientTape() as tape:
         outputs = training.model(images, training=True)
+        [auxiliary_logits] = outputs["auxiliary"]
         head, auxiliary = (
-            -tf.reduce_mean(tf.reduce_sum(targets * tf.nn.log_softmax(outputs[name]), 1))
-            for name in ("logits", "auxiliary")
+            -tf.reduce_mean(tf.reduce_sum(targets * tf.nn.log_softmax(logits), 1))
+            for logits in (outputs["logits"], auxiliary_logits)
         )
         kernels = [v.value for name, v in named_weights(training.model).items() if name.endswith("kernel")]
         loss = head + 0.4 * auxiliary + 1e-2 * tf.add_n([tf.reduce_sum(kernel**2) / 2 for kernel in kernels])
