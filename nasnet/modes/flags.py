@@ -15,7 +15,7 @@ from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
 from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
-from nasnet.training.recipes import RECIPES, read_recipe
+from nasnet.training.recipes import OF_NETWORK, RECIPES, read_recipe
 from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 
 C = TypeVar("C", bound=Config)
@@ -207,7 +207,7 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
         for field in dataclasses.fields(group):
             name = names[field.name]
             values[name] = {**beneath, **_without_old_length(given)}.get(name, field.default)
-    foreign = [name for name in recipe if name not in values and recipe[name] is not None]
+    foreign = [name for name in recipe if name not in values and name not in OF_NETWORK and recipe[name] is not None]
     if foreign:
         raise UserError(f"--recipe={given['recipe']} sets {foreign[0]}, which has no meaning with --mode={mode}")
     for name, value in given.items():

@@ -24,6 +24,15 @@ class NetworkConfig(Settings):
     stem: Literal["cifar", "imagenet"] = setting(
         "cifar", "first layers: one convolution, or a strided one and two Reduction Cells"
     )
+    stem_multiplier: float | None = setting(
+        None,
+        "channels of the stem's convolution: times --filters in the cifar stem (unset is slim's 3), times 32 in the "
+        "imagenet stem (unset is 1; NASNet-A large has 3)",
+        above=0,
+    )
+    skip_reduction_input: bool = setting(
+        False, "the cell after a reduction takes as h[i-1] what came before the reduction's input (NASNet-A large)"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -127,7 +127,15 @@ class NetworkSpec:
 def architecture_of(genotype: Genotype, network: NetworkConfig, classes: int) -> Architecture:
     """The network of this genotype that a config describes. Raises ValueError for sizes that cannot be built."""
     if isinstance(genotype, CellGenotype):
-        return CellNetwork(genotype, network.repeats, network.filters, classes, network.stem)
+        return CellNetwork(
+            genotype,
+            network.repeats,
+            network.filters,
+            classes,
+            network.stem,
+            network.stem_multiplier,
+            network.skip_reduction_input,
+        )
     raise ValueError(f"no network is known for a genotype of kind {genotype.kind!r}")
 
 

@@ -1,8 +1,8 @@
 """The published training recipes as values, and recipes of the user's own. No TensorFlow.
 
-A recipe sets fields of `TrainingConfig` (and of `TransferConfig`, for fine-tuning); what it does not name keeps its
-default, and a flag overrides it. Sections are those of arXiv 1707.07012; "slim" is tensorflow/models'
-`research/slim/nets/nasnet/nasnet.py`, its header notes and `nasnet_*_arg_scope`.
+A recipe sets fields of `TrainingConfig`, for fine-tuning of `TransferConfig`, where a network is made `OF_NETWORK`;
+what it does not name keeps its default, and a flag overrides it. Sections are those of arXiv 1707.07012; "slim" is
+tensorflow/models' `research/slim/nets/nasnet/nasnet.py`, its header notes and `nasnet_*_arg_scope`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.errors import SettingError
 from nasnet.runtime.files import expanded
 from nasnet.runtime.setting import broken_rule, field_kinds
@@ -61,6 +62,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 1.5,
         "weight_decay": 5e-5,
         "drop_path_keep": 0.7,
+        # slim's large_imagenet_config. With repeats=6, filters=168, stem=imagenet it is the published network.
+        "stem_multiplier": 3.0,
+        "skip_reduction_input": True,
     },
     "imagenet-mobile": {
         **_IMAGENET,
@@ -86,10 +90,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
+OF_NETWORK = ("stem_multiplier", "skip_reduction_input")
+"""The fields of `NetworkConfig` that a recipe can set. They say nothing to a mode whose network is there already."""
 _FIELDS = {
     field.name: (field_kinds(group)[field.name], field.metadata)
-    for group in (TrainingConfig, TransferConfig)
+    for group in (TrainingConfig, TransferConfig, NetworkConfig)
     for field in dataclasses.fields(group)
+    if group is not NetworkConfig or field.name in OF_NETWORK
 }
 
 

@@ -86,7 +86,7 @@ def final_of(
     recipe = dataclasses.replace(
         training, epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
     )
-    return NetworkConfig(final.final_repeats, final.final_filters, child.stem), recipe
+    return dataclasses.replace(child, repeats=final.final_repeats, filters=final.final_filters), recipe
 
 
 def plan_of(

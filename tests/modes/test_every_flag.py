@@ -77,6 +77,7 @@ VALUES: dict[str, Any] = {
     "top": 1,
     "replicas": 3,
     "deterministic": False,
+    "stem_multiplier": 2.0,
 }
 """Another value of a flag, where the default's neighbour will not do."""
 

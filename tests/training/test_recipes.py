@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cells.count import count
+from cells.zoo.cells import NASNET_A
 from nasnet.modes.flags import resolve
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.spec import architecture_of
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.training.config import TrainingConfig, TransferConfig
@@ -54,6 +58,18 @@ def test_published_values():
         4e-5,
         1.0,
     )
+
+
+def test_the_large_recipe_makes_the_published_network():
+    """88,753,150 parameters (keras.applications' trainable count), 23.8B multiply-adds (table 2), 6 @ 4032."""
+    sizes = {"repeats": 6, "filters": 168, "stem": "imagenet"}
+    found = resolve("train", 0, {"recipe": "imagenet-large", **sizes})
+    counts = count(architecture_of(NASNET_A, found.group(NetworkConfig), 1000), (331, 331, 3))
+    assert (counts.parameters, counts.mult_adds) == (88_753_150, 23_783_414_658)
+    narrow = resolve("train", 0, {"recipe": "imagenet-large", **sizes, "stem_multiplier": 1.0})
+    assert count(architecture_of(NASNET_A, narrow.group(NetworkConfig), 1000), (331, 331, 3)).parameters == 88_727_294
+    # A network that is there already has a stem: the rest of the recipe goes on.
+    assert resolve("finetune", 0, {"recipe": "imagenet-large"}).group(TrainingConfig).drop_path_keep == 0.7
 
 
 def test_a_flag_goes_before_the_recipe_and_the_recipe_before_the_default():
