@@ -50,11 +50,12 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A reward, higher is better; where its seconds went; and the child, where there is one to keep."""
+    """A reward, higher is better; where its seconds went; the child, where there is one to keep; what else it tells."""
 
     reward: float
     timing: Timing = Timing()
     child: TrainedChild | None = None
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Estimator(Protocol):

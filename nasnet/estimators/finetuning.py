@@ -9,6 +9,7 @@ from pathlib import Path
 from cells.genotype import Genotype
 from nasnet.data.config import DataConfig
 from nasnet.estimators.estimator import Estimate, Timing
+from nasnet.estimators.training import step_seconds
 from nasnet.training.config import TrainingConfig, TransferConfig
 from nasnet.training.progress import Progress
 
@@ -49,8 +50,7 @@ class FineTuning:
         training = Training(spec, data, self.training, seed=self.seed, transfer=self.transfer, source=source)
         shown: list[Progress] = []
         training.run(self.checkpoints, shown.append)
-        # The rate leaves out the first step, which is traced, and what comes before it.
-        steps = training.total_steps * training.batch_size / shown[-1].images_per_second
+        steps = step_seconds(training, shown) or 0.0
         # A trial may be too short for its moving statistics to come after its weights; those of the end are made anew.
         accuracy = evaluate(training.inference_model(reestimated=True), data.valid).accuracy
         return Estimate(accuracy, Timing(steps=steps, other=max(0.0, time.monotonic() - start - steps)))

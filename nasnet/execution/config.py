@@ -54,18 +54,6 @@ class ExecutionConfig(Settings):
         least=0,
         free=True,
     )
-    deterministic: bool | None = setting(
-        None,
-        "the same proposals whatever number of workers, in waves of update_trials (docs/distributed.md); unset: on "
-        "where four children or more of a wave fall to each worker of this machine",
-    )
-    keep_weights: int = setting(
-        3,
-        "best children whose weights are kept in workdir/children, 0 is none",
-        unit="children",
-        least=0,
-        free=True,
-    )
     stop_seconds: float = setting(
         10.0,
         "time that running children have to end after SIGINT or SIGTERM, before they are ended",

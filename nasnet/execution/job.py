@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from cells.genotype import Genotype
 from controller.strategy import Outcome
@@ -19,6 +20,7 @@ class Job:
         start: which of its fresh starts, where a finalist is trained longer; None for the trial itself.
         estimator: one of the estimators that the workers were started with, by name.
         keep_above: the child's weights come back if its reward is above; None is never.
+        label: its name, where it is no trial of a search.
     """
 
     trial_id: int
@@ -26,10 +28,13 @@ class Job:
     start: int | None = None
     estimator: str = "proxy"
     keep_above: float | None = None
+    label: str = ""
 
     @property
     def name(self) -> str:
         """What its log file is called and its random numbers are seeded by: `trial_7`, or `finalist_7_1`."""
+        if self.label:
+            return self.label
         return f"trial_{self.trial_id}" if self.start is None else f"finalist_{self.trial_id}_{self.start}"
 
 
@@ -45,6 +50,7 @@ class Result:
         cause: one line where it failed.
         timing: what the estimate's part of the seconds went to; nothing is known where it failed.
         child: its weights, where `Job.keep_above` asks for them.
+        figures: what else its estimate told.
         log: what it wrote, where its log file is on another machine.
     """
 
@@ -56,6 +62,7 @@ class Result:
     timing: Timing = dataclasses.field(default_factory=Timing)
     child: TrainedChild | None = None
     log: bytes | None = None
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,7 +66,8 @@ def attempt(estimators: Mapping[str, Estimator], job: Job) -> Result:
         estimate = estimators[job.estimator].estimate(job.genotype, job.name)
         wanted = job.keep_above is not None and estimate.reward > job.keep_above
         child = estimate.child if wanted else None
-        return Result(job, Outcome.OK, estimate.reward, time.monotonic() - start, "", estimate.timing, child)
+        seconds = time.monotonic() - start
+        return Result(job, Outcome.OK, estimate.reward, seconds, "", estimate.timing, child, None, estimate.figures)
     except DivergedError as error:
         outcome, cause = Outcome.NAN, first_line(error)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:

@@ -102,7 +102,7 @@ def _search(
     options = config.group(SearchConfig)
     execution = _fitting(config.group(ExecutionConfig), data, space, limits)
     journal = Journal(workdir / "journal.jsonl")
-    best_weights = BestWeights(workdir / "children", execution.keep_weights)
+    best_weights = BestWeights(workdir / "children", options.keep_weights)
     best_weights.resume(list(journal.trials.values()))
     # Stopping comes second: Ray too sets a handler for SIGTERM.
     with open_engine(_estimators(config, data), execution, workdir / "logs") as engine, Stopping() as stopping:
@@ -121,7 +121,7 @@ def _search(
             journal,
             retrying,
             options.trials,
-            wave=config.group(PolicyGradientConfig).update_trials if execution.deterministic else None,
+            wave=config.group(PolicyGradientConfig).update_trials if options.deterministic else None,
             repeat_cells=options.repeat_cells,
             enough=lambda: ending.enough,
             why_invalid=limits.why_invalid,

@@ -61,6 +61,18 @@ class SearchConfig(Settings):
     finalist_seeds: int = setting(
         2, "fresh starts of each finalist; its rank is by the mean of their rewards", unit="starts", least=1
     )
+    deterministic: bool | None = setting(
+        None,
+        "the same proposals whatever number of workers, in waves of update_trials (docs/distributed.md); unset: on "
+        "where four children or more of a wave fall to each worker of this machine",
+    )
+    keep_weights: int = setting(
+        3,
+        "best children whose weights are kept in workdir/children, 0 is none",
+        unit="children",
+        least=0,
+        free=True,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
