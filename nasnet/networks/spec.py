@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from cells.architecture import Architecture
+from cells.chain import CHAIN, ChainGenotype
 from cells.genotype import KIND, CellGenotype, Genotype, kind_of
+from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from nasnet.data.dataset import DataSet
 from nasnet.data.likeness import Like
@@ -17,7 +19,10 @@ from nasnet.networks.config import NetworkConfig
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]
 
-READERS: dict[str, Callable[[dict[str, Any], int], Architecture]] = {KIND: CellNetwork.from_json}
+READERS: dict[str, Callable[[dict[str, Any], int], Architecture]] = {
+    KIND: CellNetwork.from_json,
+    CHAIN: ChainNetwork.from_json,
+}
 """The "kind" of an architecture's JSON -> what reads it, given the number of classes."""
 
 
@@ -136,6 +141,8 @@ def architecture_of(genotype: Genotype, network: NetworkConfig, classes: int) ->
             network.stem_multiplier,
             network.skip_reduction_input,
         )
+    if isinstance(genotype, ChainGenotype):
+        return ChainNetwork(genotype, classes)
     raise ValueError(f"no network is known for a genotype of kind {genotype.kind!r}")
 
 

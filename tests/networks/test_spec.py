@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 
 import pytest
 
 from bench.drawn import drawn_pictures
 from cells.genotype import Block, Cell, CellGenotype
+from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 from nasnet.data.dataset import channel_statistics
-from nasnet.networks.spec import NetworkSpec, transferred
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.spec import NetworkSpec, architecture_of, transferred
+from tests.support.chains import drawn_chain
 
 GREY = NetworkSpec(CellNetwork(NASNET_A, 1, 4, 2), ("a", "b"), (8, 8, 1), (100.0,), (50.0,), bn_momentum=0.5)
 
@@ -89,10 +93,20 @@ def test_a_file_without_a_kind_is_of_cells():
     assert NetworkSpec.from_json(written) == spec
 
 
+def test_a_chain_is_read_back():
+    rng = random.Random(0)
+    for _ in range(20):
+        network = architecture_of(drawn_chain(rng), NetworkConfig(), 2)
+        assert isinstance(network, ChainNetwork)
+        spec = dataclasses.replace(GREY, architecture=network)
+        assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"kind": "chain"}, "'chain'"),
+        ({"kind": "tree"}, "'tree'"),
+        ({"kind": "chain"}, "chain genotype's layers are None"),
         ({"kind": None}, "None"),
         ({"kind": ["cells"]}, "cells"),
         ({"version": 2}, "version.*2"),
