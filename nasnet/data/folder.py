@@ -41,6 +41,7 @@ def folder(path: Path, least: int = 2) -> Source:
     parts = _parts(path)
     if parts is None:
         classes, strays = _classes(path, path)
+        _check_depth(path, classes)
         _check_classes(path, classes, strays, least)
         names = tuple(classes)
         return Source(names, _load(path, classes, names), strays=strays, notes=_loose(path))
@@ -109,6 +110,17 @@ def _check_classes(path: Path, classes: dict[str, list[Path]], strays: tuple[Bro
     empty = [name for name, files in classes.items() if not files]
     if empty and least > 1 and not strays:
         raise UserError(f"class {empty[0]!r} is empty: no pictures in {path / empty[0]}")
+
+
+def _check_depth(path: Path, classes: dict[str, list[Path]]) -> None:
+    """Raises SettingError where what looks like classes are splits of other names, such as training/<class>."""
+    parts = [name for name in classes if not classes[name] and _folders(path / name)]
+    if parts and not any(classes.values()):
+        rule = (
+            f"holds {', '.join(parts)}, which hold folders and no pictures; expected a folder of pictures for each "
+            f"class, or such folders in train, and beside it in {' or '.join(VALID_NAMES)} and in test"
+        )
+        raise SettingError("dataset", f"folder:{path}", rule)
 
 
 def _classes(root: Path, path: Path) -> tuple[dict[str, list[Path]], tuple[Broken, ...]]:

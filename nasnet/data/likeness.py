@@ -50,6 +50,7 @@ class Likeness:
         first: name of a picture and its (height, width) after resizing, which all others must have.
         places: the label that each of the data set's own classes gets.
         notes: lines to say to the user.
+        deep: whether a picture of train or valid has 16 bits a value.
     """
 
     classes: tuple[str, ...]
@@ -58,6 +59,7 @@ class Likeness:
     first: tuple[str, Size]
     places: np.ndarray
     notes: tuple[str, ...]
+    deep: bool
 
     def check_size(self, loaded: Loaded) -> None:
         """Raises UserError, naming two pictures, where one has another (height, width) than the first."""
@@ -77,6 +79,8 @@ class Likeness:
         """
         self.check_size(loaded)
         pictures, white = loaded.pictures, self.preparation.white
+        if not self.deep:  # those of test alone are deep: a white that was taken from 8 bits says nothing of them
+            white = max(white, white_of(int(loaded.peaks.max(initial=0))))
         labels = self.places[loaded.labels].astype(np.int32)
         named = (tuple(loaded.names), tuple(loaded.hashes), _conversions([loaded], self.image_shape[2], white))
         if isinstance(pictures, np.ndarray) and pictures.dtype == np.uint8 and pictures.shape[1:] == self.image_shape:
@@ -115,7 +119,8 @@ def likeness(
     height, width = first[1]
     own = like.classes if like else classes
     places = _places(spec, classes, like, present, notes)
-    common = Likeness(own, (height, width, count), preparation, first, places, tuple(notes))
+    deep = any(part.peaks.any() for part in parts)
+    common = Likeness(own, (height, width, count), preparation, first, places, tuple(notes), deep)
     for part in loaded.values():
         common.check_size(part)
     return common

@@ -346,6 +346,20 @@ def test_folders_that_will_not_do(tmp_path):
     fails(f"folder:{tmp_path}", "class 'dog' has 2 picture(s) to train on; expected 3 or more", skip_broken=True)
 
 
+@pytest.mark.parametrize("options", [{}, {"skip_broken": True}])
+def test_splits_of_other_names_are_no_classes(tmp_path, options):
+    """One line, and not one for each folder in them; skipped as broken they would be empty classes."""
+    for part in ("training", "testing"):
+        write_classes(tmp_path / part, 3)
+    rule = "holds testing, training, which hold folders and no pictures; expected a folder of pictures for each class"
+    fails(
+        f"folder:{tmp_path}", rule, "or such folders in train, and beside it in valid or val or validation", **options
+    )
+    (tmp_path / "training").rename(tmp_path / "train")
+    (tmp_path / "testing").rename(tmp_path / "test")
+    assert open_dataset(f"folder:{tmp_path}").classes == NAMES
+
+
 @pytest.mark.parametrize("count", [3, 40])
 def test_equal_pictures_of_a_class_are_split_and_that_is_said(tmp_path, count):
     """A toy set, a colour a class."""

@@ -88,6 +88,14 @@ def test_channels_as_asked_for_in_any_source(tmp_path, channels, asked):
     assert open_dataset("digits", channels="3").image_shape == (8, 8, 3)
 
 
+def test_colour_in_valid_alone_makes_everything_rgb(tmp_path):
+    x, y = draw(0, 40, 4, 4), np.arange(40) % 2
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_valid=draw(1, 10, 4, 4, 3), y_valid=y[:10])
+    data = open_dataset(f"npz:{tmp_path / 'a.npz'}")
+    assert data.image_shape == (4, 4, 3)
+    np.testing.assert_array_equal(data.valid.images, draw(1, 10, 4, 4, 3))
+
+
 def test_test_pictures_take_the_channels_of_train(tmp_path):
     """A search cannot look at them: colour among them alone is turned into grey."""
     x, y = draw(0, 40, 4, 4), np.arange(40) % 2

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasnet.data.dataset import open_dataset
+from nasnet.data.likeness import Like
 from nasnet.runtime.errors import UserError
 
 
@@ -133,6 +134,24 @@ def test_values_above_the_white_of_train_and_valid_are_cut_and_counted(tmp_path)
     assert np.unique(test.images).tolist() == [1, 255]
     assert "1 of 20 pictures have values above 4095, the white of train and valid; cut there" in test.notes
     assert not any("above" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(("most", "white"), [(65535, 65535), (4095, 4095), (255, 255)])
+@pytest.mark.parametrize("with_network", [False, True])
+def test_16_bits_in_test_alone_are_scaled_by_their_own_range(tmp_path, most, white, with_network):
+    """Seen: x_train of 8 bits, x_test of 16, and all but black was cut to white."""
+    arrays = keras_arrays(x_train=np.arange(40 * 30).reshape(40, 6, 5).astype(np.uint8))
+    deep = np.linspace(0, most, 20 * 30).astype(np.uint16).reshape(20, 6, 5)
+    path = write(tmp_path, {**arrays, "x_test": deep})
+    like = None
+    if with_network:  # as an export opens it
+        found = open_dataset(path)
+        like = Like(found.classes, found.image_shape, found.preparation)
+    data = open_dataset(path, allow_test=True, like=like)
+    assert data.preparation.white == 255
+    np.testing.assert_array_equal(data.test().images[..., 0], np.floor(deep * (255 / white) + 0.5))
+    said = (f"20 of 20 pictures have 16 bits a value: 0 to {white} became 0 to 255",)
+    assert data.test().notes == (said if most > 255 else ())
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])

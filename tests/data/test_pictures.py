@@ -306,6 +306,11 @@ def test_prepare_scales_by_the_white_that_the_network_knows(tmp_path):
     np.testing.assert_array_equal(prepare(eight, (1, 3, 1), Preparation(white=4095))[..., 0], draw(0, 1, 3))
 
 
+def test_prepare_lays_what_is_transparent_over_the_network_s_background(tmp_path):
+    path = saved(tmp_path, Image.fromarray(np.array([[[9, 9, 9, 0], [9, 9, 9, 255]]], np.uint8), "RGBA"))
+    assert prepare(path, (1, 2, 1), Preparation(background=70)).ravel().tolist() == [70, 9]
+
+
 def test_grey_and_colour_become_one_another():
     pixels = draw(0, 4, 5, 3)
     np.testing.assert_array_equal(to_channels(pixels[..., :1], 3), np.repeat(pixels[..., :1], 3, axis=2))
