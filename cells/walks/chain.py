@@ -79,7 +79,7 @@ class ChainNetwork:
             f"layer_{index}": Feature(value, layer.filters, 0)
             for index, (value, layer) in enumerate(zip(made, self.genotype.layers, strict=True))
         }
-        return Outputs(logits, None, features)
+        return Outputs(logits, (), features)
 
     def to_json(self) -> dict[str, Any]:
         """See `Architecture.to_json`. A chain's sizes are in its genotype; readers know the classes from elsewhere."""
