@@ -1,4 +1,4 @@
-"""Find a network's cell on your own data, train it, export it, fine-tune it. One --mode of seven; see the README."""
+"""Find a network on your own data, train it, export it, fine-tune it, count it. See the README."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 
 from absl import flags
 
-from nasnet.modes.flags import ONCE, RUN_FLAGS, Flag, RunConfig, in_flags, resolve
+from nasnet.modes.count import list_models, lists_models
+from nasnet.modes.flags import ONCE, RUN_FLAGS, WITHOUT_TENSORFLOW, Flag, RunConfig, in_flags, resolve
 from nasnet.modes.flags import flags as config_flags
 from nasnet.modes.help import help_text
 from nasnet.modes.inputs import check_inputs
@@ -128,17 +129,25 @@ def _main(argv: list[str]) -> None:
     check_utf8(workdir)
     given = {name: value for name, value in values.items() if value is not None}
 
+    mode, light = flags.FLAGS.mode, flags.FLAGS.mode in WITHOUT_TENSORFLOW
+
     def resolved() -> RunConfig:
-        config = resolve(flags.FLAGS.mode, flags.FLAGS.seed, given, resolved_before(workdir))
-        if config.mode not in ONCE:
+        config = resolve(mode, flags.FLAGS.seed, given, {} if light else resolved_before(workdir))
+        if config.mode not in (*ONCE, *WITHOUT_TENSORFLOW) and not lists_models(config):
             check_workdir(workdir, config)
         return dataclasses.replace(config, paths=tuple(extra))
 
     try:
         config = resolved()
+        if lists_models(config):
+            list_models(config)
+            return
         check_inputs(config)
     except OSError as error:  # a name that is too long, a folder that is not ours to look into
         raise UserError(f"{error.filename}: cannot be looked at ({error.strerror})") from error
+    if light:
+        runner(mode)(config, workdir)
+        return
     check_temporary_folder()
     set_aside = set_variables()
     with quiet():

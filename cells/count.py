@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Any, Literal, cast
 
 from cells.architecture import Architecture
-from cells.primitives import Padding, Pair
+from cells.primitives import Padding, Pair, Primitives
 
 Shape = tuple[int, ...]
 Role = Literal["kernel", "gamma", "beta", "moving_mean", "moving_variance", "bias"]
@@ -60,6 +60,29 @@ class Counts:
         return sum(weight.size for weight in self.weights if weight.trainable)
 
 
+IMAGE = "image"
+"""The part that every network reads first."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What stands under one name in a network: a stem, a cell, a layer with its batch norm.
+
+    Attributes:
+        name: what its primitives' names begin with.
+        shape: of what it gives: `[height, width, channels]`, or `[channels]` of a vector.
+        parameters: trainable numbers in it.
+        mult_adds: of one picture, as `count.Counts` has them.
+        reads: the parts whose results it takes, in the order in which it does; `IMAGE` is one.
+    """
+
+    name: str
+    shape: Shape
+    parameters: int
+    mult_adds: int
+    reads: tuple[str, ...]
+
+
 def count(architecture: Architecture, image_shape: Shape, *, auxiliary: bool = False) -> Counts:
     """Counts a network without building it.
 
@@ -75,6 +98,13 @@ def count(architecture: Architecture, image_shape: Shape, *, auxiliary: bool = F
     outputs = architecture.walk(reading, image_shape, auxiliary=auxiliary)
     endpoints = {name: feature.value for name, feature in outputs.endpoints.items()}
     return Counts(tuple(reading.weights), reading.mult_adds, 4 * reading.activations, endpoints)
+
+
+def outline(architecture: Architecture, image_shape: Shape, *, auxiliary: bool = False) -> tuple[Part, ...]:
+    """The parts of a network in the order of the walk. Arguments and errors are those of `count`."""
+    reading = _ByPart()
+    architecture.walk(cast(Primitives[_Value], reading), _Value(image_shape, IMAGE), auxiliary=auxiliary)
+    return tuple(reading.parts.values())
 
 
 class _Counting:
@@ -200,3 +230,48 @@ class _Counting:
         self._kernel(name, (math.prod(x), units), 1)
         self.weights.append(Weight(name, "bias", (units,)))
         return self._made((units,))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Value:
+    """A shape on its way through the walk, and the part that it comes from."""
+
+    shape: Shape
+    part: str
+
+
+class _ByPart:
+    """Every primitive of `_Counting`, with what it added written down for the part that its name begins with."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Part] = {}
+        self._counting = _Counting()
+
+    def shape(self, x: _Value) -> Shape:
+        """See `Primitives.shape`."""
+        return x.shape
+
+    def __getattr__(self, primitive: str) -> Any:  # noqa: ANN401 - each has arguments of its own
+        counted = getattr(self._counting, primitive)
+
+        def call(x: _Value | list[_Value], *others: object, name: str, **options: object) -> _Value:
+            sources = [*(x if isinstance(x, list) else [x]), *(y for y in others if isinstance(y, _Value))]
+            weights, mult_adds = len(self._counting.weights), self._counting.mult_adds
+            found = counted(_shapes(x), *map(_shapes, others), name=name, **options)
+            added = sum(weight.size for weight in self._counting.weights[weights:] if weight.trainable)
+            return self._note(name, found, added, self._counting.mult_adds - mult_adds, sources)
+
+        return call
+
+    def _note(self, name: str, shape: Shape, parameters: int, mult_adds: int, sources: list[_Value]) -> _Value:
+        part = name.partition(".")[0]
+        before = self.parts.get(part, Part(part, shape, 0, 0, ()))
+        reads = dict.fromkeys((*before.reads, *(source.part for source in sources if source.part != part)))
+        self.parts[part] = Part(part, shape, before.parameters + parameters, before.mult_adds + mult_adds, tuple(reads))
+        return _Value(shape, part)
+
+
+def _shapes(value: Any) -> Any:  # noqa: ANN401 - an argument of any primitive
+    if isinstance(value, list):
+        return [_shapes(item) for item in value]
+    return value.shape if isinstance(value, _Value) else value

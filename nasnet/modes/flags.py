@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
-from nasnet.networks.config import FromConfig, NetworkConfig, SourceConfig
+from nasnet.networks.config import CountConfig, FromConfig, NetworkConfig, SourceConfig
 from nasnet.reports.config import EvaluateConfig, PredictConfig
 from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError, UserError
@@ -24,7 +24,9 @@ VERSION = 2
 """Of a run's config. 1 split pictures by their rank in a folder, and had Keras' momentum and other rewards."""
 ONCE = ("evaluate", "predict")
 """Modes that only read: they write their few files anew into any workdir, and never go on."""
-MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune")
+WITHOUT_TENSORFLOW = ("count",)
+"""Modes that load none, and have no use for a workdir."""
+MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "count")
 
 GROUPS: dict[str, tuple[type[Config], ...]] = {
     "search": (
@@ -45,6 +47,7 @@ GROUPS: dict[str, tuple[type[Config], ...]] = {
     "export": (DataConfig, FromConfig),
     "finetune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, ReplicaConfig),
     "tune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, TuneConfig),
+    "count": (SourceConfig, CountConfig, NetworkConfig),
 }
 _RECIPE = {"search": "proxy", "finetune": "finetune", "tune": "finetune"}
 DEFAULTS: dict[str, dict[str, Any]] = {mode: RECIPES[name] for mode, name in _RECIPE.items()}
@@ -104,8 +107,11 @@ def groups_of(modes: tuple[str, ...]) -> tuple[type[Config], ...]:
 
 
 def flags(modes: tuple[str, ...] = MODES) -> tuple[Flag, ...]:
-    """Every flag that a field makes, with its default for each of these modes in its help."""
-    made: list[Flag] = []
+    """Every flag that a field makes, with its default for each of these modes in its help.
+
+    Where a flag is a field of two configs it stands with the first, and its help says what it is in the other's modes.
+    """
+    made: dict[str, Flag] = {}
     for group in groups_of(modes):
         having = [mode for mode in modes if group in GROUPS[mode]]
         title = (group.__doc__ or "").partition("\n")[0].rstrip(".")
@@ -116,11 +122,14 @@ def flags(modes: tuple[str, ...] = MODES) -> tuple[Flag, ...]:
             name, (kind, *_) = names[field.name], kinds[field.name]
             defaults = {mode: _show(DEFAULTS.get(mode, {}).get(name, field.default)) for mode in having}
             text = f"{field.metadata['help']} ({'; '.join((_default(defaults), *_range(field, kind)))})"
-            if isinstance(kind, str):
-                made.append(Flag(name, str, kinds[field.name], text, title))
+            if name in made:
+                more = f"{made[name].help}; in {', '.join(having)}: {text}"
+                made[name] = dataclasses.replace(made[name], help=more)
+            elif isinstance(kind, str):
+                made[name] = Flag(name, str, kinds[field.name], text, title)
             else:
-                made.append(Flag(name, kind, None, text, title))
-    return tuple(made)
+                made[name] = Flag(name, kind, None, text, title)
+    return tuple(made.values())
 
 
 def _default(defaults: dict[str, str]) -> str:
@@ -157,7 +166,8 @@ _HELD = ("trainable_cells", "weight_decay", "drop_path_keep", "label_smoothing")
 class RunConfig:
     """One run, resolved: what is written to `workdir/config.json` and compared when the workdir is used again.
 
-    `paths` are the files and folders that the command names beside its flags; they are no part of what is compared.
+    `paths` are the files and folders that the command names beside its flags, `given` the flags that it gives by name;
+    they are no part of what is compared.
     """
 
     mode: str
@@ -167,6 +177,11 @@ class RunConfig:
         str, ...
     ] = ()  # in mode tune: hyperparameters given as flags, which are not tried but taken as they are
     paths: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+
+    def given_of(self, cls: type[Config]) -> dict[str, Any]:
+        """The fields of a config that the command gives, and their values."""
+        return {name: self.values[flag] for name, flag in flag_names(cls).items() if flag in self.given}
 
     def group(self, cls: type[C]) -> C:
         """The part of the values that `cls` describes. Raises SettingError for one that it cannot have."""
@@ -215,7 +230,8 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
             raise UserError(
                 f"--{name}={value} has no meaning with --mode={mode}; flags of this mode: {', '.join(values)}"
             )
-    config = RunConfig(mode, seed, values, tuple(name for name in _HELD if mode == "tune" and name in given))
+    held = tuple(name for name in _HELD if mode == "tune" and name in given)
+    config = RunConfig(mode, seed, values, held, given=tuple(given))
     if mode == "search":
         for name in ("gpus_per_child", "deterministic"):
             if values[name] is None:

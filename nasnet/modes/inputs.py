@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from cells.count import count
-from cells.genotype import CellGenotype, Genotype
-from cells.zoo.cells import ZOO
+from cells.architecture import Architecture
+from cells.count import Counts, count
+from cells.genotype import Genotype
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_configured
 from nasnet.data.pictures import SUFFIXES
 from nasnet.estimators.config import check_child
 from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
+from nasnet.networks.models import NamedModel, least_side, model_of_genotype, named_model
 from nasnet.networks.saved import Model, check_trained, load_source, trained_folder
-from nasnet.networks.spec import NetworkSpec, architecture_of, transferred
+from nasnet.networks.spec import NetworkSpec, Shape, transferred
 from nasnet.reports.config import PredictConfig
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
-from nasnet.runtime.files import expanded, read_json, write_text
+from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import SearchConfig
 
@@ -32,7 +32,7 @@ def check_inputs(config: RunConfig) -> None:
     if DataConfig in groups:
         check_dataset(config.group(DataConfig).dataset)
     if SourceConfig in groups:
-        genotype_of(config.group(SourceConfig).model)
+        model_of(config)
     if FromConfig in groups:
         _check_source(config.group(FromConfig))
     if config.mode == "predict":
@@ -42,17 +42,11 @@ def check_inputs(config: RunConfig) -> None:
         _check_child(config.group(SearchConfig), config.group(TrainingConfig))
 
 
-def genotype_of(model: str) -> CellGenotype:
-    """The cells that `--model` names: a known name, or a file. Raises UserError for anything else."""
-    if model in ZOO:
-        return ZOO[model]
-    path = expanded(model)
-    if not path.is_file():
-        raise UserError(f"--model={model}: neither a file nor a known name; known: {', '.join(ZOO)}")
-    try:
-        return CellGenotype.from_json(read_json(path))
-    except ValueError as error:
-        raise UserError(f"--model={model}: {error}") from error
+def model_of(config: RunConfig) -> NamedModel:
+    """The network that `--model` names. Raises UserError for none, and for given sizes that have no meaning for it."""
+    model = named_model(config.group(SourceConfig).model)
+    model.check_settings(config.given_of(NetworkConfig))
+    return model
 
 
 def _check_source(config: FromConfig) -> None:
@@ -79,33 +73,59 @@ def _check_child(options: SearchConfig, training: TrainingConfig) -> None:
         raise UserError(f"--reward={options.reward} is for --child=functions; with --child=keras leave it out")
 
 
-def spec_on(genotype: Genotype, data: DataSet, network: NetworkConfig, training: TrainingConfig) -> NetworkSpec:
+def spec_on(
+    model: NamedModel | Genotype, data: DataSet, network: NetworkConfig, training: TrainingConfig
+) -> NetworkSpec:
     """The network that flags describe, counted before anything is written. Raises UserError if it cannot be built."""
-    with _sizes_of_flags():
-        architecture = architecture_of(genotype, network, len(data.classes))
-        return _counted(NetworkSpec.on(data, architecture, bn_momentum=training.bn_momentum), training)
+    named = model if isinstance(model, NamedModel) else model_of_genotype(model.kind, model)
+    architecture = made(named, network, len(data.classes))
+    return _counted(named.name, NetworkSpec.on(data, architecture, bn_momentum=training.bn_momentum), training)
+
+
+def made(model: NamedModel, network: NetworkConfig, classes: int) -> Architecture:
+    """The whole network. Raises UserError for sizes that it cannot have."""
+    try:
+        return model.make(network, classes)
+    except ValueError as error:
+        flags = "/".join(f"--{name}" for name in model.settings)
+        raise UserError(f"{flags or model.name}: {error}") from error
 
 
 def transferred_to(source: NetworkSpec, data: DataSet, training: TrainingConfig) -> NetworkSpec:
     """`source` on other pictures, as `spec_on`."""
-    with _sizes_of_flags():
-        return _counted(transferred(source, data, training.bn_momentum), training)
+    spec = transferred(source, data, training.bn_momentum)
+    return _counted(spec.architecture.describe(), spec, training)
 
 
-def _counted(spec: NetworkSpec, training: TrainingConfig) -> NetworkSpec:
-    """The network, once it is known that it can be built as it is trained. Raises ValueError otherwise."""
-    count(spec.architecture, spec.image_shape, auxiliary=training.auxiliary_weight > 0)
+def _counted(name: str, spec: NetworkSpec, training: TrainingConfig) -> NetworkSpec:
+    """The network, once it is known that it can be built as it is trained. Raises UserError otherwise."""
+    counted(name, spec.architecture, spec.image_shape, "--auxiliary_weight" if training.auxiliary_weight else "")
     return spec
 
 
-@contextlib.contextmanager
-def _sizes_of_flags() -> Iterator[None]:
+def counted(name: str, architecture: Architecture, image_shape: Shape, auxiliary: str = "") -> Counts:
+    """As `count`, with a UserError that names the network and says what would mend it.
+
+    `auxiliary` is the flag that asks for the auxiliary head, if one does.
+    """
     try:
-        yield
+        return count(architecture, image_shape, auxiliary=bool(auxiliary))
     except ValueError as error:
-        raise UserError(
-            f"--repeats/--filters/--stem/--auxiliary_weight: {error}; other values, or --image_size"
-        ) from error
+        why = str(error)
+    height, width, channels = image_shape
+
+    def fits(side: int) -> bool:
+        with contextlib.suppress(ValueError):
+            count(architecture, (side, side, channels), auxiliary=bool(auxiliary))
+            return True
+        return False
+
+    least = least_side(fits)
+    if auxiliary and least is None:
+        raise UserError(f"{auxiliary}: {name} has no auxiliary head ({why}); leave it out")
+    head = f" with its auxiliary head ({auxiliary})" if auxiliary else ""
+    enough = "" if least is None else f"; {least} pixels a side are enough: --image_size={least}"
+    raise UserError(f"{name} cannot be built{head} for pictures of {height}x{width}: {why}{enough}")
 
 
 def open_data(config: RunConfig) -> DataSet:

@@ -28,6 +28,8 @@ def runner(mode: str) -> Runner:
             from nasnet.modes.trained.export import run_export as run
         case "tune":
             from nasnet.modes.trained.tune import run_tune as run
+        case "count":
+            from nasnet.modes.count import run_count as run
         case _:
             raise ValueError(f"no mode {mode!r}")
     return run

@@ -13,12 +13,12 @@ from nasnet.data.dataset import DataSet
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
-from nasnet.modes.inputs import genotype_of, open_data, open_source, source_of, spec_on, transferred_to, write_skipped
+from nasnet.modes.inputs import model_of, open_data, open_source, source_of, spec_on, transferred_to, write_skipped
 from nasnet.modes.trained.export import export_trained
 from nasnet.modes.workdir import claim_workdir
-from nasnet.networks.config import NetworkConfig, SourceConfig
+from nasnet.networks.config import NetworkConfig
 from nasnet.networks.export.folder import fingerprint_hash
-from nasnet.networks.saved import genotype_hash, load_trained, save_trained, weights_hash
+from nasnet.networks.saved import load_trained, save_trained, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.reports.terminal import TrainingScreen, show_export
@@ -128,24 +128,24 @@ def _agree(replicas: Replicas, config: RunConfig, *, data: Fingerprint, source: 
 
 
 def run_train(config: RunConfig, workdir: Path) -> None:
-    """Trains a published or a found cell; leaves `genotype.json` and `model.keras` in the workdir."""
+    """Trains a published or a found network; leaves `genotype.json` and `model.keras` in the workdir."""
     options = config.group(ReplicaConfig)
     devices.grow_memory()
     replicas = open_replicas(options)
-    genotype = genotype_of(config.group(SourceConfig).model)
+    model = model_of(config)
     data = open_data(config)
     training = config.group(TrainingConfig)
     network = config.group(NetworkConfig)
-    spec = spec_on(genotype, data, network, training)
-    made_from = {"data": data.fingerprint, "source": genotype_hash(genotype)}
+    spec = spec_on(model, data, network, training)
+    made_from = {"data": data.fingerprint, "source": model.sha256}
     with claim_workdir(workdir, config, replicas.worker, **made_from), replicas.together():
         _agree(replicas, config, **made_from)
         if replicas.chief:
             write_skipped(workdir, data)
-        _, model = train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
+        _, trained = train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
         if not replicas.chief:
             return
-        say(f"valid accuracy {evaluate(model, data.valid).accuracy:.4f}; in {workdir}: genotype.json, model.keras")
+        say(f"valid accuracy {evaluate(trained, data.valid).accuracy:.4f}; in {workdir}: genotype.json, model.keras")
     say("next, score it on the test split and export it:")
     say(f"  {command_after(config, workdir, 'export', {'from': workdir})}")
 

@@ -1,4 +1,4 @@
-"""How cells are stacked, and where a network comes from. No TensorFlow."""
+"""How large a network is, and where it comes from. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nasnet.runtime.setting import Settings, setting
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig(Settings):
-    """How cells are stacked."""
+    """How cells are stacked, how wide a hand-made network is."""
 
     repeats: int = setting(
         2, "Normal Cells a stage: N of the paper, section 4 (its proxy has 2, appendix A.1)", unit="cells", least=1
@@ -33,13 +33,40 @@ class NetworkConfig(Settings):
     skip_reduction_input: bool = setting(
         False, "the cell after a reduction takes as h[i-1] what came before the reduction's input (NASNet-A large)"
     )
+    width: float | None = setting(
+        None,
+        "of a hand-made network: what the channels and units of all its hidden layers are multiplied by; unset: 1, as "
+        "published, or what its file says",
+        above=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class SourceConfig(Settings):
-    """Which cells are trained."""
+    """Which network."""
 
-    model: str = setting("nasnet_a", "cells to train: a name of cells/zoo/cells.py, or the path of a genotype.json")
+    model: str = setting(
+        "nasnet_a",
+        "cells or a hand-made network by name, or the path of a genotype.json or of a folder like best/; all: lists "
+        "their names",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CountConfig(Settings):
+    """What a network is counted for."""
+
+    image_size: int | None = setting(
+        None, "pixels a side of the pictures; unset: as the network was published or trained", unit="pixels", least=1
+    )
+    channels: Literal["auto", "1", "3"] = setting(
+        "auto", "of the pictures; auto: as the network was published or trained"
+    )
+    classes: int | None = setting(
+        None, "size of the logits; unset: as the network was published or trained", unit="classes", least=2
+    )
+    auxiliary: bool = setting(False, "with the heads that only training has")
+    layers: bool = setting(False, "a table besides: each part's output, parameters and mult-adds")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from cells.genotype import Genotype
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.networks.config import KERAS
 from nasnet.networks.spec import NetworkSpec
@@ -118,11 +116,6 @@ def _trained_in(workdir: Path) -> bool:
     path = workdir / "config.json"
     config = read_json(path) if path.is_file() else None
     return isinstance(config, dict) and config.get("mode") != "export"
-
-
-def genotype_hash(genotype: Genotype) -> str:
-    """SHA-256 of cells, however their file is written."""
-    return hashlib.sha256(json.dumps(genotype.to_json(), sort_keys=True).encode()).hexdigest()
 
 
 def weights_hash(model: Model) -> str:

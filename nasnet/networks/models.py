@@ -1,0 +1,145 @@
+"""What `SourceConfig.model` names: published cells, hand-made networks, files of either. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cells.architecture import Architecture
+from cells.genotype import KIND, CellGenotype, Genotype, kind_of
+from cells.zoo.cells import ZOO
+from cells.zoo.networks import NETWORKS, hand_made
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.spec import READERS, NetworkSpec, Shape, architecture_of
+from nasnet.runtime.errors import SettingError, UserError
+from nasnet.runtime.files import expanded, read_json
+
+ALL = "all"
+"""In place of a model: all of their names, for the screen."""
+_CIFAR, _IMAGENET = ((32, 32, 3), 10), ((224, 224, 3), 1000)
+_OF_CELLS = tuple(field.name for field in dataclasses.fields(NetworkConfig) if field.name != "width")
+_MORE_THAN_ENOUGH = 1024
+"""Pixels a side that are tried when the least is looked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedModel:
+    """A network that is named, but for the sizes that a `NetworkConfig` and the classes give it.
+
+    Attributes:
+        name: for the screen: that of the zoo, or of the file.
+        json: what it is, as its file says it, without its sizes.
+        settings: the fields of `NetworkConfig` that have a meaning for it.
+        make: the whole network, of a config and a number of classes. Raises ValueError for sizes that it cannot have.
+        genotype: of what has one.
+        stored: the network that a file describes whole, with its pictures; None where it is named without them.
+    """
+
+    name: str
+    json: Mapping[str, Any]
+    settings: tuple[str, ...]
+    make: Callable[[NetworkConfig, int], Architecture]
+    genotype: Genotype | None = None
+    stored: NetworkSpec | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of what it is, however its file is written."""
+        return hashlib.sha256(json.dumps(self.json, sort_keys=True).encode()).hexdigest()
+
+    def published(self, network: NetworkConfig) -> tuple[Shape, int]:
+        """The pictures' shape and the classes that it was published or trained for, or that go with its stem."""
+        if self.stored is not None:
+            return self.stored.image_shape, len(self.stored.classes)
+        if self.name in NETWORKS:
+            drawn = hand_made(self.name)
+            return drawn.image_shape, drawn.published_classes
+        return _IMAGENET if self.genotype is not None and network.stem == "imagenet" else _CIFAR
+
+    def check_settings(self, given: Mapping[str, Any]) -> None:
+        """Raises SettingError for a given field of `NetworkConfig` that has no meaning for this model."""
+        for field in dataclasses.fields(NetworkConfig):
+            if field.name in given and field.name not in self.settings:
+                known = ", ".join(self.settings) or "none"
+                rule = f"has no meaning with model={self.name}; sizes that can be set of it: {known}"
+                raise SettingError(field.name, given[field.name], rule)
+
+
+def named_model(model: str) -> NamedModel:
+    """What a `SourceConfig` names: cells or a hand-made network by name, or the file or folder of a genotype.
+
+    Raises:
+        SettingError: for what is neither, and for a file that holds anything else.
+    """
+    if model in ZOO:
+        return model_of_genotype(model, ZOO[model])
+    if model in NETWORKS:
+        return _of_drawn(model, model)
+    path = expanded(model)
+    if path.is_dir():
+        path = _genotype_in(path)
+    if not path.is_file():
+        names = ", ".join((*ZOO, *NETWORKS))
+        raise SettingError("model", model, f"neither a file nor a known name; known: {names}")
+    try:
+        return _of_file(model, read_json(path))
+    except ValueError as error:
+        raise SettingError("model", model, str(error)) from error
+    except UserError as error:
+        raise SettingError("model", model, str(error).removeprefix(f"{path}: ")) from error
+
+
+def _genotype_in(folder: Path) -> Path:
+    """The genotype of a trained network's folder, or of a run's best."""
+    found = [folder / "genotype.json", folder / "best" / "genotype.json"]
+    return next((path for path in found if path.is_file()), found[0])
+
+
+def _of_file(name: str, value: Any) -> NamedModel:  # noqa: ANN401 - whatever a JSON file held
+    kind = kind_of(value)
+    stored = NetworkSpec.from_json(value) if "classes" in (value.get("network") or {}) else None
+    if kind in _GENOTYPES:
+        return dataclasses.replace(model_of_genotype(name, _GENOTYPES[kind](value)), stored=stored)
+    if kind not in NETWORKS:
+        raise ValueError(f'"kind" is {kind!r}; expected {", ".join((*READERS, *NETWORKS))}')
+    width = float((value.get("network") or {}).get("width", 1.0))
+    return dataclasses.replace(_of_drawn(name, kind, width), stored=stored)
+
+
+_GENOTYPES: dict[str, Callable[[Any], Genotype]] = {KIND: CellGenotype.from_json}
+"""Kind -> what reads a genotype, with or without the sizes of a network."""
+
+
+def model_of_genotype(name: str, genotype: Genotype) -> NamedModel:
+    """A genotype as a model, under a name for the screen."""
+    settings = _OF_CELLS if genotype.kind == KIND else ()
+
+    def make(network: NetworkConfig, classes: int) -> Architecture:
+        return architecture_of(genotype, network, classes)
+
+    return NamedModel(name, genotype.to_json(), settings, make, genotype)
+
+
+def _of_drawn(name: str, kind: str, own_width: float = 1.0) -> NamedModel:
+    def make(network: NetworkConfig, classes: int) -> Architecture:
+        return hand_made(kind, classes, own_width if network.width is None else network.width)
+
+    said = {"version": 1, "kind": kind, "width": own_width}
+    return NamedModel(name, said, ("width",), make)
+
+
+def least_side(fits: Callable[[int], bool]) -> int | None:
+    """The smallest side in pixels at which a network can be built; None where none is."""
+    low, high = 0, 1
+    while not fits(high):
+        low, high = high, 2 * high
+        if high > _MORE_THAN_ENOUGH:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return high
