@@ -133,9 +133,12 @@ def flags(modes: tuple[str, ...] = MODES) -> tuple[Flag, ...]:
 
 
 def _default(defaults: dict[str, str]) -> str:
-    values = list(defaults.values())
-    same = len(set(values)) == 1
-    return "default " + (values[0] if same else ", ".join(f"{value} in {mode}" for mode, value in defaults.items()))
+    having: dict[str, list[str]] = {}
+    for mode, value in defaults.items():
+        having.setdefault(value, []).append(mode)
+    if len(having) == 1:
+        return f"default {next(iter(having))}"
+    return "default " + ", ".join(f"{value} in {' and '.join(modes)}" for value, modes in having.items())
 
 
 def _range(field: dataclasses.Field[Any], kind: type | str) -> tuple[str, ...]:

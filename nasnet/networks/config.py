@@ -26,7 +26,7 @@ class NetworkConfig(Settings):
     )
     stem_multiplier: float | None = setting(
         None,
-        "channels of the stem's convolution: times --filters in the cifar stem (unset is slim's 3), times 32 in the "
+        "channels of the stem's convolution: times filters in the cifar stem (unset is slim's 3), times 32 in the "
         "imagenet stem (unset is 1; NASNet-A large has 3)",
         above=0,
     )

@@ -243,7 +243,15 @@ def finetune(walked: Walked, best: Path) -> None:
     assert read_recipe(str(tuned / "final" / "recipe.json")) == read_recipe(str(walked.runs / "tuned" / "recipe.json"))
 
 
-WALK = {function.__name__: function for function in (search, train, export, evaluate, predict, tune, finetune)}
+def count(walked: Walked, best: Path) -> None:
+    """What was exported, as the export itself says it; nothing is written."""
+    metrics = json.loads((best / "metrics.json").read_text())
+    said = walked.train("--mode=count", f"--model={best}").split()
+    assert said[-3:-1] == [f"{name}={metrics[name]}" for name in ("parameters", "mult_adds")]
+    assert not (walked.runs / "runs" / "count").exists()
+
+
+WALK = {f.__name__: f for f in (search, train, export, evaluate, predict, tune, finetune, count)}
 
 
 @pytest.mark.parametrize("mode", sorted(MODES, key=lambda mode: mode == "finetune"))  # it is printed by tune

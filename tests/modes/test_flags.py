@@ -61,7 +61,7 @@ def test_help_says_unit_range_and_default():
     assert " --learning_rate=X " in text
     assert " --dataset=TEXT " in text
     assert "--optimizer=momentum|adam|rmsprop" in text
-    assert "(default 1 in search, 2 in train; 1 or more cells)" in text
+    assert "(default 1 in search, 2 in train and count; 1 or more cells)" in text
     assert "(default 3.5e-4" not in text
     assert "(default 0.00035; above 0)" in text
     assert "(default unset; any number)" in text

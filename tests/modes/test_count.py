@@ -1,0 +1,117 @@
+"""`--mode=count`: one line from integers, without TensorFlow; the table adds up to it; what makes no sense is told."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cells.count import count, outline
+from cells.spaces.nasnet import NASNetSpace
+from cells.walks.stack import CellNetwork
+from cells.zoo.cells import ZOO
+from controller.random_search import RandomSearch
+
+ROOT = Path(__file__).parents[2]
+LINE = re.compile(r"(\S+) parameters=(\d+) mult_adds=(\d+) activation_mib=([\d.]+)")
+
+
+def counted(*flags: str, code: int = 0) -> list[str]:
+    """The lines that a command prints; its one line of error where it fails. No TensorFlow may be loaded."""
+    program = "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None; import train; sys.exit(train.main"
+    command = [sys.executable, "-c", f"{program}(['train.py', *sys.argv[1:]]))", "--mode=count", *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    lines = (done.stderr if code else done.stdout).splitlines()
+    assert not (done.stdout if code else done.stderr)
+    return lines
+
+
+def test_the_published_mobile_network():
+    sizes = ("--repeats=4", "--filters=44", "--stem=imagenet", "--image_size=224", "--channels=3", "--classes=1000")
+    [line] = counted("--model=nasnet_a", *sizes)
+    found = LINE.fullmatch(line)
+    assert found
+    assert found[2] == "5289978"  # keras.applications' NASNetMobile, trainable
+
+
+def test_the_table_adds_up_to_the_line():
+    line, head, *rows = counted("--model=amoebanet_a", "--layers", "--repeats=1", "--auxiliary")
+    found = LINE.fullmatch(line)
+    assert found
+    assert head.split() == ["part", "output", "parameters", "mult_adds"]
+    columns = [row.replace(",", "").split() for row in rows]
+    assert sum(int(row[2]) for row in columns) == int(found[2])
+    assert sum(int(row[3]) for row in columns) == int(found[3])
+    assert {"stem", "auxiliary", "head"} <= {row[0] for row in columns}
+
+
+@pytest.mark.parametrize("trial", range(5))
+def test_an_outline_is_the_count_by_parts(trial):
+    space = NASNetSpace(3)
+    genotype = space.decode(RandomSearch(space.decisions, 1).propose(trial).tokens)
+    network = CellNetwork(genotype, 2, 4, 5)
+    parts, whole = outline(network, (9, 12, 3)), count(network, (9, 12, 3))
+    assert sum(part.parameters for part in parts) == whole.parameters
+    assert sum(part.mult_adds for part in parts) == whole.mult_adds
+    names = [part.name for part in parts]
+    assert parts[0].reads == ("image",)
+    for place, part in enumerate(parts):
+        assert set(part.reads) <= {"image", *names[:place]}
+        if part.name in whole.endpoints:
+            assert part.shape == whole.endpoints[part.name]
+        weights = [weight for weight in whole.weights if weight.name.startswith(f"{part.name}.") and weight.trainable]
+        assert part.parameters == sum(weight.size for weight in weights)
+
+
+def test_all_lists_every_name_and_what_each_costs():
+    lines = counted("--model=all")
+    found = [LINE.fullmatch(line) for line in lines]
+    assert all(found), lines
+    assert {match[1] for match in found if match} >= set(ZOO)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--model=nasnet_a", "--stem=imagenet", "--filters=8", "--image_size=2"], "2x2.*3 pixels a side are enough"),
+        (["--model=nasnet_a", "--filters=3", "--stem=imagenet"], "--filters.*multiple of 4.*got 3"),
+        (["--model=nasnet_a", "--auxiliary", "--image_size=8"], "auxiliary.*8x8.*9 pixels a side"),
+        (["--model=nasnet_a", "--width=2"], "--width=2.0: has no meaning with model=nasnet_a"),
+        (["--model=nowhere"], "--model=nowhere: neither a file nor a known name; known: nasnet_a"),
+        (["--epochs=3"], "--epochs=3 has no meaning with --mode=count"),
+    ],
+)
+def test_what_makes_no_sense_is_told_in_one_line(flags, said):
+    [line] = counted(*flags, code=2)
+    assert re.search(said, line), line
+
+
+def test_a_file_says_its_own_sizes_and_a_flag_overrides_one(tmp_path):
+    network = CellNetwork(ZOO["nasnet_a"], 1, 6, 4)
+    rest = {"classes": list("abcd"), "image_shape": [10, 12, 3], "mean": [1.0] * 3, "std": [1.0] * 3}
+    value = network.to_json()
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "genotype.json").write_text(json.dumps({**value, "network": {**value["network"], **rest}}))
+    for path in (tmp_path, tmp_path / "best", tmp_path / "best" / "genotype.json"):
+        [line] = counted(f"--model={path}")
+        found = LINE.search(line)
+        assert found
+        costs = count(network, (10, 12, 3))
+        assert (int(found[2]), int(found[3])) == (costs.parameters, costs.mult_adds)
+    [line] = counted(f"--model={tmp_path}", "--filters=8", "--classes=7")
+    assert f"parameters={count(CellNetwork(ZOO['nasnet_a'], 1, 8, 7), (10, 12, 3)).parameters} " in line
+    (tmp_path / "bare.json").write_text(json.dumps(ZOO["nasnet_a"].to_json()))
+    [line] = counted(f"--model={tmp_path / 'bare.json'}", "--repeats=1", "--filters=8", "--classes=7")
+    assert f"parameters={count(CellNetwork(ZOO['nasnet_a'], 1, 8, 7), (32, 32, 3)).parameters} " in line
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 1, "kind": "vgg99"}', '{"version": 7}'])
+def test_a_file_that_is_no_network_is_told_in_one_line(tmp_path, text):
+    (tmp_path / "genotype.json").write_text(text)
+    [line] = counted(f"--model={tmp_path}", code=2)
+    assert f"--model={tmp_path}: " in line
