@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
+from cells.architecture import Outputs
 from cells.primitives import Pair, Primitives
 
 T = TypeVar("T")
@@ -22,6 +23,10 @@ class HandMade:
 
     classes: int
     width: float = 1.0
+    image_shape: ClassVar[tuple[int, int, int]]
+    """`(height, width, channels)` that it was published for."""
+    published_classes: ClassVar[int]
+    """Classes that it was published for."""
 
     def __post_init__(self) -> None:
         if self.classes < 2:
@@ -35,6 +40,11 @@ class HandMade:
         raise NotImplementedError
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """See `Architecture.parts`."""
+        raise NotImplementedError
+
+    @property
     def batch_norm(self) -> tuple[float, float]:
         """See `Architecture.batch_norm`: PyTorch's, whose momentum of 0.1 is Keras' 0.9. Most of them have none."""
         return 0.9, 1e-5
@@ -42,6 +52,10 @@ class HandMade:
     def scaled(self, count: int) -> int:
         """So many channels or units at this width."""
         return max(1, round(self.width * count))
+
+    def walk(self, p: Primitives[T], image: T, *, auxiliary: bool = False) -> Outputs[T]:
+        """See `Architecture.walk`."""
+        raise NotImplementedError
 
     def describe(self) -> str:
         """See `Architecture.describe`."""

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from cells.architecture import Architecture
+from cells.zoo import googlenet, resnet, vgg
+from cells.zoo.hand_made import HandMade
 
-
-class HandMade(Architecture, Protocol):
-    """An architecture that people drew: with classes and a width it is whole."""
-
-    @property
-    def kind(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def width(self) -> float:
-        """What every hidden layer's channels or units are multiplied by; 1.0 is as published."""
-        ...
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """`(height, width, channels)` that it was published for."""
-        ...
-
-    @property
-    def published_classes(self) -> int:
-        """Classes that it was published for."""
-        ...
-
-
-NETWORKS: dict[str, Callable[..., Any]] = {}
-"""Name -> what makes the network, a `HandMade`, of `classes` and, where it is not 1.0, `width`."""
+NETWORKS: Mapping[str, Callable[..., HandMade]] = {
+    **vgg.NETWORKS,
+    **googlenet.NETWORKS,
+    **resnet.NETWORKS,
+}
+"""Name, which is the "kind" of its JSON -> what makes the network of `classes` and, where it is not 1, `width`."""
 
 
 def hand_made(name: str, classes: int | None = None, width: float = 1.0) -> HandMade:
@@ -44,5 +24,13 @@ def hand_made(name: str, classes: int | None = None, width: float = 1.0) -> Hand
         ValueError: for classes or a width that it cannot have.
     """
     if classes is None:
-        classes = NETWORKS[name](classes=2, width=1.0).published_classes
+        classes = NETWORKS[name](classes=2).published_classes
     return NETWORKS[name](classes=classes, width=width)
+
+
+def hand_made_from_json(value: dict[str, Any], classes: int) -> HandMade:
+    """Reads what `HandMade.to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+    width = value["network"]["width"]
+    if isinstance(width, bool) or not isinstance(width, int | float):
+        raise ValueError(f"width must be a number, got {width!r}")
+    return hand_made(value["kind"], classes, width)

@@ -8,7 +8,7 @@ from pathlib import Path
 from cells.architecture import Architecture
 from cells.count import Counts, Part, outline
 from cells.zoo.cells import ZOO
-from cells.zoo.networks import NETWORKS, hand_made
+from cells.zoo.networks import NETWORKS
 from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.modes.inputs import counted, made, model_of
 from nasnet.networks.config import CountConfig, NetworkConfig, SourceConfig
@@ -41,10 +41,9 @@ def list_models(config: RunConfig) -> None:
         if config.mode == "count":
             say(_line(name, counted(name, architecture, image_shape)))
         else:
-            what = "cells" if name in ZOO else f"{hand_made(name).describe()}, hand-made"
             shape = "x".join(map(str, image_shape))
-            sizes = "at any size" if name in ZOO else f"for {shape}, {architecture.classes} classes"
-            say(f"{name:{width}}  {what}, {sizes}")
+            said = "cells, at any size" if name in ZOO else f"hand-made, for {shape} and {architecture.classes} classes"
+            say(f"{name:{width}}  {said}")
 
 
 def _sized(model: NamedModel, config: RunConfig) -> tuple[Architecture, Shape]:

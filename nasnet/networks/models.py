@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cells.architecture import Architecture
+from cells.chain import CHAIN, ChainGenotype
 from cells.genotype import KIND, CellGenotype, Genotype, kind_of
 from cells.zoo.cells import ZOO
-from cells.zoo.networks import NETWORKS, hand_made
+from cells.zoo.networks import NETWORKS, hand_made, hand_made_from_json
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import READERS, NetworkSpec, Shape, architecture_of
 from nasnet.runtime.errors import SettingError, UserError
@@ -105,12 +106,15 @@ def _of_file(name: str, value: Any) -> NamedModel:  # noqa: ANN401 - whatever a 
     if kind in _GENOTYPES:
         return dataclasses.replace(model_of_genotype(name, _GENOTYPES[kind](value)), stored=stored)
     if kind not in NETWORKS:
-        raise ValueError(f'"kind" is {kind!r}; expected {", ".join((*READERS, *NETWORKS))}')
-    width = float((value.get("network") or {}).get("width", 1.0))
-    return dataclasses.replace(_of_drawn(name, kind, width), stored=stored)
+        raise ValueError(f'"kind" is {kind!r}; expected {", ".join(READERS)}')
+    try:
+        drawn = hand_made_from_json(value, 2)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'its "network" is missing or malformed ({error})') from error
+    return dataclasses.replace(_of_drawn(name, kind, drawn.width), stored=stored)
 
 
-_GENOTYPES: dict[str, Callable[[Any], Genotype]] = {KIND: CellGenotype.from_json}
+_GENOTYPES: dict[str, Callable[[Any], Genotype]] = {KIND: CellGenotype.from_json, CHAIN: ChainGenotype.from_json}
 """Kind -> what reads a genotype, with or without the sizes of a network."""
 
 

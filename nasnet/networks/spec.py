@@ -11,6 +11,7 @@ from cells.chain import CHAIN, ChainGenotype
 from cells.genotype import KIND, CellGenotype, Genotype, kind_of
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
+from cells.zoo.networks import NETWORKS, hand_made_from_json
 from nasnet.data.dataset import DataSet
 from nasnet.data.likeness import Like
 from nasnet.data.pictures import DEFAULT_PREPARATION, Preparation
@@ -22,6 +23,7 @@ Border = Literal["same", "zero"]
 READERS: dict[str, Callable[[dict[str, Any], int], Architecture]] = {
     KIND: CellNetwork.from_json,
     CHAIN: ChainNetwork.from_json,
+    **dict.fromkeys(NETWORKS, hand_made_from_json),
 }
 """The "kind" of an architecture's JSON -> what reads it, given the number of classes."""
 
