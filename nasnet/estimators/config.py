@@ -14,6 +14,7 @@ _ONLY = {
     "dropout_keep": 1.0,
     "optimizer": "momentum",
     "schedule": "cosine",
+    "augment": "pad",
     "ema_decay": 0.0,
     "precision": "float32",
     "jit": "auto",

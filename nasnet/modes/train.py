@@ -102,7 +102,9 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
     )
     unused = {"epochs"} if training.config.steps else {"steps"}
     if training.config.schedule != "exponential":
-        unused |= {"decay_rate", "decay_epochs"}
+        unused |= {"decay_rate", "decay_epochs", "staircase"}
+    if training.config.schedule != "step":
+        unused |= {"rate_drops"}
     values = dataclasses.asdict(training.config) | (dataclasses.asdict(training.transfer) if taken_over else {})
     say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
     say_unsettled(training.config, training.total_steps, taken_over=taken_over)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from itertools import pairwise
 from typing import Literal
 
 from nasnet.data.dataset import DataSet
@@ -27,14 +29,24 @@ class TrainingConfig(Settings):
     learning_rate: float = setting(
         0.025, "highest learning rate, at the first step (slim's CIFAR recipe: 0.025)", above=0
     )
-    schedule: Literal["cosine", "exponential", "constant"] = setting(
-        "cosine", "the rate falls by a cosine to zero over all steps (A.6), exponentially (A.7), or not at all"
+    schedule: Literal["cosine", "exponential", "step", "constant"] = setting(
+        "cosine",
+        "the rate falls by a cosine to zero over all steps (A.6), exponentially (A.7), at once at rate_drops, or not "
+        "at all",
     )
     decay_rate: float = setting(
         0.97, "exponential: what the rate is multiplied by every decay_epochs (slim: 0.97)", above=0, most=1
     )
     decay_epochs: float = setting(
         2.4, "exponential: passes over the training split for one decay_rate (slim: 2.4)", unit="epochs", above=0
+    )
+    staircase: bool = setting(
+        False, "exponential: the rate stays for decay_epochs and then falls at once (slim); otherwise it glides"
+    )
+    rate_drops: str = setting(
+        "0.5,0.75",
+        "step: at which shares of all steps the rate falls to a tenth, with commas between (ResNet on CIFAR-10: 32k "
+        "and 48k of 64k); SHARE:FACTOR multiplies it by another factor",
     )
     warmup_epochs: float = setting(
         0.0, "passes in which the rate rises linearly from zero, 0 is off", unit="epochs", least=0
@@ -63,9 +75,15 @@ class TrainingConfig(Settings):
     dropout_keep: float = setting(
         1.0, "share of features kept in front of the classifier (appendix A.7: 0.5; CIFAR 1)", above=0, most=1
     )
+    augment: Literal["pad", "inception"] = setting(
+        "pad",
+        "how pictures are cropped: of the padded picture (CIFAR, A.6), or parts of any place, size and aspect ratio "
+        "with other colours (ImageNet, slim's inception_preprocessing)",
+    )
     pad: int | None = setting(
         None,
-        "pixels to pad by before a random crop (A.6: 4 of 32); unset: 0 for digits, otherwise an eighth of each side",
+        "augment=pad: pixels to pad by before a random crop (A.6: 4 of 32); unset: 0 for digits, otherwise an eighth "
+        "of each side",
         unit="pixels",
         least=0,
     )
@@ -92,6 +110,33 @@ class TrainingConfig(Settings):
         0.9, "of the moving statistics of batch norm (slim's CIFAR recipe: 0.9)", least=0, below=1
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.drops
+        if self.augment == "inception" and self.pad:
+            raise SettingError("pad", self.pad, "has no meaning with augment=inception", see=("augment",))
+
+    @property
+    def drops(self) -> tuple[tuple[float, float], ...]:
+        """`rate_drops` as pairs: a share of all steps, and what the rate is multiplied by from there on.
+
+        Raises:
+            SettingError: for anything but ascending shares between 0 and 1, with factors above 0.
+        """
+        found: list[tuple[float, float]] = []
+        try:
+            for text in self.rate_drops.split(","):
+                share, _, factor = text.partition(":")
+                found.append((float(share), float(factor or "0.1")))
+        except ValueError:
+            found.clear()
+        shares = [share for share, _ in found]
+        ascending = bool(shares) and shares[0] > 0 and shares[-1] < 1 and all(a < b for a, b in pairwise(shares))
+        if not ascending or not all(0 < factor < math.inf for _, factor in found):
+            rule = "must be ascending shares of all steps, such as 0.5,0.75 or 0.5:0.2,0.75:0.5"
+            raise SettingError("rate_drops", self.rate_drops, rule)
+        return tuple(found)
+
 
 @dataclasses.dataclass(frozen=True)
 class RecipeConfig(Settings):
@@ -99,8 +144,8 @@ class RecipeConfig(Settings):
 
     recipe: str | None = setting(
         None,
-        "published values to train by: cifar, imagenet-large, imagenet-mobile, proxy, finetune, or "
-        "a recipe.json; a flag overrides it",
+        "published values to train by: cifar, imagenet-large, imagenet-mobile, lenet, alexnet, resnet-cifar, proxy, "
+        "finetune, or a recipe.json; a flag overrides it",
     )
 
 
@@ -173,12 +218,13 @@ class TuneConfig(Settings):
 def resolve_augmentation(config: TrainingConfig, data: DataSet) -> TrainingConfig:
     """Fills in padding and flipping where the data set decides: what would make a picture one of another class is off.
 
-    Both are off for digits. Elsewhere pictures are padded by an eighth of each side (A.6: 4 of 32) and flipped. Where
+    Both are off for digits. Elsewhere pictures are padded by an eighth of each side (A.6: 4 of 32), unless Inception's
+    crops are in the place of that, and flipped. Where
     the two sides differ, no one number says that: `pad` stays unset, and `pad_of` has both.
     """
     pad = config.pad
     if pad is None:
-        pads = set(pad_of(None, data.image_shape)) if data.shift_keeps_class else {0}
+        pads = set(pad_of(None, data.image_shape)) if data.shift_keeps_class and config.augment == "pad" else {0}
         pad = pads.pop() if len(pads) == 1 else None
     flip = data.mirror_keeps_class if config.flip is None else config.flip
     return dataclasses.replace(config, pad=pad, flip=flip)

@@ -93,7 +93,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             self._base: Any = schedules.CosineDecay(rate, total_steps)
         elif config.schedule == "exponential":
             decay_steps = max(1.0, config.decay_epochs * steps_per_epoch)
-            self._base = schedules.ExponentialDecay(rate, decay_steps, config.decay_rate)
+            self._base = schedules.ExponentialDecay(rate, decay_steps, config.decay_rate, config.staircase)
+        elif config.schedule == "step":
+            starts = tf.constant([float(round(share * total_steps)) for share, _ in config.drops])
+            factors = tf.constant([factor for _, factor in config.drops])
+            self._base = lambda step: rate * tf.reduce_prod(tf.where(step >= starts, factors, 1.0))
         else:
             self._base = lambda _: tf.constant(rate)
 

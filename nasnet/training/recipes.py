@@ -31,6 +31,8 @@ _IMAGENET: dict[str, Any] = {
     "schedule": "exponential",
     "decay_rate": 0.97,
     "decay_epochs": 2.4,
+    "staircase": True,  # slim's train_image_classifier.py
+    "augment": "inception",  # the crops and colours of slim's inception_preprocessing.py
     "ema_decay": 0.9999,  # A.7
     "label_smoothing": 0.1,  # A.7
     "auxiliary_weight": 0.4,  # A.7
@@ -73,6 +75,47 @@ RECIPES: dict[str, dict[str, Any]] = {
         "learning_rate": 2.0,
         "weight_decay": 4e-5,
         "drop_path_keep": 1.0,
+    },
+    # LeNet-5's passes and the falls of its rate (LeCun et al. 1998, section III.B, as two implementations quote it):
+    # 0.0005 for two passes of 20, 0.0002 for three, 0.0001 for three, 0.00005 for four, then 0.00001.
+    # Differs from the paper: the rate itself, which was divided by a second derivative for each weight, and the steps
+    # of one picture that go with it, keep this program's defaults; its loss is not cross-entropy.
+    "lenet": {
+        "epochs": 20,
+        "schedule": "step",
+        "rate_drops": "0.1:0.4,0.25:0.5,0.4:0.5,0.6:0.2",
+        "pad": 0,
+        "flip": False,
+    },
+    # Krizhevsky et al. 2012, section 5, but for the falls of the rate, which were three, made by hand: those are
+    # Caffe's bvlc_alexnet/solver.prototxt (a tenth every 100,000 steps of 256, which are 20 passes of ImageNet's 1.28
+    # million pictures). Differs from the paper: the crops and colours of its section 4.1 are not there.
+    "alexnet": {
+        "epochs": 90,
+        "batch_size": 128,
+        "optimizer": "momentum",
+        "learning_rate": 0.01,
+        "schedule": "exponential",
+        "decay_rate": 0.1,
+        "decay_epochs": 20.0,
+        "staircase": True,
+        "weight_decay": 5e-4,
+        "dropout_keep": 0.5,
+        "clip_norm": 0.0,  # none is told of
+    },
+    # He et al. 2015 (arXiv 1512.03385), section 4.2: the networks for CIFAR-10. Its 110 layers begin at a rate of 0.01,
+    # which is left out here, and neither momentum nor epsilon of batch norm are told.
+    "resnet-cifar": {
+        "steps": 64_000,
+        "batch_size": 128,
+        "optimizer": "momentum",
+        "learning_rate": 0.1,
+        "schedule": "step",
+        "rate_drops": "0.5,0.75",  # a tenth at 32,000 and at 48,000
+        "weight_decay": 1e-4,
+        "pad": 4,
+        "flip": True,
+        "clip_norm": 0.0,
     },
     # The child of a search. Differs from the paper: its proxy (A.1) has N=2 and 20 epochs of CIFAR-10 and no
     # stated rate or batch. These were chosen by measurement (docs/search.md), for minutes on two cores. So few steps

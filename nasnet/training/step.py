@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nasnet.data.augment import Augmentation, augment
+from nasnet.data.augment import Augmentation, Inception, augment
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig, pad_of
 from nasnet.training.metrics import cross_entropy
@@ -49,8 +49,9 @@ class Step:
         """
         self._model, self._groups, self._averages, self._steps_taken = model, groups, averages, steps_taken
         self._config, self._strategy = config, strategy
+        inception = Inception() if config.augment == "inception" else None
         self._augmentation = Augmentation(
-            pad_of(config.pad, model.input_shape[1:]), bool(config.flip), config.cutout, fill
+            pad_of(config.pad, model.input_shape[1:]), bool(config.flip), config.cutout, fill, inception
         )
         self._augmentation_seed = name_seed(seed, "augment")
         self._kernels = [variable for _, group in groups for variable in group if variable.name == "kernel"]

@@ -9,6 +9,8 @@ import pytest
 from cells.count import count
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
+from nasnet.estimators.config import check_child
+from nasnet.runtime.errors import SettingError
 from nasnet.training.config import TrainingConfig
 
 
@@ -22,3 +24,20 @@ def test_the_auxiliary_head_needs_no_more_pixels_than_its_help_says(stem, least,
     for shape in ((least - 1, 2 * least, 3), (2 * least, least - 1, 3)):
         with pytest.raises(ValueError, match=r"window of 5x5 does not fit"):
             count(network, shape, auxiliary=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["0.5,0.5", "0.7,0.2", "0,0.5", "0.5,1", "half", "0.5:0", "0.5:-1", "0.5:inf", "0.5,", "nan"]
+)
+def test_falls_of_the_rate_that_cannot_be_are_refused(text):
+    with pytest.raises(SettingError, match=r"rate_drops=.*: must be ascending shares of all steps"):
+        TrainingConfig(rate_drops=text)
+
+
+def test_inceptions_crops_take_the_place_of_padding_and_are_not_for_children():
+    for pad in (None, 0):
+        assert TrainingConfig(augment="inception", pad=pad).pad == pad
+    with pytest.raises(SettingError, match="pad=4: has no meaning with augment=inception"):
+        TrainingConfig(augment="inception", pad=4)
+    with pytest.raises(SettingError, match="augment=inception: a child of child=functions has augment pad"):
+        check_child(TrainingConfig(augment="inception"))

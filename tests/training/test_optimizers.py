@@ -37,6 +37,16 @@ class TestSchedule:
         rates = self.rates((0, 24, 48, 60), schedule="exponential")
         assert rates == pytest.approx([0.2, 0.2 * 0.97, 0.2 * 0.97**2, 0.2 * 0.97**2.5])
 
+    def test_a_staircase_falls_at_once(self):
+        rates = self.rates((0, 23, 24, 47, 48), schedule="exponential", staircase=True)
+        assert rates == pytest.approx([0.2, 0.2, 0.2 * 0.97, 0.2 * 0.97, 0.2 * 0.97**2])
+
+    def test_steps_fall_at_shares_of_the_training(self):
+        rates = self.rates((0, 49, 50, 74, 75, 99), schedule="step")
+        assert rates == pytest.approx([0.2, 0.2, 0.02, 0.02, 0.002, 0.002])
+        rates = self.rates((6, 7, 28, 29), schedule="step", rate_drops="0.07:0.5, 0.29:4")
+        assert rates == pytest.approx([0.2, 0.1, 0.1, 0.4])
+
     def test_warm_up_rises_to_the_rate_and_no_further(self):
         rates = self.rates((0, 4, 9, 19, 20, 99), schedule="constant", warmup_epochs=2.0)
         assert rates == pytest.approx([0.01, 0.05, 0.1, 0.2, 0.2, 0.2])

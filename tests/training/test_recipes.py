@@ -16,6 +16,7 @@ from nasnet.networks.spec import architecture_of
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.training.config import TrainingConfig, TransferConfig
+from nasnet.training.optimizers import Schedule
 from nasnet.training.recipes import RECIPES, read_recipe, recipe_json
 
 
@@ -45,6 +46,7 @@ def test_published_values():
             0.5,
         )
         assert (found.clip_norm, found.bn_momentum, found.steps) == (10.0, 0.9997, 250_000)
+        assert (found.staircase, found.augment) == (True, "inception")
     # The rate is one a replica, times as many replicas as slim names.
     assert (large.batch_size, large.learning_rate, large.weight_decay, large.drop_path_keep) == (
         100 * 16,
@@ -58,6 +60,37 @@ def test_published_values():
         4e-5,
         1.0,
     )
+
+
+def test_recipes_of_networks_by_hand():
+    """Krizhevsky et al. 2012 section 5 and Caffe's solver; arXiv 1512.03385 section 4.2; LeCun et al. 1998."""
+    alexnet = training(recipe="alexnet")
+    assert (alexnet.batch_size, alexnet.learning_rate, alexnet.weight_decay, alexnet.dropout_keep, alexnet.epochs) == (
+        128,
+        0.01,
+        5e-4,
+        0.5,
+        90,
+    )
+    rates = Schedule(alexnet, total_steps=90 * 7, steps_per_epoch=7)
+    falls = [epoch for epoch in range(1, 90) if float(rates(7 * epoch)) < 0.5 * float(rates(7 * epoch - 1))]
+    assert falls == [20, 40, 60, 80]
+    resnet = training(recipe="resnet-cifar")
+    assert (resnet.steps, resnet.batch_size, resnet.weight_decay, resnet.pad, resnet.flip) == (
+        64_000,
+        128,
+        1e-4,
+        4,
+        True,
+    )
+    rates = Schedule(resnet, total_steps=64_000, steps_per_epoch=351)
+    shown = [float(rates(step)) for step in (0, 31_999, 32_000, 47_999, 48_000, 63_999)]
+    assert shown == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    lenet = training(recipe="lenet", learning_rate=0.0005)
+    rates = Schedule(lenet, total_steps=20 * 469, steps_per_epoch=469)
+    of_passes = [float(rates(469 * epoch)) for epoch in range(lenet.epochs)]
+    expected = [5e-4] * 2 + [2e-4] * 3 + [1e-4] * 3 + [5e-5] * 4 + [1e-5] * 8
+    assert of_passes == pytest.approx(expected)
 
 
 def test_the_large_recipe_makes_the_published_network():
