@@ -154,7 +154,10 @@ class _Counting:
             self.weights.append(Weight(name, "bias", (filters,)))
         return self._made((height, width, filters))
 
-    def depthwise(self, x: Shape, kernel: int, *, name: str, stride: int = 1, bias: bool = False) -> Shape:
+    def depthwise(
+        self, x: Shape, kernel: int, *, name: str, stride: int = 1, dilation: int = 1, bias: bool = False
+    ) -> Shape:
+        assert dilation == 1 or stride == 1
         height, width = self._window(x, (kernel, kernel), (stride, stride), "same", name)
         self._kernel(name, (kernel, kernel, x[2], 1), height * width)
         if bias:

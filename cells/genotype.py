@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from cells.operations import COMBINERS, OPERATIONS
 
 VERSION = 1
 KIND = "cells"
 """What the JSON of cells says that it is. Files that have no kind are older, and cells."""
+
+Publication = Literal["nasnet", "pnasnet", "enas", "darts"]
+"""By whose rules cells are put together (`walks/rules.py`)."""
 
 
 class Genotype(Protocol):
@@ -161,10 +164,19 @@ def _ranks(cell: Cell, made: list[int], order: list[int]) -> dict[int, int]:
 
 @dataclasses.dataclass(frozen=True)
 class CellGenotype:
-    """A Normal Cell (keeps the size) and a Reduction Cell (halves it)."""
+    """A Normal Cell (keeps the size) and a Reduction Cell (halves it).
+
+    Attributes:
+        rules: by whose rules they are put together: how their inputs are fitted, where reductions stand, the stem.
+    """
 
     normal: Cell
     reduction: Cell
+    rules: Publication = "nasnet"
+
+    def __post_init__(self) -> None:
+        if self.rules not in get_args(Publication):
+            raise ValueError(f"unknown rules {self.rules!r}; known: {', '.join(get_args(Publication))}")
 
     @property
     def kind(self) -> str:
@@ -173,23 +185,22 @@ class CellGenotype:
 
     def canonical(self) -> CellGenotype:
         """The one that stands for all of its twins: see `Cell.canonical`."""
-        return CellGenotype(self.normal.canonical(), self.reduction.canonical())
+        return CellGenotype(self.normal.canonical(), self.reduction.canonical(), self.rules)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` reads them back."""
-        return {
-            "version": VERSION,
-            "kind": KIND,
-            "normal": _cell_to_json(self.normal),
-            "reduction": _cell_to_json(self.reduction),
-        }
+        # NASNet's rules go without saying: files that say none are older, and runs that go on compare hashes of them.
+        rules = {} if self.rules == "nasnet" else {"rules": self.rules}
+        cells = {"normal": _cell_to_json(self.normal), "reduction": _cell_to_json(self.reduction)}
+        return {"version": VERSION, "kind": KIND, **rules, **cells}
 
     @classmethod
     def from_json(cls, value: Any) -> CellGenotype:  # noqa: ANN401 - whatever a JSON file held
         """Reads what `to_json` wrote. Other keys beside it are left alone. Raises ValueError for anything else."""
         if (kind := kind_of(value)) != KIND:
             raise ValueError(f'a genotype of "kind": {kind!r}; expected {KIND!r}')
-        return cls(_cell_from_json("normal", value), _cell_from_json("reduction", value))
+        cells = _cell_from_json("normal", value), _cell_from_json("reduction", value)
+        return cls(*cells, value.get("rules", "nasnet"))
 
 
 def kind_of(value: Any) -> str:  # noqa: ANN401 - whatever a JSON file held

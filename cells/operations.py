@@ -1,4 +1,4 @@
-"""The operations that a block can choose from, under the names of the paper (NASNet, section 3).
+"""The operations that a block can choose from, under the names of the paper (NASNet, section 3), and those of others.
 
 Each is a function of primitives that maps a `Feature` to `filters` channels, halving the size where `stride` is 2.
 All convolutions are in the order ReLU, convolution, batch norm (NASNet, appendix A.4).
@@ -27,7 +27,7 @@ def relu_conv_bn(p: Primitives[T], x: T, filters: int, stride: int, name: str) -
 def factorized_reduction(p: Primitives[T], x: T, filters: int, name: str) -> T:
     """Halves the size without losing pixels: two strided 1x1 convolutions, one of them moved by a pixel.
 
-    As in slim; there `filters` must be even, here the first convolution gets the odd channel.
+    As in slim, whose second convolution gets the odd channel; here the first one does.
     """
     first = p.conv(x, filters - filters // 2, (1, 1), stride=(2, 2), name=f"{name}.path_1")
     shifted = p.shift(x, name=f"{name}.shift")
@@ -97,27 +97,61 @@ def _bottleneck(
     return relu_conv_bn(p, y, filters, 1, f"{name}.widen")
 
 
-_part = functools.partial
-OPERATIONS: Mapping[str, Operation] = MappingProxyType(
-    {
-        "identity": _identity,
-        "1x3 then 3x1 convolution": _part(_bottleneck, ((1, 3), (3, 1)), 1, 3 / 8),
-        "1x7 then 7x1 convolution": _part(_bottleneck, ((1, 7), (7, 1)), 1, 1 / 4),
-        "3x3 dilated convolution": _part(_bottleneck, ((3, 3),), 2, 1 / 4),
-        "3x3 average pooling": _part(_pool, "avg", 3),
-        "3x3 max pooling": _part(_pool, "max", 3),
-        "5x5 max pooling": _part(_pool, "max", 5),
-        "7x7 max pooling": _part(_pool, "max", 7),
-        "1x1 convolution": _conv_1x1,
-        "3x3 convolution": _part(_bottleneck, ((3, 3),), 1, 1 / 4),
-        "3x3 depthwise-separable conv": _part(_separable, 3),
-        "5x5 depthwise-separable conv": _part(_separable, 5),
-        "7x7 depthwise-separable conv": _part(_separable, 7),
-    }
-)
-"""Name -> function. The 13 of the NASNet space, in the paper's order."""
+def _skip_connection(p: Primitives[T], x: Feature[T], filters: int, stride: int, name: str) -> T:
+    """What DARTS has for an identity: where that must halve the size, ReLU and a factorized reduction."""
+    if stride == 2:
+        return factorized_reduction(p, p.relu(x.value, name=f"{name}.relu"), filters, name)
+    return _identity(p, x, filters, stride, name)
 
-NASNET_OPERATIONS: tuple[str, ...] = tuple(OPERATIONS)
+
+def _factorized_identity(p: Primitives[T], x: Feature[T], filters: int, stride: int, name: str) -> T:
+    """What ENAS has for an identity: where that must halve the size, a factorized reduction without a ReLU."""
+    if stride == 2:
+        return factorized_reduction(p, x.value, filters, name)
+    return _identity(p, x, filters, stride, name)
+
+
+def _dilated_separable(size: int, p: Primitives[T], x: Feature[T], filters: int, stride: int, name: str) -> T:
+    # DARTS applies it once. All pixels, then every second one, as in the bottleneck.
+    y = p.relu(x.value, name=f"{name}.relu")
+    y = p.depthwise(y, size, dilation=2, name=f"{name}.depthwise")
+    if stride == 2:
+        y = p.subsample(y, name=f"{name}.subsample")
+    y = p.conv(y, filters, (1, 1), name=f"{name}.pointwise")
+    return p.batch_norm(y, name=f"{name}.bn")
+
+
+_part = functools.partial
+_NASNET: dict[str, Operation] = {
+    "identity": _identity,
+    "1x3 then 3x1 convolution": _part(_bottleneck, ((1, 3), (3, 1)), 1, 3 / 8),
+    "1x7 then 7x1 convolution": _part(_bottleneck, ((1, 7), (7, 1)), 1, 1 / 4),
+    "3x3 dilated convolution": _part(_bottleneck, ((3, 3),), 2, 1 / 4),
+    "3x3 average pooling": _part(_pool, "avg", 3),
+    "3x3 max pooling": _part(_pool, "max", 3),
+    "5x5 max pooling": _part(_pool, "max", 5),
+    "7x7 max pooling": _part(_pool, "max", 7),
+    "1x1 convolution": _conv_1x1,
+    "3x3 convolution": _part(_bottleneck, ((3, 3),), 1, 1 / 4),
+    "3x3 depthwise-separable conv": _part(_separable, 3),
+    "5x5 depthwise-separable conv": _part(_separable, 5),
+    "7x7 depthwise-separable conv": _part(_separable, 7),
+}
+_OTHERS: dict[str, Operation] = {
+    # AmoebaNet-B and -D: tensorflow/tpu, amoeba_net/model_specs.py.
+    "2x2 max pooling": _part(_pool, "max", 2),
+    # DARTS: quark0/darts, cnn/operations.py. Its other operations are NASNet's.
+    "skip connection": _skip_connection,
+    "3x3 dilated separable conv": _part(_dilated_separable, 3),
+    "5x5 dilated separable conv": _part(_dilated_separable, 5),
+    # ENAS: melodyguan/enas, src/cifar10/micro_child.py, `_fixed_layer`. Its other operations are NASNet's.
+    "factorized identity": _factorized_identity,
+}
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType({**_NASNET, **_OTHERS})
+"""Name -> function: what a block can hold. The 13 of the NASNet space in the paper's order, then those of others."""
+
+NASNET_OPERATIONS: tuple[str, ...] = tuple(_NASNET)
 """Token -> operation in the NASNet space."""
 
 COMBINERS: tuple[str, ...] = ("add", "concat")

@@ -42,8 +42,11 @@ class Primitives(Protocol[T]):
         """Convolution to `filters` channels. Never both strided and dilated."""
         ...
 
-    def depthwise(self, x: T, kernel: int, *, name: str, stride: int = 1, bias: bool = False) -> T:
-        """One SAME filter a channel (depth multiplier 1). Of 1x1 with `bias` it scales and shifts each channel."""
+    def depthwise(self, x: T, kernel: int, *, name: str, stride: int = 1, dilation: int = 1, bias: bool = False) -> T:
+        """One SAME filter a channel (depth multiplier 1). Never both strided and dilated.
+
+        Of 1x1 with `bias` it scales and shifts each channel.
+        """
         ...
 
     def full_conv(self, x: T, filters: int, *, name: str) -> T:

@@ -53,6 +53,8 @@ def label(op: str) -> str:
     kinds = {"separable": "sep", "dilated": "dil", "average": "avg", "max": "max", "conv": "conv"}
     sizes = re.findall(r"\d+x\d+", op)
     kind = next((short for word, short in kinds.items() if word in op), "")
+    if "dilated" in op and kind == "sep":
+        kind = "dil sep"
     if not sizes or not kind:
         return op
     return " ".join(sizes) if len(sizes) > 1 else f"{kind} {sizes[0]}"  # "1x7 7x1": two sizes say convolution

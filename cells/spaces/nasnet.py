@@ -60,6 +60,10 @@ class NASNetSpace:
         """See `Space.encode`."""
         if not isinstance(genotype, CellGenotype):
             raise ValueError(f"the space holds cells, got a genotype of kind {genotype.kind!r}")
+        if genotype.rules != "nasnet":
+            raise ValueError(
+                f"the space's cells are put together by NASNet's rules, these by those of {genotype.rules}"
+            )
         return self._tokens("normal", genotype.normal) + self._tokens("reduction", genotype.reduction)
 
     def _cell(self, tokens: Tokens) -> Cell:

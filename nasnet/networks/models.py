@@ -12,7 +12,7 @@ from typing import Any
 from cells.architecture import Architecture
 from cells.chain import CHAIN, ChainGenotype
 from cells.genotype import KIND, CellGenotype, Genotype, kind_of
-from cells.zoo.cells import ZOO
+from cells.zoo.cells import UNPUBLISHED, ZOO
 from cells.zoo.networks import NETWORKS, hand_made, hand_made_from_json
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import READERS, NetworkSpec, Shape, architecture_of
@@ -80,11 +80,13 @@ def named_model(model: str) -> NamedModel:
         return model_of_genotype(model, ZOO[model])
     if model in NETWORKS:
         return _of_drawn(model, model)
+    names = ", ".join((*ZOO, *NETWORKS))
+    if model in UNPUBLISHED:
+        raise SettingError("model", model, f"{UNPUBLISHED[model]}; known: {names}")
     path = expanded(model)
     if path.is_dir():
         path = _genotype_in(path)
     if not path.is_file():
-        names = ", ".join((*ZOO, *NETWORKS))
         raise SettingError("model", model, f"neither a file nor a known name; known: {names}")
     try:
         return _of_file(model, read_json(path))

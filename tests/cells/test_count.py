@@ -121,7 +121,7 @@ def test_the_auxiliary_head_keeps_its_cell_alive():
     [
         ({"repeats": 0}, "repeats must be 1 or more, got 0"),
         ({"filters": 1}, "filters must be 2 or more with the cifar stem, got 1"),
-        ({"filters": 10, "stem": "imagenet"}, "multiple of 4.*got 10"),
+        ({"filters": 7, "stem": "imagenet"}, "filters must be 8 or more with the imagenet stem.*quarter.*got 7"),
         ({"classes": 1}, "classes must be 2 or more, got 1"),
         ({"stem": "resnet"}, "got 'resnet'"),
         ({"stem_multiplier": 0.0}, "stem_multiplier"),

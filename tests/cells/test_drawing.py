@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cells.drawing.cell import FAMILIES, draw, family, label
 from cells.genotype import Block, Cell, CellGenotype
-from cells.operations import COMBINERS, NASNET_OPERATIONS
+from cells.operations import COMBINERS, NASNET_OPERATIONS, OPERATIONS
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -122,10 +122,18 @@ def test_labels_are_short_and_keep_the_sizes(op):
 
 
 def test_labels_and_families_tell_operations_apart():
-    assert len({label(op) for op in NASNET_OPERATIONS}) == len(NASNET_OPERATIONS)
+    assert len({label(op) for op in OPERATIONS}) == len(OPERATIONS)
     sizes = collections.Counter(map(family, NASNET_OPERATIONS))
     assert sizes == {"separable": 3, "convolution": 5, "pooling": 4, "identity": 1}
     assert set(sizes) == set(FAMILIES)
+    others = {op: family(op) for op in OPERATIONS if op not in NASNET_OPERATIONS}
+    assert others == {
+        "2x2 max pooling": "pooling",
+        "skip connection": "identity",
+        "3x3 dilated separable conv": "separable",
+        "5x5 dilated separable conv": "separable",
+        "factorized identity": "identity",
+    }
 
 
 @settings(SEEDED, max_examples=60)

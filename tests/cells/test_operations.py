@@ -1,7 +1,8 @@
 """Each operation as the paper and slim have it, written down a second time: as a list of steps and as a formula.
 
 All readings share one walk, so that they agree says nothing of it. Sources: NASNet, section 3 and A.4; slim's
-nasnet_utils.py; for the operations that NASNet-A lacks tensorflow/tpu's amoeba_net/network_utils.py.
+nasnet_utils.py; for the operations that NASNet-A lacks tensorflow/tpu's amoeba_net/network_utils.py; quark0/darts'
+cnn/operations.py; melodyguan/enas' micro_child.py.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cells.operations import OPERATIONS, factorized_reduction, relu_conv_bn
+from cells.operations import NASNET_OPERATIONS, OPERATIONS, factorized_reduction, relu_conv_bn
 from cells.primitives import Feature
 from tests.support.numbers import Numbers, avg_pool, batch_norm, conv, depthwise, draw, max_pool, relu
 
@@ -17,6 +18,7 @@ F = 8
 PLACES = {"F/4": 2, "3F/8": 3, "F": F}
 IDENTITY, CONV_1X1, CONV_3X3 = "identity", "1x1 convolution", "3x3 convolution"
 CONV_1X3, CONV_1X7, DILATED = "1x3 then 3x1 convolution", "1x7 then 7x1 convolution", "3x3 dilated convolution"
+SKIP, FACTORIZED = "skip connection", "factorized identity"
 
 FIT = """
     relu: relu
@@ -51,6 +53,18 @@ TWO_CONVS = """
     relu_2: relu
     conv_2: conv Kx1 -> R, stride Sx1
     bn_2: batch_norm"""
+DILATED_SEPARABLE = """
+    relu: relu
+    depthwise: depthwise KxK, stride 1, dilation 2
+    subsample: subsample
+    pointwise: conv 1x1 -> F, stride 1x1
+    bn: batch_norm"""
+FACTORIZED_REDUCTION = """
+    path_1: conv 1x1 -> 4, stride 2x2
+    shift: shift
+    path_2: conv 1x1 -> 4, stride 2x2
+    join: concat 2
+    bn: batch_norm"""
 AVG, MAX = "pool: avg_pool KxK, stride S", "pool: max_pool KxK, stride S"
 FIT_POOL = """
     conv: conv 1x1 -> F, stride 1x1
@@ -74,6 +88,11 @@ STEPS: dict[str, tuple[int, str, str]] = {
     "3x3 depthwise-separable conv": (3, "", SEPARABLE),
     "5x5 depthwise-separable conv": (5, "", SEPARABLE),
     "7x7 depthwise-separable conv": (7, "", SEPARABLE),
+    "2x2 max pooling": (2, "", MAX + FIT_POOL),
+    SKIP: (1, "", FIT),
+    "3x3 dilated separable conv": (3, "", DILATED_SEPARABLE),
+    "5x5 dilated separable conv": (5, "", DILATED_SEPARABLE),
+    FACTORIZED: (1, "", FIT),
 }
 
 
@@ -81,10 +100,12 @@ def steps(op, channels, stride):
     size, narrow, text = STEPS[op]
     if "pooling" in op and channels == F:
         text = text.removesuffix(FIT_POOL)
-    if op == IDENTITY and channels == F and stride == 1:
+    if op in (IDENTITY, SKIP, FACTORIZED) and channels == F and stride == 1:
         text = ""
+    if op in (SKIP, FACTORIZED) and stride == 2:
+        text = "relu: relu" * (op == SKIP) + FACTORIZED_REDUCTION
     if stride == 1:
-        text = text.replace("subsample_1: subsample", "")
+        text = text.replace("subsample_1: subsample", "").replace("subsample: subsample", "")
     lines = []
     for line in filter(None, map(str.strip, text.splitlines())):
         name, words = line.split(": ")
@@ -145,6 +166,27 @@ def pool(kind, size):
     return formula
 
 
+def skip(before):
+    def formula(x, s):
+        if s == 1:
+            return identity(x, s)
+        x = before(x)
+        odd = np.zeros((3, 4, x.shape[2]))
+        odd[:, :3] = x[1::2, 1::2]
+        halves = [conv(x[::2, ::2], F // 2, (1, 1), "op.path_1"), conv(odd, F // 2, (1, 1), "op.path_2")]
+        return batch_norm(np.concatenate(halves, 2), "op.bn")
+
+    return formula
+
+
+def dilated_separable(size):
+    def formula(x, s):
+        x = depthwise(relu(x), size, "op.depthwise", dilation=2)[::s, ::s]
+        return batch_norm(conv(x, F, (1, 1), "op.pointwise"), "op.bn")
+
+    return formula
+
+
 FORMULAS = {
     IDENTITY: identity,
     CONV_1X3: two_convs(3, 3 * F // 8),
@@ -159,11 +201,17 @@ FORMULAS = {
     "3x3 depthwise-separable conv": separable(3),
     "5x5 depthwise-separable conv": separable(5),
     "7x7 depthwise-separable conv": separable(7),
+    "2x2 max pooling": pool(max_pool, 2),
+    SKIP: skip(relu),
+    "3x3 dilated separable conv": dilated_separable(3),
+    "5x5 dilated separable conv": dilated_separable(5),
+    FACTORIZED: skip(lambda x: x),
 }
 
 
-def test_the_thirteen_in_the_papers_order():
+def test_the_thirteen_in_the_papers_order_and_others_that_are_not_in_the_space():
     assert tuple(OPERATIONS) == tuple(FORMULAS)
+    assert tuple(OPERATIONS)[:13] == NASNET_OPERATIONS
     assert set(OPERATIONS) == set(STEPS)
 
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from cells.walks.stack import CellNetwork
-from cells.zoo.cells import NASNET_A
+from cells.zoo.cells import NASNET_A, UNPUBLISHED
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import check_inputs, open_matching
 from nasnet.networks.spec import NetworkSpec
@@ -58,3 +58,11 @@ def test_predictions_do_not_take_the_place_of_what_is_no_file(tmp_path, make):
         check_inputs(config)
     assert not (tmp_path / "table").is_file()
     check_inputs(dataclasses.replace(config, values={**config.values, "csv": str(tmp_path / "new.csv")}))
+
+
+@pytest.mark.parametrize("name", UNPUBLISHED)
+def test_cells_that_were_never_published_as_text_are_refused_with_the_reason(name):
+    with pytest.raises(
+        UserError, match=rf"^model={name}: its wiring was published as a drawing alone.*; known: nasnet_a"
+    ):
+        check_inputs(resolve("train", 0, {"model": name}))

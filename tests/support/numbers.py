@@ -56,10 +56,11 @@ def conv(
     return np.einsum("abhwc,abcf->hwf", _windows(x, kernel, stride, dilation, padding, 0.0), weights)
 
 
-def depthwise(x: Array, size: int, name: str, stride: int = 1) -> Array:
+def depthwise(x: Array, size: int, name: str, stride: int = 1, dilation: int = 1) -> Array:
     """One SAME filter a channel."""
     weights = draw(f"{name}/kernel", (size, size, x.shape[2], 1))
-    return np.einsum("abhwc,abc->hwc", _windows(x, (size, size), (stride, stride), 1, "same", 0.0), weights[..., 0])
+    windows = _windows(x, (size, size), (stride, stride), dilation, "same", 0.0)
+    return np.einsum("abhwc,abc->hwc", windows, weights[..., 0])
 
 
 def batch_norm(x: Array, name: str) -> Array:
@@ -114,9 +115,10 @@ class Numbers:
         self.log.append(f"{name}: {words}")
         return conv(x, filters, kernel, name, stride, dilation, padding)
 
-    def depthwise(self, x: Array, kernel: int, *, name: str, stride: int = 1) -> Array:
-        self.log.append(f"{name}: depthwise {kernel}x{kernel}, stride {stride}")
-        return depthwise(x, kernel, name, stride)
+    def depthwise(self, x: Array, kernel: int, *, name: str, stride: int = 1, dilation: int = 1) -> Array:
+        words = f"depthwise {kernel}x{kernel}, stride {stride}" + f", dilation {dilation}" * (dilation > 1)
+        self.log.append(f"{name}: {words}")
+        return depthwise(x, kernel, name, stride, dilation)
 
     def full_conv(self, x: Array, filters: int, *, name: str) -> Array:
         self.log.append(f"{name}: full_conv -> {filters}")

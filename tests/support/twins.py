@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 from cells.genotype import Block, Cell, CellGenotype
@@ -44,4 +45,4 @@ def turned_sides(genotype: CellGenotype) -> CellGenotype:
         blocks = tuple(Block(b.right, b.left, b.right_op, b.left_op, b.combine) for b in cell.blocks)
         return Cell(blocks, cell.outputs)
 
-    return CellGenotype(turned(genotype.normal), turned(genotype.reduction))
+    return dataclasses.replace(genotype, normal=turned(genotype.normal), reduction=turned(genotype.reduction))
