@@ -6,6 +6,7 @@ import dataclasses
 import math
 import operator
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_type_hints
 
 
@@ -92,19 +93,15 @@ class PolicyGradientConfig:
     Raises BadSetting, a ValueError, for a value out of range.
     """
 
-    loss: Literal["ppo", "reinforce"] = _setting(
-        "ppo",
-        "what is minimised: ppo (the paper's) or reinforce, which takes one pass over an update's trials",
-        flag="controller_loss",
-    )
     learning_rate: float = _setting(
         3.5e-4, "step size of the policy's optimizer (paper A.3)", above=0, flag="controller_learning_rate"
     )
     update_trials: int = _setting(20, "finished trials that make one update (paper A.3)", unit="trials", least=1)
-    update_epochs: int = _setting(
-        10,
-        "passes, one optimizer step each, over the trials of an update. Not in the paper. At 600 trials, 1 "
-        "and 3 have learned next to nothing and 5 less than 10; 20 and more narrow down too early",
+    update_epochs: int | None = _setting(
+        None,
+        "passes, one optimizer step each, over the trials of an update; unset: 10 with PPO, and 1, the only number, "
+        "with REINFORCE. Not in the paper. At 600 trials, 1 and 3 have learned next to nothing and 5 less than 10; "
+        "20 and more narrow down too early",
         unit="epochs",
         least=1,
         flag="controller_update_epochs",
@@ -148,7 +145,28 @@ class PolicyGradientConfig:
         "adam or sgd, for the policy. Not in the paper. At its learning rate, sgd learns nothing in 600 trials",
         flag="controller_optimizer",
     )
-    units: int = _setting(100, "units of the LSTM (paper A.2)", unit="units", least=1, flag="controller_units")
+    reward_power: float = _setting(
+        1.0,
+        "the power of a child's reward that the strategy hears (2017 paper: 3); screen and journal keep the reward",
+        above=0,
+        flag="controller_reward_power",
+    )
+    layers: int = _setting(
+        1, "layers of the LSTM (paper A.2; 2017 paper: 2)", unit="layers", least=1, flag="controller_layers"
+    )
+    units: int = _setting(
+        100,
+        "units of each layer of the LSTM (paper A.2; 2017 paper: 35)",
+        unit="units",
+        least=1,
+        flag="controller_units",
+    )
+    initial_scale: float = _setting(
+        0.1,
+        "weights of the LSTM start uniform between minus and plus this (paper A.3; 2017 paper: 0.08)",
+        above=0,
+        flag="controller_initial_scale",
+    )
     embedding_size: int = _setting(
         32,
         "numbers an earlier token is turned into, as the LSTM's input. Not in the paper. 8 learns a little "
@@ -160,6 +178,32 @@ class PolicyGradientConfig:
 
     def __post_init__(self) -> None:
         _check(self)
+
+    def epochs_of(self, loss: str) -> int:
+        """The passes over an update's trials. Raises BadSetting for REINFORCE with more than one."""
         # A second step on the same trials needs the ratio to the policy before the first, and REINFORCE has none.
-        if self.loss == "reinforce" and self.update_epochs != 1:
-            raise BadSetting("update_epochs", self.update_epochs, "must be 1 with REINFORCE", see=("loss",))
+        if loss == "reinforce" and self.update_epochs not in (None, 1):
+            raise BadSetting("update_epochs", self.update_epochs, "must be 1 with REINFORCE", see=("strategy",))
+        return self.update_epochs or (1 if loss == "reinforce" else 10)
+
+
+CHAIN_DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "strategy": "reinforce",
+        "controller_layers": 2,
+        "controller_units": 35,
+        "controller_initial_scale": 0.08,
+        "controller_learning_rate": 6e-4,
+        "controller_optimizer": "adam",
+        "update_trials": 8,
+        "controller_entropy_weight": 0.0,
+        "controller_reward_scale": "none",
+        "controller_reward_power": 3.0,
+        "reward": "best_of_last_5",
+    }
+)
+"""The flags of the layer-wise controller (arXiv 1611.01578, sections 3.2 and 4.1), by name.
+
+Eight trials an update are its m = 8 children of a controller replica. It has no entropy bonus and divides by no
+standard deviation. The decay of its moving baseline is not stated: that of the NASNet paper stays.
+"""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from cells.spaces.space import Tokens
 from controller.config import FailureConfig
+
+Length = Callable[[int], int]
+"""`cells.spaces.space.Space.length`: how many of the decisions, from the first, a trial of this number takes."""
 
 
 class Outcome(enum.StrEnum):
@@ -85,12 +89,14 @@ class Strategy(Protocol):
 class FailureRewards:
     """The number a strategy hears for each trial, in the order of `reward_of`.
 
-    An ok trial's reward is heard as it is; a failed one as `failures` declares, and else as the worst ok reward so far,
-    0 before there is one (for why not always as zero, see `FailureConfig`).
+    An ok trial's reward is heard raised to `power`, its sign kept; the trial itself, and so the journal, keeps the
+    reward as it is. A failed trial is heard as `failures` declares, to no power, and else as the worst that was heard
+    of an ok one so far, 0 before there is one (for why not always as zero, see `FailureConfig`).
     """
 
-    def __init__(self, failures: FailureConfig | None = None) -> None:
+    def __init__(self, failures: FailureConfig | None = None, power: float = 1.0) -> None:
         self._failures = failures or FailureConfig()
+        self._power = power
         self._worst: float | None = None
 
     def reward_of(self, trial: Trial) -> float:
@@ -98,8 +104,9 @@ class FailureRewards:
         if trial.reward is None:
             declared = getattr(self._failures, f"{trial.outcome}_reward")
             return next((float(heard) for heard in (declared, self._worst) if heard is not None), 0.0)
-        self._worst = trial.reward if self._worst is None else min(self._worst, trial.reward)
-        return trial.reward
+        heard = trial.reward if self._power == 1 else math.copysign(abs(trial.reward) ** self._power, trial.reward)
+        self._worst = heard if self._worst is None else min(self._worst, heard)
+        return heard
 
 
 def trial_rng(seed: int, trial_id: int) -> np.random.Generator:

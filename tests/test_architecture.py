@@ -33,7 +33,8 @@ CELLS = ("primitives", "operations", "genotype", "chain", "architecture", "space
 HEAVY = {"tensorflow", "keras", "keras_tuner", "tensorflow_datasets", "sklearn", "ray"}
 ROOMS_WITHOUT_TENSORFLOW = ("cells", "runtime", "execution", "trials")
 FILES_WITHOUT_TENSORFLOW = {
-    *("train", "nasnet", "controller", "controller.strategy", "controller.random_search", "controller.policy.figures"),
+    *("train", "nasnet", "controller", "controller.strategy", "controller.strategies", "controller.random_search"),
+    *("controller.grid_search", "controller.policy.figures", "controller.policy.layout"),
     *(f"nasnet.data.{name}" for name in ("dataset", "sources", "folder", "npz", "tfds", "pictures")),
     *("nasnet.networks.spec", "nasnet.networks.saved", "nasnet.reports.terminal"),
     *(f"nasnet.training.{name}" for name in ("recipes", "score", "progress")),

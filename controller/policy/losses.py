@@ -1,4 +1,8 @@
-"""The policy gradient's arithmetic: pure functions over B trials of T decisions. A loss is minimised."""
+"""The policy gradient's arithmetic: pure functions over B trials of T decisions. A loss is minimised.
+
+Where trials have fewer than T decisions, `taken` `[B, T]` is 1 for those that they have and 0 behind them, where
+log-probabilities and entropies are 0; None takes all.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,7 @@ def ppo_loss(
     behaviour_log_probs: tf.Tensor,
     advantages: tf.Tensor,
     clip: float,
+    taken: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """PPO's clipped objective (arXiv 1707.06347, equation 7), one ratio a decision, decoupled from who drew the trial.
 
@@ -49,6 +54,7 @@ def ppo_loss(
         behaviour_log_probs: `[B, T]`, the same tokens' under the policy that drew them. A constant.
         advantages: `[B]`, reward less baseline. A constant.
         clip: how far a ratio may move from 1 before its gradient stops.
+        taken: `[B, T]`, the decisions that count.
 
     Returns:
         `[]`.
@@ -58,7 +64,7 @@ def ppo_loss(
     weight = tf.minimum(tf.exp(proximal_log_probs - tf.stop_gradient(behaviour_log_probs)), MAX_WEIGHT)
     advantage = weight * tf.stop_gradient(advantages)[:, None]
     gain = tf.minimum(ratio * advantage, tf.clip_by_value(ratio, 1 - clip, 1 + clip) * advantage)
-    return -tf.reduce_mean(tf.reduce_sum(gain, axis=1))
+    return -tf.reduce_mean(tf.reduce_sum(gain if taken is None else taken * gain, axis=1))
 
 
 def entropy_bonus(entropy: tf.Tensor) -> tf.Tensor:
@@ -73,7 +79,7 @@ def entropy_bonus(entropy: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.reduce_sum(entropy, axis=1))
 
 
-def approx_kl(log_probs: tf.Tensor, proximal_log_probs: tf.Tensor) -> tf.Tensor:
+def approx_kl(log_probs: tf.Tensor, proximal_log_probs: tf.Tensor, taken: tf.Tensor | None = None) -> tf.Tensor:
     """An estimate of KL(proximal || policy) in nats a decision: `mean_bt (r_bt - 1 - log r_bt)`, never negative.
 
     Unbiased, and of lower variance than `mean -log r` (J. Schulman, "Approximating KL divergence", 2020: k3).
@@ -81,24 +87,32 @@ def approx_kl(log_probs: tf.Tensor, proximal_log_probs: tf.Tensor) -> tf.Tensor:
     Args:
         log_probs: `[B, T]`.
         proximal_log_probs: `[B, T]`.
+        taken: `[B, T]`, the decisions that count.
 
     Returns:
         `[]`.
     """
     log_ratio = log_probs - proximal_log_probs
-    return tf.reduce_mean(tf.math.expm1(log_ratio) - log_ratio)
+    return _mean(tf.math.expm1(log_ratio) - log_ratio, taken)
 
 
-def clip_fraction(log_probs: tf.Tensor, proximal_log_probs: tf.Tensor, clip: float) -> tf.Tensor:
+def clip_fraction(
+    log_probs: tf.Tensor, proximal_log_probs: tf.Tensor, clip: float, taken: tf.Tensor | None = None
+) -> tf.Tensor:
     """The share of decisions whose ratio is further than `clip` from 1.
 
     Args:
         log_probs: `[B, T]`.
         proximal_log_probs: `[B, T]`.
         clip: as in `ppo_loss`.
+        taken: `[B, T]`, the decisions that count.
 
     Returns:
         `[]`, 0 to 1.
     """
     ratio = tf.exp(log_probs - proximal_log_probs)
-    return tf.reduce_mean(tf.cast(tf.abs(ratio - 1) > clip, log_probs.dtype))
+    return _mean(tf.cast(tf.abs(ratio - 1) > clip, log_probs.dtype), taken)
+
+
+def _mean(values: tf.Tensor, taken: tf.Tensor | None) -> tf.Tensor:
+    return tf.reduce_mean(values) if taken is None else tf.reduce_sum(taken * values) / tf.reduce_sum(taken)

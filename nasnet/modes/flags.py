@@ -161,6 +161,14 @@ def in_flags(error: UserError) -> str:
     return " ".join(error.line(lambda name: f"--{_FLAG_OF.get(name, name)}").split())
 
 
+def in_its_flags(error: BadSetting) -> SettingError:
+    """What the controller raised, with its settings written as their flags."""
+    name, *see = (_CONTROLLER_S.get(name, name) for name in (error.name, *error.see))
+    return SettingError(name, error.value, error.rule, tuple(see))
+
+
+_CONTROLLER_S = {**flag_names(FailureConfig), **flag_names(PolicyGradientConfig)}
+
 _HELD = ("trainable_cells", "weight_decay", "drop_path_keep", "label_smoothing")
 """What tune tries beside the learning rate, which it tries around the given one."""
 
@@ -189,12 +197,10 @@ class RunConfig:
     def group(self, cls: type[C]) -> C:
         """The part of the values that `cls` describes. Raises SettingError for one that it cannot have."""
         make: Callable[..., C] = cls
-        names = flag_names(cls)
         try:
-            return make(**{name: self.values[flag] for name, flag in names.items()})
+            return make(**{name: self.values[flag] for name, flag in flag_names(cls).items()})
         except BadSetting as error:
-            see = tuple(names[name] for name in error.see)
-            raise SettingError(names[error.name], error.value, error.rule, see) from error
+            raise in_its_flags(error) from error
 
     @property
     def fingerprint(self) -> str:

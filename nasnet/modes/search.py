@@ -15,9 +15,10 @@ import tensorflow as tf
 from cells.genotype import Genotype
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Space
-from controller.config import FailureConfig, PolicyGradientConfig
+from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
+from controller.strategies import check_strategy, make_strategy
 from controller.strategy import Strategy, Trial
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Estimator
@@ -25,7 +26,7 @@ from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.memory import MemoryNeed
 from nasnet.execution.start import open_engine
-from nasnet.modes.flags import RunConfig
+from nasnet.modes.flags import RunConfig, in_its_flags
 from nasnet.modes.help import say_after_search
 from nasnet.modes.inputs import open_data, spec_on, write_skipped
 from nasnet.modes.train import say_unsettled, train_to
@@ -152,10 +153,15 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     """Finds what is wrong with the flags before anything is written. Returns the children's limits."""
     training = config.group(TrainingConfig)
     child = config.group(NetworkConfig)
+    options, learning = config.group(SearchConfig), config.group(PolicyGradientConfig)
+    try:
+        check_strategy(options.strategy, space.decisions, space.length, learning)
+    except BadSetting as error:
+        raise in_its_flags(error) from error
     any_cell = space.decode((0,) * len(space.decisions))
     spec_on(any_cell, data, child, training)
     spec_on(any_cell, data, *final_of(config.group(FinalConfig), child, training))
-    finalist_steps(config.group(SearchConfig), training, data)
+    finalist_steps(options, training, data)
     return Limits(
         config.group(LimitConfig),
         functools.partial(architecture_of, network=child, classes=len(data.classes)),
@@ -196,9 +202,8 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
 
 
 def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
-    if name == "random":
-        return RandomSearch(space.decisions, config.seed)
-    return PolicyGradient(space.decisions, config.group(PolicyGradientConfig), config.seed, config.group(FailureConfig))
+    learning, failures = config.group(PolicyGradientConfig), config.group(FailureConfig)
+    return make_strategy(name, space.decisions, space.length, learning, failures, config.seed)
 
 
 def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
@@ -230,7 +235,7 @@ def _best(search: Search, config: RunConfig, ending: Ending) -> Trial:
     say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}")
     if twins := sum(trial.reward is not None and bool(trial.cause) for trial in trials.values()):
         say(f"{twins} of {len(trials)} trials were of a cell that had been trained before")
-    if options.strategy == "ppo":
+    if options.strategy in ("ppo", "reinforce"):
         say_updates(len(trials), config.group(PolicyGradientConfig).update_trials)
     final = _ranked_anew(search, ranked, config, ending) if options.finalists else []
     if not final:

@@ -14,7 +14,11 @@ class SearchConfig(Settings):
 
     space: Literal["nasnet"] = setting("nasnet", "search space (section 3)")
     blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1, most=20)
-    strategy: Literal["ppo", "random"] = setting("ppo", "who proposes: the LSTM controller with PPO (A.2), or random")
+    strategy: Literal["ppo", "reinforce", "random", "grid"] = setting(
+        "ppo",
+        "who proposes: the LSTM controller, with PPO (A.2) or with REINFORCE (2017 paper); random; or grid, which "
+        "tries everything once, evenly spread where there are fewer trials",
+    )
     estimator: Literal["proxy"] = setting("proxy", "how a cell is scored: short training of a small network (A.1)")
     trials: int = setting(
         200,

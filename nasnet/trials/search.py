@@ -132,7 +132,7 @@ class Search:
             raise SettingError("trials", self.trials, f"{ended} have been made here; expected that many or more")
         for trial_id, proposal in self.journal.proposals.items():
             try:
-                check_tokens(self.space.decisions, proposal.tokens)
+                check_tokens(self.space.decisions[: self.space.length(trial_id)], proposal.tokens)
             except ValueError as error:
                 raise UserError(f"the journal's trial {trial_id} is not of this space: {error}") from error
 

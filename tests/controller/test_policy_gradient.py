@@ -120,17 +120,18 @@ def test_it_beats_random_search_where_decisions_depend_on_one_another():
     [
         {},
         {"optimizer": "sgd", "reward_scale": "none", "baseline_start": "zero"},
-        {"loss": "reinforce", "update_epochs": 1},
+        {"update_epochs": 1},
     ],
 )
 @pytest.mark.parametrize("failures", [None, FailureConfig(oom_reward=0.0, crashed_reward=-2.0)])
 def test_replayed_from_a_journal_it_is_the_same_to_the_bit(changes, failures):
     config = dataclasses.replace(SMALL_CONFIG, **changes)
-    lived = PolicyGradient(NASNET, config, seed=7, failures=failures)
+    loss = "reinforce" if changes == {"update_epochs": 1} else "ppo"
+    lived = PolicyGradient(NASNET, config, seed=7, failures=failures, loss=loss)
     trials = drawn_trials(lived, 40, seed=1)
     untrained = PolicyGradient(NASNET, config, seed=7)
     assert np.any(weights(lived) != weights(untrained))
-    replayed = PolicyGradient(NASNET, config, seed=7, failures=failures)
+    replayed = PolicyGradient(NASNET, config, seed=7, failures=failures, loss=loss)
     for trial in trials:
         record = json.loads(json.dumps(dataclasses.asdict(trial)))
         proposal = Proposal(
@@ -224,10 +225,10 @@ def test_it_hears_failures_as_declared():
 def test_baseline_and_advantages_against_a_written_out_oracle(start, scale):
     """With one SGD step of REINFORCE the step is the gradient, and the gradient tells the advantages."""
     config = dataclasses.replace(
-        SMALL_CONFIG, loss="reinforce", optimizer="sgd", update_epochs=1, learning_rate=1.0, entropy_weight=0.3,
+        SMALL_CONFIG, optimizer="sgd", update_epochs=None, learning_rate=1.0, entropy_weight=0.3,
         baseline_start=start, reward_scale=scale, baseline_decay=0.8,
     )  # fmt: skip
-    strategy = PolicyGradient(SMALL, config, seed=0)
+    strategy = PolicyGradient(SMALL, config, seed=0, loss="reinforce")
     rng = np.random.default_rng(3)
     average = None if start == "first" else 0.0
     for update in range(3):
@@ -261,7 +262,7 @@ def test_baseline_and_advantages_against_a_written_out_oracle(start, scale):
 def test_the_first_step_of_ppo_is_that_of_reinforce():
     config = dataclasses.replace(SMALL_CONFIG, optimizer="sgd", learning_rate=0.5, update_epochs=1)
     ppo = PolicyGradient(SMALL, config, seed=0)
-    reinforce = PolicyGradient(SMALL, dataclasses.replace(config, loss="reinforce"), seed=0)
+    reinforce = PolicyGradient(SMALL, config, seed=0, loss="reinforce")
     before = weights(ppo)
     for i in range(5):
         proposal = ppo.propose(i)
@@ -368,15 +369,21 @@ def test_tokens_outside_the_space_are_refused(tokens):
 def test_the_defaults_are_the_paper_s():
     """arXiv 1707.07012, A.2 and A.3."""
     config = PolicyGradientConfig()
-    assert (config.loss, config.learning_rate, config.update_trials, config.units) == ("ppo", 3.5e-4, 20, 100)
+    assert (config.learning_rate, config.update_trials, config.units) == (3.5e-4, 20, 100)
+    assert (config.layers, config.initial_scale, config.epochs_of("ppo")) == (1, 0.1, 10)
     assert (config.entropy_weight, config.baseline_decay) == (1e-5, 0.95)
     assert all(field.metadata["help"] for field in dataclasses.fields(config))
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("loss", "a2c"), ("optimizer", "lion"), ("baseline_start", "mean"), ("reward_scale", "rank")]
-    + [(field, value) for field in ("update_trials", "update_epochs", "units", "embedding_size") for value in (0, -1)]
+    [("optimizer", "lion"), ("baseline_start", "mean"), ("reward_scale", "rank")]
+    + [
+        (field, value)
+        for field in ("update_trials", "update_epochs", "layers", "units", "embedding_size")
+        for value in (0, -1)
+    ]
+    + [(field, value) for field in ("initial_scale", "reward_power") for value in (0.0, -0.1, math.nan, math.inf)]
     + [("learning_rate", value) for value in (0.0, -1.0, math.nan, math.inf)]
     + [("clip", value) for value in (0.0, 1.0, -0.1, math.nan)]
     + [("entropy_weight", value) for value in (-1e-9, math.nan, math.inf)]
@@ -388,6 +395,6 @@ def test_values_out_of_range_are_refused_in_one_line(field, value):
 
 
 def test_reinforce_makes_one_pass():
-    with pytest.raises(ValueError, match=r"^update_epochs=10: must be 1 with REINFORCE \(see loss\)$"):
-        PolicyGradientConfig(loss="reinforce")
-    assert PolicyGradientConfig(loss="reinforce", update_epochs=1).update_epochs == 1
+    with pytest.raises(ValueError, match=r"^update_epochs=10: must be 1 with REINFORCE \(see strategy\)$"):
+        PolicyGradient(SMALL, PolicyGradientConfig(update_epochs=10), 0, loss="reinforce")
+    assert {PolicyGradientConfig(update_epochs=epochs).epochs_of("reinforce") for epochs in (None, 1)} == {1}

@@ -85,7 +85,6 @@ VALUES: dict[str, Any] = {
 GOES_WITH: dict[str | tuple[str, str], dict[str, Any]] = {
     "stem": {"filters": 8, "final_filters": 8},
     "auxiliary_weight": {"image_size": 24, "child": "keras"},
-    "controller_loss": {"controller_update_epochs": 1},
     ("export", "weights"): {},
     "skip_broken": {"dataset": "broken"},
     "epochs": {"steps": None},
@@ -287,9 +286,9 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
     class Policy(PolicyGradient):
         last_update = None  # pyright: ignore - nothing is learned
 
-        def __init__(self, decisions: Any, config: Any, seed: int, failures: Any) -> None:
-            log("PolicyGradient", config, failures)
-            self._random = RandomSearch(decisions, seed)
+        def __init__(self, decisions: Any, config: Any, seed: int, failures: Any, length: Any, loss: str) -> None:
+            log("PolicyGradient", config, failures, loss)
+            self._random = RandomSearch(decisions, seed, length)
 
         def propose(self, trial_id: int) -> Any:
             return self._random.propose(trial_id)
@@ -354,7 +353,7 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
     }
     taken_out |= {logits_of: logits}
     for name, module in list(sys.modules.items()):
-        if name.startswith("nasnet."):
+        if name.startswith(("nasnet.", "controller.")):
             for key, value in list(vars(module).items()):
                 if inspect.isroutine(value) or inspect.isclass(value):
                     for real, quick in taken_out.items():

@@ -141,11 +141,7 @@ def test_a_wrong_number_is_refused_by_its_flag(mode, flag):
         ("search", {"controller_learning_rate": 0.0}, "--controller_learning_rate=0.0: must be above 0"),
         ("search", {"update_trials": 0}, "--update_trials=0: must be 1 or more"),
         ("search", {"nan_reward": float("inf")}, "--nan_reward=inf: must be finite"),
-        (
-            "search",
-            {"controller_loss": "reinforce"},
-            "--controller_update_epochs=10: must be 1 with REINFORCE (see --controller_loss)",
-        ),
+        ("search", {"controller_layers": 0}, "--controller_layers=0: must be 1 or more"),
         ("search", {"cpus_per_child": 0}, "--cpus_per_child=0: must be 1 or more"),
         (
             "tune",
