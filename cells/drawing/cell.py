@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import textwrap
 import xml.etree.ElementTree as ET
 
 from cells.drawing.layout import lay_out
@@ -11,12 +10,16 @@ from cells.drawing.svg import (
     DEAD,
     DEAD_INK,
     EDGE,
-    FONT,
     FRAME,
     FRAME_FILL,
     INK,
+    MARGIN,
     PAPER,
     add,
+    caption,
+    document,
+    mark,
+    page,
     rectangle,
     text_width,
     write,
@@ -24,11 +27,10 @@ from cells.drawing.svg import (
 from cells.genotype import Cell, CellGenotype
 
 # Pixels. A block is a frame with two operations side by side and the combiner above them.
-MARGIN, PAD, BETWEEN = 24, 8, 48
+PAD, BETWEEN = 8, 48
 OP_HEIGHT, COMBINER_WIDTH, COMBINER_HEIGHT = 30, 56, 22
 INPUT_WIDTH, INPUT_HEIGHT, OUTPUT_HEIGHT = 184, 30, 30
 BLOCK_HEIGHT = 3 * PAD + OP_HEIGHT + COMBINER_HEIGHT + 14
-TITLE_SIZE = 17
 
 INPUT_LABELS = ("h[i] (previous cell)", "h[i-1] (the one before)")
 INPUT_COLOURS = ("#0b6e75", "#a1286a")
@@ -80,32 +82,15 @@ def draw(genotype: CellGenotype, *, title: str = "") -> str:
         _Panel(genotype.reduction, "Reduction Cell", 2, op_width),
     ]
     width = sum(panel.width for panel in panels) + BETWEEN + 2 * MARGIN
-    title = re.sub(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", title)  # what XML cannot hold
-    lines = textwrap.wrap(title, (width - 2 * MARGIN) // TITLE_SIZE)  # no character is wider than it is high
-    floor = MARGIN + (28 * len(lines) + 14 if lines else 0) + max(panel.height for panel in panels)
-    height = floor + 100
-    svg = ET.Element(
-        "svg",
-        {
-            "xmlns": "http://www.w3.org/2000/svg",
-            "width": str(width),
-            "height": str(height),
-            "viewBox": f"0 0 {width} {height}",
-            "role": "img",
-            "font-family": FONT,
-        },
-    )
-    add(svg, "title", title or "Normal Cell and Reduction Cell")
-    add(svg, "rect", class_="paper", width=width, height=height, fill=PAPER)  # or a dark page would show through
-    for index, line in enumerate(lines):
-        write(svg, line, MARGIN, MARGIN + 10 + 28 * index, size=TITLE_SIZE, anchor="start", font_weight="bold")
+    drawn = max(panel.height for panel in panels)
+    svg, top = page(width, drawn + 100, title, "Normal Cell and Reduction Cell")
+    floor = top + drawn
     left = MARGIN
     for panel in panels:
         panel.draw(svg, left, floor)
         left += panel.width + BETWEEN
-    _legend(svg, height - MARGIN, dead=any(len(panel.cell.live) < len(panel.layout.row_of) for panel in panels))
-    ET.indent(svg)
-    return ET.tostring(svg, encoding="unicode") + "\n"
+    _legend(svg, floor + 100 - MARGIN, dead=any(len(panel.cell.live) < len(panel.layout.row_of) for panel in panels))
+    return document(svg)
 
 
 class _Panel:
@@ -210,7 +195,7 @@ class _Panel:
             add(box, "title", f"{op} of state {read}")
             write(group, label(op), x, y + OP_HEIGHT // 2, fill=ink, class_="op")
             if self.stride == 2 and read < 2:
-                _stride_mark(group, x + self.op_width // 2 - 6, y + OP_HEIGHT, ink)
+                mark(group, "stride", x + self.op_width // 2 - 6, y + OP_HEIGHT, "/2", ink)
         pill = (middle - COMBINER_WIDTH // 2, roof, COMBINER_WIDTH, COMBINER_HEIGHT)
         rectangle(group, "combiner", pill, COMBINER, live, rx=COMBINER_HEIGHT // 2)
         write(group, block.combine, middle, roof + COMBINER_HEIGHT // 2, fill=ink, class_="combiner")
@@ -230,19 +215,9 @@ def _legend(svg: ET.Element, y: int, dead: bool) -> None:
     x = MARGIN
     for name, colours in FAMILIES.items():
         rectangle(group, "swatch", (x, y - 8, 22, 16), colours)
-        x = _caption(group, x + 30, y, name)
-    _stride_mark(group, x + 11, y, INK)
-    x = _caption(group, x + 30, y, "stride 2")
+        x = caption(group, x + 30, y, name)
+    mark(group, "stride", x + 11, y, "/2")
+    x = caption(group, x + 30, y, "stride 2")
     if dead:
         rectangle(group, "swatch", (x, y - 8, 22, 16), BLOCK, live=False)
-        _caption(group, x + 30, y, "reaches no output")
-
-
-def _caption(group: ET.Element, x: int, y: int, text: str) -> int:
-    write(group, text, x, y, anchor="start")
-    return x + round(text_width(text)) + 20
-
-
-def _stride_mark(group: ET.Element, x: int, y: int, ink: str) -> None:
-    add(group, "rect", class_="stride", x=x - 11, y=y - 7, width=22, height=14, rx=7, fill=ink)
-    write(group, "/2", x, y, size=10, fill=PAPER, font_weight="bold")
+        caption(group, x + 30, y, "reaches no output")

@@ -26,9 +26,9 @@ def show_export(folder: Path) -> None:
         if score:
             said = f"{score['accuracy']:.4f} ({score['pictures']} pictures)"
         say(f"{name} accuracy {said}")
-    names = ("genotype.json", "model.keras", "saved_model", "metrics.json", "classes.txt", "predict.py", "cell.svg")
-    for name in names:
-        if (folder / name).exists():  # what is not of cells has no picture
+    names = ("genotype.json", "model.keras", "saved_model", "metrics.json", "classes.txt", "predict.py")
+    for name in (*names, "cell.svg", "network.svg"):
+        if (folder / name).exists():
             say(f"  {folder / name}")
 
 

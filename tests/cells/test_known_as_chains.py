@@ -48,7 +48,7 @@ def test_lenet_but_for_its_dense_layers():
 
 
 def test_a_net_like_alexnet():
-    """Five convolutions, the first large and strided, then 5x5, then 3x3. 11x11, stride 4, 64 to 384 filters are out."""
+    """Five convolutions, the first large and strided, then 5x5, then 3x3. 11x11, stride 4, 384 filters are not."""
     space = ChainSpace(5, strides=True, skips=False, pool_at=(1, 2, 5))
     layers = [(7, 3, 24), (5, 1, 48), (3, 1, 64), (3, 1, 64), (3, 1, 64)]
     alike = ChainGenotype(

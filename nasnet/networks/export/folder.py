@@ -18,7 +18,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from cells.drawing.cell import draw
+from cells.drawing import cell, chain, parts
+from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.networks.export.serving import takes_files, write_saved_model
@@ -63,8 +64,8 @@ def export(
 ) -> None:
     """Writes an export, and checks it before it appears.
 
-    It is `{genotype.json, model.keras, saved_model/, metrics.json, classes.txt}`, `cell.svg` for what is of cells,
-    `predict.py` for what takes picture files, and `data.json` where `data` is given.
+    It is `{genotype.json, model.keras, saved_model/, metrics.json, classes.txt}`, `cell.svg` for what is of cells
+    and `network.svg` for what is not, `predict.py` for what takes picture files, and `data.json` where `data` is given.
 
     Args:
         folder: where.
@@ -156,8 +157,17 @@ def _write(folder: Path, spec: NetworkSpec, model: keras.Model, title: str) -> N
     write_text(folder / "classes.txt", "".join(f"{name}\n" for name in spec.classes))
     if takes_files(spec):
         shutil.copyfile(Path(__file__).with_name("predict.py"), folder / "predict.py")
+    name, picture = _picture(spec, title)
+    write_text(folder / name, picture)
+
+
+def _picture(spec: NetworkSpec, title: str) -> tuple[str, str]:
+    """The name of the file that shows the network, and what is in it: cells, a chain's layers, or the parts."""
     if isinstance(spec.architecture, CellNetwork):
-        write_text(folder / "cell.svg", draw(spec.architecture.genotype, title=title))
+        return "cell.svg", cell.draw(spec.architecture.genotype, title=title)
+    if isinstance(spec.architecture, ChainNetwork):
+        return "network.svg", chain.draw(spec.architecture.genotype, image_shape=spec.image_shape, title=title)
+    return "network.svg", parts.draw(spec.architecture, spec.image_shape, title=title)
 
 
 def _hash(path: Path) -> str:
