@@ -121,8 +121,11 @@ class Child:
     def reestimate(self) -> None:
         """The moving statistics become those of one batch of training pictures, for the weights as they are now.
 
-        The pictures are always the same of a data set, and as they are scored: not augmented.
+        The pictures are always the same of a data set, and as they are scored: not augmented. A network without batch
+        norm has none.
         """
+        if not self.layout.statistics:
+            return
         train = self._data.train
         chosen = np.random.default_rng(0).permutation(len(train))[:REESTIMATED_ON]
         reading = Functions(self._constants(), self._epsilon, training=True)

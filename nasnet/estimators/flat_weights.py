@@ -47,12 +47,14 @@ class Layout:
 
 def shape_in_functions(weight: Weight) -> tuple[int, ...]:
     """The shape that `networks/functions.py` takes a weight in: 1x1 kernels are matrices."""
-    return weight.shape[2:] if weight.role == "kernel" and weight.shape[:2] == (1, 1) else weight.shape
+    pointwise = weight.role == "kernel" and len(weight.shape) == 4 and weight.shape[:2] == (1, 1)
+    return weight.shape[2:] if pointwise else weight.shape
 
 
 def _each(weights: tuple[Weight, ...], value: Callable[[Weight], float]) -> np.ndarray:
     """A value of each weight, repeated for each of its numbers."""
-    return np.repeat([value(weight) for weight in weights], [weight.size for weight in weights])
+    values, sizes = [value(weight) for weight in weights], [weight.size for weight in weights]
+    return np.repeat(np.array(values, float), np.array(sizes, int))  # types that they keep where there are none
 
 
 def _gamma(weight: Weight) -> float:

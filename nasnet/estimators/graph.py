@@ -76,8 +76,9 @@ class _Copy:
 
     @functools.cached_property
     def output(self) -> Value:
-        """What it gives."""
-        return Value(_renamed(self.trace.output, self.prefix, self.bound), self.trace.shape)
+        """What it gives. A gradient flows back to it only where it flows on, to a weight."""
+        trained = any(value.trained for value in self.inputs)
+        return Value(_renamed(self.trace.output, self.prefix, self.bound), self.trace.shape, trained)
 
 
 class ChildGraph:
@@ -114,7 +115,7 @@ class ChildGraph:
         gradient = definition.concat([gradients[_part(index)][0] for index in range(len(self._sizes))])
         noting = [copy for copy in self._copies if copy.trace.statistics]
         statistics = definition.concat([f"{copy.prefix}/{name}" for copy in noting for name in copy.trace.statistics])
-        to_biased = np.concatenate([factors for copy in noting for factors in copy.trace.to_biased])
+        to_biased = np.concatenate([np.zeros(0), *(factors for copy in noting for factors in copy.trace.to_biased)])
         outputs = {"loss": loss.name, "gradient": gradient, "statistics": statistics}
         return ChildFunction(definition.finished(outputs), to_biased)
 
@@ -138,6 +139,9 @@ class ChildGraph:
         )
         return self._place(trace, (*xs, *(Value(_part(index), (weight.size,)) for index, weight in weights)))
 
+    def shape(self, x: Value) -> tuple[int, ...]:
+        return x.shape[1:]
+
     def conv(
         self,
         x: Value,
@@ -148,11 +152,15 @@ class ChildGraph:
         stride: Pair = (1, 1),
         dilation: int = 1,
         padding: Padding = "same",
+        bias: bool = False,
     ) -> Value:
-        return self._read(Functions.conv, [x], name, filters, kernel, stride=stride, dilation=dilation, padding=padding)
+        options = {"stride": stride, "dilation": dilation, "padding": padding, "bias": bias}
+        return self._read(Functions.conv, [x], name, filters, kernel, **options)
 
-    def depthwise(self, x: Value, kernel: int, *, name: str, stride: int = 1) -> Value:
-        return self._read(Functions.depthwise, [x], name, kernel, stride=stride)
+    def depthwise(
+        self, x: Value, kernel: int, *, name: str, stride: int = 1, dilation: int = 1, bias: bool = False
+    ) -> Value:
+        return self._read(Functions.depthwise, [x], name, kernel, stride=stride, dilation=dilation, bias=bias)
 
     def full_conv(self, x: Value, filters: int, *, name: str) -> Value:
         return self._read(Functions.full_conv, [x], name, filters)
@@ -166,8 +174,14 @@ class ChildGraph:
             self._rectified[x.name] = self._read(Functions.relu, [x], name)
         return self._rectified[x.name]
 
-    def max_pool(self, x: Value, size: int, *, name: str, stride: int = 1) -> Value:
-        return self._read(Functions.max_pool, [x], name, size, stride=stride)
+    def tanh(self, x: Value, *, name: str, scale: float = 1.0, slope: float = 1.0) -> Value:
+        return self._read(Functions.tanh, [x], name, scale=scale, slope=slope)
+
+    def local_response_norm(self, x: Value, *, name: str, size: int, alpha: float, beta: float, bias: float) -> Value:
+        return self._read(Functions.local_response_norm, [x], name, size=size, alpha=alpha, beta=beta, bias=bias)
+
+    def max_pool(self, x: Value, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Value:
+        return self._read(Functions.max_pool, [x], name, size, stride=stride, padding=padding)
 
     def avg_pool(self, x: Value, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Value:
         return self._read(Functions.avg_pool, [x], name, size, stride=stride, padding=padding)
@@ -178,6 +192,12 @@ class ChildGraph:
     def shift(self, x: Value, *, name: str) -> Value:
         del name
         return dataclasses.replace(x, shifted=True)
+
+    def pad(self, x: Value, rows: Pair, columns: Pair, *, name: str, channels: Pair = (0, 0)) -> Value:
+        return self._read(Functions.pad, [x], name, rows, columns, channels=channels)
+
+    def select(self, x: Value, start: int, stop: int, *, name: str) -> Value:
+        return self._read(Functions.select, [x], name, start, stop)
 
     def drop_path(self, x: Value, depth: float, *, name: str) -> Value:
         del depth, name  # a child has none
@@ -237,7 +257,10 @@ class _FunctionDef:
         return self._node("AddN", name, names, N=AttrValue(i=len(names)), T=self._type) + ":sum:0"
 
     def concat(self, names: list[str]) -> str:
-        """Of vectors."""
+        """Of vectors: none, two or more."""
+        if not names:  # a network without batch norm has no statistics
+            nothing = tf.make_tensor_proto([], self._type.type, [0])
+            return self._constant(nothing.SerializeToString(deterministic=True))
         axis, size = self._numbers(0), AttrValue(i=len(names))
         name = f"joined{len(self._function.node_def)}"
         return self._node("ConcatV2", name, [*names, axis], N=size, T=self._type, Tidx=_INT32) + ":output:0"

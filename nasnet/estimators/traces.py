@@ -52,7 +52,7 @@ class Trace:
         inputs: the placeholders.
         output, shape: the result.
         upstream: the placeholder of d loss / d result, which flows back into the result; empty where the gradient
-            starts, at the loss.
+            starts, at the loss, and where none flows on: of what is made of the pictures alone.
         gradients: d loss / d input, for those inputs that are trained.
         statistics, to_biased: the batch's means and variances, and what to multiply them by (see
             `Functions.batch_statistics`).
@@ -102,7 +102,8 @@ def traced_primitive(
         return primitive(functions, *first, *arguments, name="traced", **dict(options)), functions
 
     flat = [Value("", (int(np.prod(shape)),)) for _, shape in weights]
-    return _traced(read, [*xs, *flat], [dtype] * (len(xs) + len(flat)), upstream=True)
+    values = [*xs, *flat]
+    return _traced(read, values, [dtype] * len(values), upstream=any(value.trained for value in values))
 
 
 @functools.lru_cache(maxsize=64)

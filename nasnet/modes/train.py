@@ -107,7 +107,8 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
         unused |= {"rate_drops"}
     values = dataclasses.asdict(training.config) | (dataclasses.asdict(training.transfer) if taken_over else {})
     say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
-    say_unsettled(training.config, training.total_steps, taken_over=taken_over)
+    if not all(weight.trainable for weight in costs.weights):
+        say_unsettled(training.config, training.total_steps, taken_over=taken_over)
 
 
 def say_unsettled(config: TrainingConfig, total_steps: int, what: str = "", *, taken_over: bool = False) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -50,6 +50,9 @@ class Functions:
         """
         return self._batch, self._to_biased
 
+    def shape(self, x: tf.Tensor) -> tuple[int, ...]:
+        return tuple(x.shape[1:])
+
     def conv(
         self,
         x: tf.Tensor,
@@ -60,38 +63,57 @@ class Functions:
         stride: Pair = (1, 1),
         dilation: int = 1,
         padding: Padding = "same",
+        bias: bool = False,
     ) -> tf.Tensor:
+        weight = self._weights[f"{name}/kernel"]
+        # Where a side of the kernel is 1, the same numbers; why not strided itself: see the reading with Keras layers.
+        alone = (stride[0] if kernel[0] == 1 else 1, stride[1] if kernel[1] == 1 else 1)
+        if alone != (1, 1):
+            x = self._every(x.value, alone, 1) if isinstance(x, Shifted) else self._every(x, alone, 0)
+            stride = (stride[0] // alone[0], stride[1] // alone[1])
         if kernel == (1, 1):
             # As a matrix product: 0.9 of the time at 8x8 pixels, and less than half with stride.
-            if stride == (2, 2):
-                x = self._every_second(x.value, 1) if isinstance(x, Shifted) else self._every_second(x, 0)
             batch, height, width, channels = x.shape
             flat = self._reshape(x, (batch * height * width, channels))
-            flat = tf.raw_ops.MatMul(a=flat, b=self._weights[f"{name}/kernel"])
-            return self._reshape(flat, (batch, height, width, filters))
-        weight = self._weights[f"{name}/kernel"]
-        if dilation > 1:
-            return self._dilated(x, weight, dilation)
-        return tf.raw_ops.Conv2D(
-            input=x, filter=weight, strides=[1, *stride, 1], padding=padding.upper(), data_format="NHWC"
-        )
+            x = self._reshape(tf.raw_ops.MatMul(a=flat, b=weight), (batch, height, width, filters))
+        elif dilation > 1:
+            x = self._dilated(x, weight, dilation, tf.raw_ops.Conv2D)
+        else:
+            x = tf.raw_ops.Conv2D(
+                input=x, filter=weight, strides=[1, *stride, 1], padding=padding.upper(), data_format="NHWC"
+            )
+        return self._biased(x, name) if bias else x
 
-    def _dilated(self, x: tf.Tensor, weight: tf.Tensor, dilation: int) -> tf.Tensor:
-        """SAME, stride 1, an odd kernel. Dilated itself, the operation has a gradient on CPU only with oneDNN."""
+    def _biased(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        return tf.raw_ops.BiasAdd(value=x, bias=self._weights[f"{name}/bias"])
+
+    def _dilated(
+        self, x: tf.Tensor, weight: tf.Tensor, dilation: int, convolution: Callable[..., tf.Tensor]
+    ) -> tf.Tensor:
+        """SAME, stride 1, an odd kernel. Dilated itself, a convolution has a gradient on CPU only with oneDNN."""
         borders = [dilation * (size - 1) // 2 for size in weight.shape[:2]]
         # Every `dilation`th pixel becomes a picture of its own: sizes must be multiples of it.
         rests = [-(size + 2 * border) % dilation for size, border in zip(x.shape[1:3], borders, strict=True)]
         paddings = [[border, border + rest] for border, rest in zip(borders, rests, strict=True)]
         block = tf.constant([dilation, dilation], tf.int32)
         x = tf.raw_ops.SpaceToBatchND(input=x, block_shape=block, paddings=paddings)
-        x = tf.raw_ops.Conv2D(input=x, filter=weight, strides=[1, 1, 1, 1], padding="VALID")
+        x = convolution(input=x, filter=weight, strides=[1, 1, 1, 1], padding="VALID")
         return tf.raw_ops.BatchToSpaceND(input=x, block_shape=block, crops=[[0, rest] for rest in rests])
 
-    def depthwise(self, x: tf.Tensor, kernel: int, *, name: str, stride: int = 1) -> tf.Tensor:
+    def depthwise(
+        self, x: tf.Tensor, kernel: int, *, name: str, stride: int = 1, dilation: int = 1, bias: bool = False
+    ) -> tf.Tensor:
         weight = self._weights[f"{name}/kernel"]
-        if kernel == 5 and stride == 1 and x.shape[2] % 2 == 0 and x.shape[1] * x.shape[2] >= 196:
-            return self._paired(x, weight)
-        return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=weight, strides=[1, stride, stride, 1], padding="SAME")
+        if kernel == 1:
+            x = self._every(x, (stride, stride), 0) if stride > 1 else x
+            x = tf.raw_ops.Mul(x=x, y=self._reshape(weight, (x.shape[3],)))
+        elif dilation > 1:
+            x = self._dilated(x, weight, dilation, tf.raw_ops.DepthwiseConv2dNative)
+        elif kernel == 5 and stride == 1 and x.shape[2] % 2 == 0 and x.shape[1] * x.shape[2] >= 196:
+            x = self._paired(x, weight)
+        else:
+            x = tf.raw_ops.DepthwiseConv2dNative(input=x, filter=weight, strides=[1, stride, stride, 1], padding="SAME")
+        return self._biased(x, name) if bias else x
 
     def _paired(self, x: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """A 5x5 depthwise convolution over pairs of columns, `[B, height, width / 2, 2 * channels]`: 3 wide there.
@@ -160,13 +182,31 @@ class Functions:
             self._rectified[id(x)] = (x, tf.raw_ops.Relu(features=x))
         return self._rectified[id(x)][1]
 
-    def max_pool(self, x: tf.Tensor, size: int, *, name: str, stride: int = 1) -> tf.Tensor:
+    def tanh(self, x: tf.Tensor, *, name: str, scale: float = 1.0, slope: float = 1.0) -> tf.Tensor:
         del name
+        x = x if slope == 1.0 else tf.raw_ops.Mul(x=x, y=tf.constant(slope, x.dtype))
+        x = tf.raw_ops.Tanh(x=x)
+        return x if scale == 1.0 else tf.raw_ops.Mul(x=x, y=tf.constant(scale, x.dtype))
+
+    def local_response_norm(
+        self, x: tf.Tensor, *, name: str, size: int, alpha: float, beta: float, bias: float
+    ) -> tf.Tensor:
+        del name
+        around = size // 2
+        if x.dtype == tf.float32:
+            return tf.raw_ops.LRN(input=x, depth_radius=around, bias=bias, alpha=alpha, beta=beta)
+        squares = tf.pad(x * x, [[0, 0], [0, 0], [0, 0], [around, around]])
+        sums = tf.add_n([squares[..., first : first + x.shape[3]] for first in range(size)])
+        return x * (bias + alpha * sums) ** -beta
+
+    def max_pool(self, x: tf.Tensor, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> tf.Tensor:
+        del name
+        options = {"padding": padding.upper()}
         if size == 3:
-            return tf.raw_ops.MaxPool(input=x, ksize=[1, size, size, 1], strides=[1, stride, stride, 1], padding="SAME")
+            return tf.raw_ops.MaxPool(input=x, ksize=[1, size, size, 1], strides=[1, stride, stride, 1], **options)
         # Rows, then columns: fewer comparisons, and the same maximum.
         for window, step in (([1, size, 1, 1], [1, stride, 1, 1]), ([1, 1, size, 1], [1, 1, stride, 1])):
-            x = tf.raw_ops.MaxPool(input=x, ksize=window, strides=step, padding="SAME")
+            x = tf.raw_ops.MaxPool(input=x, ksize=window, strides=step, **options)
         return x
 
     def avg_pool(self, x: tf.Tensor, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> tf.Tensor:
@@ -177,11 +217,19 @@ class Functions:
 
     def subsample(self, x: tf.Tensor, *, name: str) -> tf.Tensor:
         del name
-        return self._every_second(x, 0)
+        return self._every(x, (2, 2), 0)
 
     def shift(self, x: tf.Tensor, *, name: str) -> Shifted:
         del name
         return Shifted(x)
+
+    def pad(self, x: tf.Tensor, rows: Pair, columns: Pair, *, name: str, channels: Pair = (0, 0)) -> tf.Tensor:
+        del name
+        return tf.raw_ops.Pad(input=x, paddings=[(0, 0), rows, columns, channels])
+
+    def select(self, x: tf.Tensor, start: int, stop: int, *, name: str) -> tf.Tensor:
+        del name
+        return tf.raw_ops.Slice(input=x, begin=[0, 0, 0, start], size=[*x.shape[:3], stop - start])
 
     def drop_path(self, x: tf.Tensor, depth: float, *, name: str) -> tf.Tensor:
         del depth, name  # a child has none
@@ -206,19 +254,21 @@ class Functions:
         return self._reshape(x, (batch, channels))
 
     def dense(self, x: tf.Tensor, units: int, *, name: str) -> tf.Tensor:
-        inputs = math.prod(x.shape[1:])
         del units
-        flat = x if len(x.shape) == 2 else self._reshape(x, (x.shape[0], inputs))
-        flat = tf.raw_ops.MatMul(a=flat, b=self._weights[f"{name}/kernel"])
-        return tf.raw_ops.BiasAdd(value=flat, bias=self._weights[f"{name}/bias"])
+        flat = x if len(x.shape) == 2 else self._reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+        return self._biased(tf.raw_ops.MatMul(a=flat, b=self._weights[f"{name}/kernel"]), name)
 
-    def _every_second(self, x: tf.Tensor, first: int) -> tf.Tensor:
-        """As a slice of `[B * height / 2, 2, width / 2, 2 * channels]`, for a strided slice has a slow gradient."""
+    def _every(self, x: tf.Tensor, steps: Pair, first: int) -> tf.Tensor:
+        """Every so many pixels, from `first`, of every so many rows: a row and a column of zeros are below and right.
+
+        As a slice of `[B * height / 2, 2, width / 2, 2 * channels]`, for a strided slice has a slow gradient.
+        """
         batch, height, width, channels = x.shape
-        if height % 2 or width % 2:
-            x = tf.raw_ops.Pad(input=x, paddings=[[0, 0], [0, height % 2], [0, width % 2], [0, 0]])
-        height, width = -(-height // 2), -(-width // 2)
-        x = self._reshape(x, (batch * height, 2, width, 2 * channels))
+        missing = [-height % steps[0], -width % steps[1]]
+        if any(missing):
+            x = tf.raw_ops.Pad(input=x, paddings=[[0, 0], *([0, pixels] for pixels in missing), [0, 0]])
+        height, width = -(-height // steps[0]), -(-width // steps[1])
+        x = self._reshape(x, (batch * height, steps[0], width, steps[1] * channels))
         x = tf.raw_ops.Slice(input=x, begin=[0, first, 0, first * channels], size=[batch * height, 1, width, channels])
         return self._reshape(x, (batch, height, width, channels))
 

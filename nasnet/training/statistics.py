@@ -57,6 +57,8 @@ def reestimate(model: keras.Model, images: np.ndarray, *, batch_size: int = 256,
         most: pictures looked at, in whole batches.
     """
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+    if not layers:
+        return
     order = np.random.default_rng(0).permutation(len(images))[:most]
     batch_size = min(batch_size, len(order))
     batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)

@@ -15,7 +15,8 @@ from bench.drawn import cheap_genotype, drawn_genotypes, every_operation
 from cells.count import count
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
-from nasnet.networks.keras_model import build, copy_weights, layer_name, named_weights, primitive_name, renewed
+from nasnet.networks.keras_model import build, copy_weights, named_weights, renewed
+from nasnet.networks.keras_reading import layer_name, primitive_name
 from nasnet.networks.layers import DropConfig, StatelessDropout
 from nasnet.networks.saved import load_trained
 from nasnet.networks.spec import NetworkSpec

@@ -50,17 +50,20 @@ def conv(
     stride: Pair = (1, 1),
     dilation: int = 1,
     padding: Padding = "same",
+    bias: bool = False,
 ) -> Array:
-    """Convolution without bias by the kernel of that name."""
+    """Convolution by the kernel of that name."""
     weights = draw(f"{name}/kernel", (*kernel, x.shape[2], filters))
-    return np.einsum("abhwc,abcf->hwf", _windows(x, kernel, stride, dilation, padding, 0.0), weights)
+    y = np.einsum("abhwc,abcf->hwf", _windows(x, kernel, stride, dilation, padding, 0.0), weights)
+    return y + draw(f"{name}/bias", (filters,)) if bias else y
 
 
-def depthwise(x: Array, size: int, name: str, stride: int = 1, dilation: int = 1) -> Array:
+def depthwise(x: Array, size: int, name: str, stride: int = 1, dilation: int = 1, bias: bool = False) -> Array:
     """One SAME filter a channel."""
     weights = draw(f"{name}/kernel", (size, size, x.shape[2], 1))
     windows = _windows(x, (size, size), (stride, stride), dilation, "same", 0.0)
-    return np.einsum("abhwc,abc->hwc", windows, weights[..., 0])
+    y = np.einsum("abhwc,abc->hwc", windows, weights[..., 0])
+    return y + draw(f"{name}/bias", x.shape[2:]) if bias else y
 
 
 def batch_norm(x: Array, name: str) -> Array:
@@ -74,9 +77,18 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0.0)
 
 
-def max_pool(x: Array, size: int, stride: int = 1) -> Array:
-    """SAME maximum pooling."""
-    return _windows(x, (size, size), (stride, stride), 1, "same", -np.inf).max((0, 1))
+def local_response_norm(x: Array, size: int, alpha: float, beta: float, bias: float) -> Array:
+    """Krizhevsky et al. 2012, section 3.3, written channel by channel."""
+    y = np.empty_like(x)
+    for i in range(x.shape[2]):
+        around = x[..., max(0, i - size // 2) : i + size // 2 + 1]
+        y[..., i] = x[..., i] / (bias + alpha * (around**2).sum(2)) ** beta
+    return y
+
+
+def max_pool(x: Array, size: int, stride: int = 1, padding: Padding = "same") -> Array:
+    """The maximum over the pixels of the window that exist."""
+    return _windows(x, (size, size), (stride, stride), 1, padding, -np.inf).max((0, 1))
 
 
 def avg_pool(x: Array, size: int, stride: int = 1, padding: Padding = "same") -> Array:
@@ -86,7 +98,7 @@ def avg_pool(x: Array, size: int, stride: int = 1, padding: Padding = "same") ->
 
 def dense(x: Array, units: int, name: str) -> Array:
     """A fully connected layer with bias."""
-    return x.reshape(-1) @ draw(f"{name}/kernel", (x.shape[-1], units)) + draw(f"{name}/bias", (units,))
+    return x.reshape(-1) @ draw(f"{name}/kernel", (x.size, units)) + draw(f"{name}/bias", (units,))
 
 
 class Numbers:
@@ -99,6 +111,9 @@ class Numbers:
     def __init__(self) -> None:
         self.log: list[str] = []
 
+    def shape(self, x: Array) -> tuple[int, ...]:
+        return x.shape
+
     def conv(
         self,
         x: Array,
@@ -109,16 +124,19 @@ class Numbers:
         stride: Pair = (1, 1),
         dilation: int = 1,
         padding: Padding = "same",
+        bias: bool = False,
     ) -> Array:
         words = f"conv {kernel[0]}x{kernel[1]} -> {filters}, stride {stride[0]}x{stride[1]}"
-        words += f", dilation {dilation}" * (dilation > 1) + f", {padding}" * (padding != "same")
+        words += f", dilation {dilation}" * (dilation > 1) + f", {padding}" * (padding != "same") + ", bias" * bias
         self.log.append(f"{name}: {words}")
-        return conv(x, filters, kernel, name, stride, dilation, padding)
+        return conv(x, filters, kernel, name, stride, dilation, padding, bias)
 
-    def depthwise(self, x: Array, kernel: int, *, name: str, stride: int = 1, dilation: int = 1) -> Array:
+    def depthwise(
+        self, x: Array, kernel: int, *, name: str, stride: int = 1, dilation: int = 1, bias: bool = False
+    ) -> Array:
         words = f"depthwise {kernel}x{kernel}, stride {stride}" + f", dilation {dilation}" * (dilation > 1)
-        self.log.append(f"{name}: {words}")
-        return depthwise(x, kernel, name, stride, dilation)
+        self.log.append(f"{name}: {words}" + ", bias" * bias)
+        return depthwise(x, kernel, name, stride, dilation, bias)
 
     def full_conv(self, x: Array, filters: int, *, name: str) -> Array:
         self.log.append(f"{name}: full_conv -> {filters}")
@@ -132,9 +150,17 @@ class Numbers:
         self.log.append(f"{name}: relu")
         return relu(x)
 
-    def max_pool(self, x: Array, size: int, *, name: str, stride: int = 1) -> Array:
-        self.log.append(f"{name}: max_pool {size}x{size}, stride {stride}")
-        return max_pool(x, size, stride)
+    def tanh(self, x: Array, *, name: str, scale: float = 1.0, slope: float = 1.0) -> Array:
+        self.log.append(f"{name}: tanh {scale:g} * tanh({slope:g} x)")
+        return scale * np.tanh(slope * x)
+
+    def local_response_norm(self, x: Array, *, name: str, size: int, alpha: float, beta: float, bias: float) -> Array:
+        self.log.append(f"{name}: local_response_norm {size}, alpha {alpha:g}, beta {beta:g}, bias {bias:g}")
+        return local_response_norm(x, size, alpha, beta, bias)
+
+    def max_pool(self, x: Array, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Array:
+        self.log.append(f"{name}: max_pool {size}x{size}, stride {stride}" + f", {padding}" * (padding != "same"))
+        return max_pool(x, size, stride, padding)
 
     def avg_pool(self, x: Array, size: int, *, name: str, stride: int = 1, padding: Padding = "same") -> Array:
         self.log.append(f"{name}: avg_pool {size}x{size}, stride {stride}" + f", {padding}" * (padding != "same"))
@@ -147,6 +173,14 @@ class Numbers:
     def shift(self, x: Array, *, name: str) -> Array:
         self.log.append(f"{name}: shift")
         return np.pad(x, ((0, 1), (0, 1), (0, 0)))[1:, 1:]
+
+    def pad(self, x: Array, rows: Pair, columns: Pair, *, name: str, channels: Pair = (0, 0)) -> Array:
+        self.log.append(f"{name}: pad {rows} {columns} {channels}")
+        return np.pad(x, (rows, columns, channels))
+
+    def select(self, x: Array, start: int, stop: int, *, name: str) -> Array:
+        self.log.append(f"{name}: select {start} to {stop}")
+        return x[..., start:stop]
 
     def drop_path(self, x: Array, depth: float, *, name: str) -> Array:
         self.log.append(f"{name}: drop_path at {depth:g}")
