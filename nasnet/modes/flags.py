@@ -10,7 +10,7 @@ from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import CountConfig, FromConfig, NetworkConfig, SourceConfig
-from nasnet.reports.config import EvaluateConfig, PredictConfig
+from nasnet.reports.config import EvaluateConfig, PredictConfig, TableConfig
 from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
@@ -24,9 +24,9 @@ VERSION = 2
 """Of a run's config. 1 split pictures by their rank in a folder, and had Keras' momentum and other rewards."""
 ONCE = ("evaluate", "predict")
 """Modes that only read: they write their few files anew into any workdir, and never go on."""
-WITHOUT_TENSORFLOW = ("count",)
+WITHOUT_TENSORFLOW = ("count", "table")
 """Modes that load none, and have no use for a workdir."""
-MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "count")
+MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "count", "table")
 
 GROUPS: dict[str, tuple[type[Config], ...]] = {
     "search": (
@@ -48,6 +48,7 @@ GROUPS: dict[str, tuple[type[Config], ...]] = {
     "finetune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, ReplicaConfig),
     "tune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, TuneConfig),
     "count": (SourceConfig, CountConfig, NetworkConfig),
+    "table": (TableConfig,),
 }
 _RECIPE = {"search": "proxy", "finetune": "finetune", "tune": "finetune"}
 DEFAULTS: dict[str, dict[str, Any]] = {mode: RECIPES[name] for mode, name in _RECIPE.items()}

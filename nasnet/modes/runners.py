@@ -30,6 +30,8 @@ def runner(mode: str) -> Runner:
             from nasnet.modes.trained.tune import run_tune as run
         case "count":
             from nasnet.modes.count import run_count as run
+        case "table":
+            from nasnet.modes.table import run_table as run
         case _:
             raise ValueError(f"no mode {mode!r}")
     return run

@@ -23,3 +23,10 @@ class PredictConfig(Settings):
 
     top: int = setting(5, "classes to name for each picture, the likeliest first", unit="classes", least=1)
     csv: str | None = setting(None, "file to write them to; unset is workdir/predictions.csv")
+
+
+@dataclasses.dataclass(frozen=True)
+class TableConfig(Settings):
+    """How the papers' tables are shown."""
+
+    format: Literal["text", "markdown", "csv"] = setting("text", "how the tables are written, on the screen")

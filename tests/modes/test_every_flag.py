@@ -120,6 +120,7 @@ ELSEWHERE = {
     ("search", "cluster"): "needs a Ray cluster: tests/execution/test_workers.py",
     ("search", "space"): "has one word",
     ("search", "estimator"): "has one word",
+    ("table", "format"): "hands nothing on: tests/modes/test_table.py",
 }
 """What cannot be another here, and why."""
 
@@ -433,7 +434,7 @@ QUIET = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWa
 
 
 @QUIET
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "table"])  # which calls nothing below
 def test_a_mode_runs_through_and_the_same_flags_hand_on_the_same(walker, sources, mode):
     """Or each comparison below would be one of two errors, or of two times."""
     base = base_of(mode, sources)
