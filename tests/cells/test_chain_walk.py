@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from cells.chain import ChainGenotype, ConvLayer, Pool
 from cells.count import count
 from cells.walks.chain import ChainNetwork, centred
+from tests.support.numbers import Numbers, avg_pool, batch_norm, dense, draw, relu
+from tests.support.numbers import conv as np_conv
 
 SHAPE = (9, 8, 2)
 CLASSES = 3
@@ -100,3 +103,34 @@ def test_sizes_that_cannot_be():
 def test_describe():
     assert ChainNetwork(ALL_SKIPS, 2).describe() == "4 layers of 4 filters, 3 skip connections"
     assert ChainNetwork(LINE, 2).describe() == "2 layers of 4 to 5 filters, 0 skip connections"
+
+
+def test_values_by_hand():
+    """Padding, concatenation, the order of a layer's parts and the head, written out in NumPy."""
+    image = draw("image", SHAPE)
+
+    def layer(x, filters, kernel, name, stride=(1, 1)):
+        return relu(batch_norm(np_conv(x, filters, kernel, f"{name}.conv", stride), f"{name}.bn"))
+
+    first = layer(image, 4, (3, 3), "layer_0")
+    second = layer(first, 5, (3, 3), "layer_1", (2, 2))
+    # 5x4 into 9x8: two above and below; two to the left and to the right.
+    around = np.zeros((9, 8, 5))
+    around[2:7, 2:6] = second
+    third = layer(np.concatenate([first, around], 2), 6, (1, 1), "layer_2")
+    expected = dense(third.mean((0, 1)), CLASSES, "head.dense")
+    np.testing.assert_allclose(ChainNetwork(PADDED, CLASSES).walk(Numbers(), image).logits, expected, rtol=1e-12)
+
+    # 3x8 and 9x3 into 9x8: five columns, two of them to the left and the odd one to the right.
+    tall, wide = np.zeros((9, 8, 5)), np.zeros((9, 8, 4))
+    wide[3:6] = layer(image, 4, (1, 1), "layer_0", (3, 1))
+    tall[:, 2:5] = layer(image, 5, (1, 1), "layer_1", (1, 3))
+    expected = dense(np.concatenate([wide, tall], 2).mean((0, 1)), CLASSES, "head.dense")
+    np.testing.assert_allclose(ChainNetwork(CROSSED, CLASSES).walk(Numbers(), image).logits, expected, rtol=1e-12)
+
+    # A pooling comes after the ReLU; without batch norm a bias; all pixels, row by row, through the hidden layers.
+    x = np.pad(image, ((1, 1), (1, 1), (0, 0)))
+    x = np_conv(x, 4, (5, 5), "layer_0.conv", padding="valid") + draw("layer_0.conv/bias", (4,))
+    x = avg_pool(relu(x), 3, 2, "valid").reshape(-1)
+    expected = x @ draw("head.dense/kernel", (24, CLASSES)) + draw("head.dense/bias", (CLASSES,))
+    np.testing.assert_allclose(ChainNetwork(VALID, CLASSES).walk(Numbers(), image).logits, expected, rtol=1e-12)

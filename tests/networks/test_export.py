@@ -18,6 +18,9 @@ import tensorflow as tf
 from scipy.special import softmax
 
 from bench.drawn import cheap_genotype, drawn_genotypes
+from cells.chain import ChainGenotype, ConvLayer, Pool
+from cells.drawing.chain import draw as draw_chain
+from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.data.pictures import prepare
@@ -27,6 +30,7 @@ from nasnet.networks.keras_model import build
 from nasnet.networks.saved import load_trained, save_trained
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.files import read_json
 from tests.support.pictures import unsure
 
 
@@ -63,6 +67,19 @@ def test_the_folder_is_whole(exported):
     assert (folder / "classes.txt").read_text() == "a\nb\nc\n"
     check = json.loads((folder / "metrics.json").read_text())["export_check"]
     assert max(check.values()) < 1e-5
+
+
+def test_a_chain_has_its_layers_drawn(tmp_path):
+    """Skips over a stride, so with zeros around; without batch norm, flattened. It opens as any other does."""
+    layers = (ConvLayer(3, 1, 2, 1, 4), ConvLayer(3, 3, 1, 1, 5), ConvLayer(1, 1, 1, 3, 6, Pool(), (0, 1)))
+    chain = ChainGenotype(layers, (7,), flatten=True, batch_norm=False)
+    spec = NetworkSpec(ChainNetwork(chain, 3), ("a", "b", "c"), (12, 10, 2), (50.0, 60.0), (70.0, 80.0))
+    folder = tmp_path / "run" / "best"
+    export(folder, spec, build(spec, seed=1), {"version": 1})
+    assert max(read_json(folder / "metrics.json")["export_check"].values()) < 1e-5
+    assert NetworkSpec.from_json(read_json(folder / "genotype.json")) == spec
+    assert (folder / "network.svg").read_text() == draw_chain(chain, image_shape=spec.image_shape, title="run")
+    assert not (folder / "cell.svg").exists()
 
 
 PHOTOGRAPHS = sorted(str(path) for path in (Path(sklearn.datasets.__file__).parent / "images").glob("*.jpg"))

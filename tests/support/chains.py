@@ -27,7 +27,7 @@ def drawn_chain(rng: random.Random, most_layers: int = 6, *, filters: tuple[int,
             )
         )
     flatten = rng.random() < 0.3
-    dense = tuple(rng.randint(1, 4) for _ in range(rng.randint(0, 2))) if flatten else ()
+    dense = tuple(rng.randint(4, 8) for _ in range(rng.randint(0, 2))) if flatten else ()
     return ChainGenotype(tuple(layers), dense, flatten, batch_norm=rng.random() < 0.7)
 
 
