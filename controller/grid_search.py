@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 
 from cells.spaces.space import Decision, Tokens, check_tokens
-from controller.strategy import Proposal, Trial
-
-_GOLDEN = (math.isqrt(5 * 10**40) - 10**20, 2 * 10**20)  # (sqrt(5) - 1) / 2 = 0.618..., as a fraction of integers
+from controller.strategy import Proposal, Trial, trial_rng
 
 
 def number_of_tuples(decisions: tuple[Decision, ...]) -> int:
@@ -18,9 +16,10 @@ def number_of_tuples(decisions: tuple[Decision, ...]) -> int:
 class GridSearch:
     """Strategy (see `controller.strategy.Strategy`) that tries each of the N tuples once, and learns nothing.
 
-    Trial i is tuple number `first + i * step mod N` of the lexicographic order, where `step` is the number nearest to
-    the golden section of N that has no divisor in common with N. So N trials are all tuples, each once, and fewer are
-    spread: the last decisions take every combination in turn, the first are never far from even.
+    The first trial is `first`. From there the last decision takes its options in turn; one before it that has s options
+    takes each of them once in s trials, in an order shuffled anew each time, and moves on by one whenever the decisions
+    behind it have been through all their combinations. So N trials are all tuples, each once, and fewer are spread over
+    all decisions. The order is the same for every seed.
 
     Tuples are what is counted: genotypes with several names (twins) come once a name.
 
@@ -34,33 +33,29 @@ class GridSearch:
 
     def __init__(self, decisions: tuple[Decision, ...], first: Tokens | None = None) -> None:
         self._sizes = [decision.size for decision in decisions]
+        self._first = (0,) * len(decisions) if first is None else first
+        check_tokens(decisions, self._first)
         self._tuples = number_of_tuples(decisions)
-        self._step = _step(self._tuples)
-        self._first = 0
-        if first is not None:
-            check_tokens(decisions, first)
-            for size, token in zip(self._sizes, first, strict=True):
-                self._first = self._first * size + token
 
     def propose(self, trial_id: int) -> Proposal:
         """See `Strategy.propose`. Raises ValueError where there is none left: for `trial_id` of N or more."""
         if trial_id >= self._tuples:
             raise ValueError(f"the grid has {self._tuples} tuples, got trial {trial_id}: it has been exhausted")
-        number = (self._first + trial_id * self._step) % self._tuples
-        return Proposal(trial_id, self._tokens(number), (0.0,) * len(self._sizes))
+        tokens: list[int] = []
+        behind = 1  # how many combinations the decisions behind this one have
+        for place in reversed(range(len(self._sizes))):
+            size = self._sizes[place]
+            turns, within = divmod(trial_id, behind)
+            token = self._first[place] + turns + _shuffled(place, size, within) - _shuffled(place, size, 0)
+            tokens.append(token % size)
+            behind *= size
+        return Proposal(trial_id, tuple(reversed(tokens)), (0.0,) * len(tokens))
 
     def observe(self, trial: Trial) -> None:
         """See `Strategy.observe`. Nothing is learned."""
 
-    def _tokens(self, number: int) -> Tokens:
-        tokens: list[int] = []
-        for size in reversed(self._sizes):
-            number, token = divmod(number, size)
-            tokens.append(token)
-        return tuple(reversed(tokens))
 
-
-def _step(tuples: int) -> int:
-    golden = tuples * _GOLDEN[0] // _GOLDEN[1]
-    near = (golden + sign * distance for distance in range(tuples) for sign in (1, -1))
-    return next(step for step in near if step > 0 and math.gcd(step, tuples) == 1) if tuples > 1 else 1
+def _shuffled(place: int, size: int, number: int) -> int:
+    """Member `number` of a sequence that has 0 to `size - 1` once in every `size` members; each place has its own."""
+    block, within = divmod(number, size)
+    return int(trial_rng(place, block).permutation(size)[within])

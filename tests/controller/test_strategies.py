@@ -1,0 +1,60 @@
+"""Strategies by name, and the settings of the layer-wise controller."""
+
+import dataclasses
+
+import pytest
+
+from cells.spaces.chain import ChainSpace
+from cells.spaces.nasnet import NASNetSpace
+from controller.config import CHAIN_DEFAULTS, BadSetting, FailureConfig, PolicyGradientConfig
+from controller.policy.policy_gradient import PolicyGradient
+from controller.strategies import check_strategy, make_strategy
+from controller.strategy import Outcome, Trial
+
+FLAGS = {field.name: field.metadata.get("flag") or field.name for field in dataclasses.fields(PolicyGradientConfig)}
+CHAIN = PolicyGradientConfig(**{name: CHAIN_DEFAULTS[flag] for name, flag in FLAGS.items() if flag in CHAIN_DEFAULTS})
+GROWING = ChainSpace(4, strides=True, start_layers=2, grow_layers=1, grow_every=5)
+SMALL = PolicyGradientConfig(update_trials=4, units=4, embedding_size=2)
+
+
+@pytest.mark.parametrize(
+    ("space", "name", "config"),
+    [
+        *((space, name, CHAIN) for space in (NASNetSpace(2), GROWING) for name in ("ppo", "reinforce")),
+        (GROWING, "ppo", SMALL),
+        *((space, "random", SMALL) for space in (NASNetSpace(2), GROWING)),
+        *((space, "grid", SMALL) for space in (NASNetSpace(2), ChainSpace(3, start_layers=3))),
+    ],
+)
+def test_every_strategy_runs_on_every_space_that_it_serves(space, name, config):
+    strategy = make_strategy(name, space.decisions, space.length, config, FailureConfig(), 3)
+    for i in range(16):
+        proposal = strategy.propose(i)
+        assert len(proposal.tokens) == space.length(i)
+        assert space.encode(space.decode(proposal.tokens)) == proposal.tokens
+        strategy.observe(Trial(proposal, Outcome.OK, float(i % 3), 1.0))
+    if isinstance(strategy, PolicyGradient):
+        assert strategy.last_update is not None
+        assert strategy.last_update.updates == 16 // config.update_trials
+
+
+def test_a_strategy_says_in_one_line_what_it_cannot_serve():
+    with pytest.raises(
+        BadSetting, match=r"^strategy=grid: cannot exhaust a space that grows[^\n]*; expected ppo, reinforce, random$"
+    ):
+        check_strategy("grid", GROWING.decisions, GROWING.length, SMALL)
+    check_strategy("grid", GROWING.decisions, None, SMALL)
+    with pytest.raises(BadSetting, match=r"^update_epochs=3: must be 1 with REINFORCE \(see strategy\)$"):
+        check_strategy("reinforce", GROWING.decisions, GROWING.length, PolicyGradientConfig(update_epochs=3))
+    with pytest.raises(BadSetting, match=r"^strategy=evolution: must be one of ppo, reinforce, random, grid$"):
+        make_strategy("evolution", GROWING.decisions, None, SMALL, FailureConfig(), 0)
+
+
+def test_the_layer_wise_controller_is_the_paper_s():
+    """arXiv 1611.01578, section 4.1: REINFORCE, two layers of 35, +-0.08, Adam 0.0006, 8 children, the cube."""
+    assert CHAIN_DEFAULTS["strategy"] == "reinforce"
+    assert CHAIN_DEFAULTS["reward"] == "best_of_last_5"
+    assert (CHAIN.layers, CHAIN.units, CHAIN.initial_scale) == (2, 35, 0.08)
+    assert (CHAIN.optimizer, CHAIN.learning_rate, CHAIN.update_trials) == ("adam", 6e-4, 8)
+    assert (CHAIN.reward_power, CHAIN.entropy_weight, CHAIN.reward_scale) == (3, 0, "none")
+    assert set(CHAIN_DEFAULTS) <= {*FLAGS.values(), "strategy", "reward"}
