@@ -1,4 +1,4 @@
-"""How good is a cell? An estimate that costs less than training it for real.
+"""How good is a network? An estimate that costs less than training it for real.
 
 TensorFlow is imported when the first estimate is made: an estimator travels to worker processes, where threads and GPUs
 must be set before.
@@ -10,6 +10,8 @@ import dataclasses
 import time
 from typing import Literal
 
+import numpy as np
+
 from cells.genotype import Genotype
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
@@ -17,11 +19,12 @@ from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec, architecture_of
 from nasnet.training.config import TrainingConfig
+from nasnet.training.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
 class ProxyEstimator:
-    """Trains a child, a small network of the cell, for a few steps; its reward is the accuracy on the valid split.
+    """Trains a child, a small network of the genotype, for a few steps; its reward is the accuracy on the valid split.
 
     NASNet, appendix A.1. With `reward="best_of_last_5"` the best accuracy at the end of the last five epochs (Zoph & Le
     2017, which also cubes it; here the strategy scales rewards), and the weights of then. Batch norm is that of the
@@ -42,7 +45,7 @@ class ProxyEstimator:
 
     def estimate(self, genotype: Genotype | None, name: str) -> Estimate:
         """See `Estimator.estimate`."""
-        assert genotype is not None, "a child is one of a cell"
+        assert genotype is not None, "a child is one of a genotype"
         from nasnet.estimators.child import Child
         from nasnet.runtime.seeds import name_seed
 
@@ -52,31 +55,45 @@ class ProxyEstimator:
         if self.child == "keras":
             return self._keras(spec, seed)
         child = Child(spec, self.data, ChildConfig.of(self.training, self.data), seed=seed)
-        result = child.run(5 if self.reward == "best_of_last_5" else 1, reestimated=self.statistics == "reestimated")
+        result = child.run(self._scored_epochs, reestimated=self.statistics == "reestimated")
         return Estimate(
             max(score.accuracy for score in result.scores),
             Timing(result.seconds_tracing, result.seconds_training, result.seconds_scoring),
             TrainedChild(spec.to_json(), child.named_weights()),
         )
 
+    @property
+    def _scored_epochs(self) -> int:
+        return 5 if self.reward == "best_of_last_5" else 1
+
     def _keras(self, spec: NetworkSpec, seed: int) -> Estimate:
         from nasnet.networks.keras_model import named_weights
+        from nasnet.training.config import ReplicaConfig
         from nasnet.training.loop import Training
         from nasnet.training.metrics import evaluate
         from nasnet.training.statistics import reestimate
 
         start = time.monotonic()
         training = Training(spec, self.data, self.training, seed=seed)
-        built = time.monotonic()
-        training.run()
-        trained = time.monotonic()
-        model = training.inference_model()
-        if self.statistics == "reestimated":
-            reestimate(model, self.data.train.images, batch_size=REESTIMATED_ON, most=REESTIMATED_ON)
-        accuracy = evaluate(model, self.data.valid).accuracy
-        weights = {name: variable.numpy() for name, variable in named_weights(model).items()}
-        return Estimate(
-            accuracy,
-            Timing(built - start, trained - built, time.monotonic() - trained),
-            TrainedChild(spec.to_json(), weights),
-        )
+        built, scoring = time.monotonic(), 0.0
+        best: tuple[float, dict[str, np.ndarray]] | None = None
+
+        def score(progress: Progress) -> None:
+            """At the epochs' ends at which a child of functions is scored, and by the same rule for the best."""
+            nonlocal best, scoring
+            epochs_left = (training.total_steps - progress.step) / training.steps_per_epoch
+            if not progress.ended or epochs_left > self._scored_epochs - 1:
+                return
+            before = time.monotonic()
+            model = training.inference_model()
+            if self.statistics == "reestimated":
+                reestimate(model, self.data.train.images, batch_size=REESTIMATED_ON, most=REESTIMATED_ON)
+            accuracy = evaluate(model, self.data.valid).accuracy
+            if best is None or accuracy >= best[0]:
+                best = accuracy, {name: variable.numpy() for name, variable in named_weights(model).items()}
+            scoring += time.monotonic() - before
+
+        training.run(report=score, options=ReplicaConfig(valid_epochs=0))
+        assert best is not None
+        steps = time.monotonic() - built - scoring
+        return Estimate(best[0], Timing(built - start, steps, scoring), TrainedChild(spec.to_json(), best[1]))

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
+from controller.config import CHAIN_DEFAULTS, BadSetting, FailureConfig, PolicyGradientConfig
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import CountConfig, FromConfig, NetworkConfig, SourceConfig
@@ -16,7 +16,7 @@ from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
 from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import OF_NETWORK, RECIPES, read_recipe
-from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
+from nasnet.trials.config import CHAIN, ChainConfig, FinalConfig, LimitConfig, SearchConfig
 
 C = TypeVar("C", bound=Config)
 
@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[type[Config], ...]] = {
     "search": (
         DataConfig,
         SearchConfig,
+        ChainConfig,
         NetworkConfig,
         RecipeConfig,
         TrainingConfig,
@@ -54,6 +55,8 @@ _RECIPE = {"search": "proxy", "finetune": "finetune", "tune": "finetune"}
 DEFAULTS: dict[str, dict[str, Any]] = {mode: RECIPES[name] for mode, name in _RECIPE.items()}
 # As the recipe, for the same reasons: a child small enough for minutes.
 DEFAULTS["search"] = {"repeats": 1, "filters": 8, **DEFAULTS["search"]}
+SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {CHAIN: CHAIN_DEFAULTS}
+"""What a space says otherwise than the mode search."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +229,8 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
         raise SettingError("seed", seed, "must be 0 or more and below 2^63")
     values: dict[str, Any] = {}
     recipe = read_recipe(given["recipe"]) if given.get("recipe") is not None else {}
-    beneath = {**DEFAULTS.get(mode, {}), **_without_old_length(recipe)}
+    of_space = SPACE_DEFAULTS.get(given.get("space", ""), {}) if mode == "search" else {}
+    beneath = {**DEFAULTS.get(mode, {}), **of_space, **_without_old_length(recipe)}
     for group in GROUPS[mode]:
         names = flag_names(group)
         for field in dataclasses.fields(group):

@@ -13,6 +13,7 @@ from nasnet.data.dataset import DataSet, check_dataset, open_configured
 from nasnet.data.pictures import SUFFIXES
 from nasnet.estimators.config import check_child
 from nasnet.modes.flags import GROUPS, RunConfig
+from nasnet.modes.spaces import check_space
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.models import NamedModel, least_side, model_of_genotype, named_model
 from nasnet.networks.saved import Model, check_trained, load_source, trained_folder
@@ -39,7 +40,9 @@ def check_inputs(config: RunConfig) -> None:
         named_pictures(config.paths)
         _check_table(config.group(PredictConfig))
     if SearchConfig in groups:
-        _check_child(config.group(SearchConfig), config.group(TrainingConfig))
+        check_space(config)
+        if config.group(SearchConfig).child == "functions":
+            check_child(config.group(TrainingConfig))
 
 
 def model_of(config: RunConfig) -> NamedModel:
@@ -64,13 +67,6 @@ def _check_table(options: PredictConfig) -> None:
     """Raises UserError where a table cannot be renamed into place: over a folder, or over a device of the machine."""
     if options.csv is not None and (path := expanded(options.csv)).exists() and not path.is_file():
         raise UserError(f"--csv={path}: is no file; expected the name of one that is new or can be written anew")
-
-
-def _check_child(options: SearchConfig, training: TrainingConfig) -> None:
-    if options.child == "functions":
-        check_child(training)
-    elif options.reward != "last":
-        raise UserError(f"--reward={options.reward} is for --child=functions; with --child=keras leave it out")
 
 
 def spec_on(

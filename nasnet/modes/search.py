@@ -1,4 +1,4 @@
-"""`--mode=search`: finds a cell, trains it, exports it, and says what became of every second."""
+"""`--mode=search`: finds a network, trains it, exports it, and says what became of every second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 import tensorflow as tf
 
 from cells.genotype import Genotype
-from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Space
 from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
@@ -29,10 +28,12 @@ from nasnet.execution.start import open_engine
 from nasnet.modes.flags import RunConfig, in_its_flags
 from nasnet.modes.help import say_after_search
 from nasnet.modes.inputs import open_data, spec_on, write_skipped
+from nasnet.modes.spaces import children_of, first_tokens, make_space, say_space, trials_of
 from nasnet.modes.train import say_unsettled, train_to
 from nasnet.modes.trained.export import export_trained
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
+from nasnet.networks.models import model_of_genotype
 from nasnet.networks.spec import architecture_of
 from nasnet.reports.search import (
     at_work,
@@ -63,17 +64,18 @@ from nasnet.trials.plan import Plan, final_of, finalist_steps, plan_of, steps_of
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search, SearchProgress
 
-_DRAWN = 8  # cells that are counted to say what a child takes
+_DRAWN = 8  # networks that are counted to say what a child takes
 
 
 def run_search(config: RunConfig, workdir: Path) -> None:
-    """Searches, trains the best cell, exports it to `workdir/best` and says how it does on valid and test."""
+    """Searches, trains the best network, exports it to `workdir/best` and says how it does on valid and test."""
     started = time.monotonic()
     options, execution = config.group(SearchConfig), config.group(ExecutionConfig)
     export = config.group(FinalConfig).export
     with Ending(workdir, options.stop_after) as ending:
         _set_up(execution)
-        data, space = open_data(config), NASNetSpace(options.blocks)
+        data = open_data(config)
+        space = make_space(config, data.image_shape)
         limits = _check(config, data, space)
         if execution.cluster:
             from nasnet.execution.ray_workers import connect
@@ -82,6 +84,7 @@ def run_search(config: RunConfig, workdir: Path) -> None:
         with claim_workdir(workdir, config, data=data.fingerprint):
             write_skipped(workdir, data)
             say_pictures(data, "--valid_fraction")
+            say_space(options, space)
             search, winner = _search(config, workdir, data, space, limits, ending)
             searched = time.monotonic()
             if export:
@@ -90,8 +93,8 @@ def run_search(config: RunConfig, workdir: Path) -> None:
             ending.done()
     engine, made, rest = search.engine, len(search.journal.trials), time.monotonic() - searched
     say_seconds(engine.timing, engine.slots, search.controller_seconds, searched - started, rest)
-    if made < options.trials:
-        say(f"{made} of {options.trials} trials were made; the same command goes on with the rest")
+    if made < search.trials:
+        say(f"{made} of {search.trials} trials were made; the same command goes on with the rest")
     if export:
         say_after_search(config, workdir, max(data.image_shape[:2]))
 
@@ -121,7 +124,7 @@ def _search(
             strategy,
             journal,
             retrying,
-            options.trials,
+            trials_of(options, space),
             wave=config.group(PolicyGradientConfig).update_trials if options.deterministic else None,
             repeat_cells=options.repeat_cells,
             enough=lambda: ending.enough,
@@ -130,7 +133,8 @@ def _search(
             report=_reports(strategy),
             forecast=Forecast(_plan(config, data, space, engine.slots)),
         )
-        say_search(search, data, options.strategy, config.group(NetworkConfig), config.group(TrainingConfig), execution)
+        children = children_of(space, config.group(NetworkConfig))
+        say_search(search, data, options.strategy, children, config.group(TrainingConfig), execution)
         _, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
         for whose, of in (("a child's ", config.group(TrainingConfig)), ("the winner's ", recipe)):
             if of is recipe or options.statistics == "moving":
@@ -158,9 +162,10 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
         check_strategy(options.strategy, space.decisions, space.length, learning)
     except BadSetting as error:
         raise in_its_flags(error) from error
-    any_cell = space.decode((0,) * len(space.decisions))
-    spec_on(any_cell, data, child, training)
-    spec_on(any_cell, data, *final_of(config.group(FinalConfig), child, training))
+    for tokens in ((0,) * len(space.decisions), tuple(decision.size - 1 for decision in space.decisions)):
+        model = model_of_genotype(options.space, space.decode(tokens))
+        spec_on(model, data, child, training)
+        spec_on(model, data, *final_of(config.group(FinalConfig), child, training))
     finalist_steps(options, training, data)
     return Limits(
         config.group(LimitConfig),
@@ -187,7 +192,7 @@ def _fitting(execution: ExecutionConfig, data: DataSet, space: Space, limits: Li
     """As many workers as there is memory for, which is said. Their number is no part of what comes of a search."""
     if execution.cluster or not execution.workers:
         return execution
-    drawn = RandomSearch(space.decisions, 0)
+    drawn = RandomSearch(space.decisions, 0, space.length)
     child = max(limits.memory(space.decode(drawn.propose(trial).tokens)) for trial in range(_DRAWN))
     return fit_memory(execution, MemoryNeed.of(data, child, execution.memory_per_child))
 
@@ -203,7 +208,8 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
 
 def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
     learning, failures = config.group(PolicyGradientConfig), config.group(FailureConfig)
-    return make_strategy(name, space.decisions, space.length, learning, failures, config.seed)
+    first = first_tokens(space)
+    return make_strategy(name, space.decisions, space.length, learning, failures, config.seed, first)
 
 
 def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
@@ -234,7 +240,7 @@ def _best(search: Search, config: RunConfig, ending: Ending) -> Trial:
         say(f"ended by {ending.enough} after {len(trials)} of {search.trials} trials; children that ran were cut off")
     say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}")
     if twins := sum(trial.reward is not None and bool(trial.cause) for trial in trials.values()):
-        say(f"{twins} of {len(trials)} trials were of a cell that had been trained before")
+        say(f"{twins} of {len(trials)} trials were of a network that had been trained before")
     if options.strategy in ("ppo", "reinforce"):
         say_updates(len(trials), config.group(PolicyGradientConfig).update_trials)
     final = _ranked_anew(search, ranked, config, ending) if options.finalists else []
@@ -284,7 +290,7 @@ def _train_winner(
     """Trains and exports the winner, unless that was done; what is there of another winner is replaced."""
     mark, of_it = workdir / "final" / "winner.json", {"version": 1, "trial_id": trial.proposal.trial_id}
     if mark.parent.exists() and (not mark.exists() or read_json(mark) != of_it):  # no mark: killed in rmtree
-        say("another cell won than before: it is trained and exported in its place")
+        say("another network won than before: it is trained and exported in its place")
         shutil.rmtree(mark.parent)
     network, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
     write_json(mark, of_it)

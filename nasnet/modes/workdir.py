@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from controller.config import PolicyGradientConfig
 from nasnet.data.fingerprint import Fingerprint
-from nasnet.modes.flags import FREE, RunConfig
+from nasnet.modes.flags import FREE, RunConfig, flag_names, resolve
 from nasnet.networks.config import KERAS
 from nasnet.networks.saved import DATA
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import expanded, read_json, write_json
+from nasnet.trials.config import ChainConfig
 
 _LOCK = ".lock"
 _CONFIG = "config.json"
@@ -23,6 +25,12 @@ _SOURCE = "source.json"
 _BEFORE_CONFIG = (_LOCK, f".{Path(_CONFIG).stem}.")  # all that a run has written when its config is not there yet
 _FILES = (("dataset", DATA), ("from", _SOURCE), ("model", _SOURCE), ("weights", _SOURCE))
 """Flags that name files, and what in the workdir says what was in them."""
+_NEWER = (
+    *flag_names(ChainConfig).values(),
+    *("free", "width", "stem_multiplier", "skip_reduction_input"),
+    *("controller_layers", "controller_initial_scale", "controller_reward_power"),
+)
+"""Settings that runs of this version began without. Their defaults are what those runs did."""
 
 
 def resolved_before(workdir: Path) -> dict[str, Any]:
@@ -57,6 +65,7 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
             )
         if "mode" in found and found["mode"] != config.mode:
             raise UserError(f"--workdir={workdir} was used by --mode={found['mode']}; use another workdir")
+        found, wanted = _as_now(found, config.mode), _as_now(wanted, config.mode)
         names = [name for name in {**found, **wanted} if name not in FREE]
         differing = [name for name in names if not _same(name, found.get(name), wanted.get(name), workdir)]
         if differing:
@@ -66,6 +75,17 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
         raise UserError(f"--workdir={workdir} is not a folder; name a new one")
     elif used:
         raise UserError(f"--workdir={workdir} holds files but no config.json; use a new or an empty folder")
+
+
+def _as_now(values: dict[str, Any], mode: str) -> dict[str, Any]:
+    """A config's values; of one from before today's settings, as they would be written today."""
+    defaults = resolve(mode, 0, {}).values
+    values = {**{name: defaults[name] for name in _NEWER if name in defaults}, **values}
+    if loss := values.pop("controller_loss", None):  # was a setting beside the strategy
+        values["strategy"] = loss if values["strategy"] == "ppo" else values["strategy"]
+    if values.get("strategy") in ("ppo", "reinforce") and values["controller_update_epochs"] is None:
+        values["controller_update_epochs"] = PolicyGradientConfig().epochs_of(values["strategy"])
+    return values
 
 
 def _same(name: str, found: object, wanted: object, workdir: Path) -> bool:

@@ -8,7 +8,6 @@ from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Timing
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.memory import MemoryNeed
-from nasnet.networks.config import NetworkConfig
 from nasnet.runtime import devices
 from nasnet.runtime.clock import clock
 from nasnet.runtime.console import say
@@ -51,15 +50,15 @@ def say_search(
     search: Search,
     data: DataSet,
     strategy: str,
-    child: NetworkConfig,
+    children: str,
     training: TrainingConfig,
     execution: ExecutionConfig,
 ) -> None:
-    """What is searched, by whom, how many at a time."""
+    """What is searched, by whom, how many at a time. `children` says what they are."""
     length = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
     say(
-        f"searching {len(search.space.decisions)} decisions with {strategy}: {search.trials} children "
-        f"of N={child.repeats} F={child.filters}, {length} on {len(data.train)} pictures of {data.name}"
+        f"searching {search.space.length(0)} decisions with {strategy}: {search.trials} children "
+        f"{children}, {length} on {len(data.train)} pictures of {data.name}"
     )
     where = f"on the Ray cluster {execution.cluster}" if execution.cluster else "on this machine"
     if not execution.cluster and not execution.workers:

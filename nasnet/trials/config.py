@@ -7,22 +7,36 @@ from typing import Literal
 
 from nasnet.runtime.setting import Settings, setting
 
+NASNET, CHAIN, SETTINGS = "nasnet", "chain", ("lenet5", "alexnet", "vgg16")
+"""The spaces: of cells, of layers one by one, of the settings of a known network."""
+
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig(Settings):
     """What is searched, how, and for how long."""
 
-    space: Literal["nasnet"] = setting("nasnet", "search space (section 3)")
+    space: Literal["nasnet", "chain", "lenet5", "alexnet", "vgg16"] = setting(
+        "nasnet",
+        "search space: nasnet, two cells (section 3); chain, layer by layer with skip connections (2017 paper), with "
+        "that paper's controller and reward where no flag says otherwise; or the settings of a known network, three "
+        "options each",
+    )
     blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1, most=20)
     strategy: Literal["ppo", "reinforce", "random", "grid"] = setting(
         "ppo",
         "who proposes: the LSTM controller, with PPO (A.2) or with REINFORCE (2017 paper); random; or grid, which "
         "tries everything once, evenly spread where there are fewer trials",
     )
+    free: int | None = setting(
+        None,
+        "how many settings of a known network are decisions, from the first layer's on: n are 3^n networks; unset: all",
+        unit="settings",
+        least=1,
+    )
     estimator: Literal["proxy"] = setting("proxy", "how a cell is scored: short training of a small network (A.1)")
     trials: int = setting(
         200,
-        "cells to try in all (the paper: 20,000; A.3); more on the same workdir go on, with the finalists ranked anew",
+        "networks to try in all (the paper: 20,000; A.3); more on the same workdir go on, finalists are ranked anew",
         unit="trials",
         least=1,
         free=True,
@@ -37,7 +51,7 @@ class SearchConfig(Settings):
     )
     repeat_cells: bool = setting(
         False,
-        "train a cell again that a trial before it had, in mirror image or not; otherwise that trial's reward is taken",
+        "train a network again that a trial before it had, by any name; otherwise that trial's reward is taken",
     )
     child: Literal["functions", "keras"] = setting(
         "functions", "how children are built: as plain functions, or as Keras models for checking (ten times slower)"
@@ -80,6 +94,26 @@ class SearchConfig(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class ChainConfig(Settings):
+    """What a network of space=chain is made of (arXiv 1611.01578, sections 3 and 4.1)."""
+
+    max_layers: int = setting(
+        15, "the most layers that a network has (table 1: 15 without strides or pooling)", unit="layers", least=1
+    )
+    start_layers: int = setting(6, "those of the first trials (section 4.1: 6)", unit="layers", least=1)
+    grow_layers: int = setting(2, "so many more after every grow_every trials (section 4.1: 2)", unit="layers", least=0)
+    grow_every: int = setting(1600, "trials between growths (section 4.1: 1,600)", unit="trials", least=1)
+    strides: bool = setting(False, "strides, 1 to 3 down and across, are decisions too; otherwise they are 1")
+    skips: bool = setting(True, "skip connections are decisions; otherwise each layer reads the one before")
+    scale: float = setting(
+        1.0, "factor of the numbers of filters, which are 24, 36, 48 or 64; below 1 for small pictures", above=0
+    )
+    pool_at: str | None = setting(
+        None, "layers that a pooling by 2 follows, such as 3,6 (table 1: 13,24 of 39); unset: none"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class LimitConfig(Settings):
     """Children over these are invalid, which is found from the genotype before they start."""
 
@@ -95,13 +129,13 @@ class LimitConfig(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class FinalConfig(Settings):
-    """How the best cell of a search is trained for export."""
+    """How the best network of a search is trained for export."""
 
     export: bool = setting(
-        True, "train and export the best cell at the end; otherwise the trials are all that is left", free=True
+        True, "train and export the best network at the end; otherwise the trials are all that is left", free=True
     )
     final_repeats: int = setting(
-        1, "Normal Cells a stage of the network that the best cell is exported in", unit="cells", least=1
+        1, "Normal Cells a stage of the network that the best cells are exported in", unit="cells", least=1
     )
     final_filters: int = setting(16, "channels in its first cell", unit="channels", least=2)
     final_epochs: int = setting(15, "its passes over the training split", unit="epochs", least=1)

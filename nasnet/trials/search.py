@@ -214,8 +214,8 @@ class Search:
 
 
 def _repeated(proposal: Proposal, first: Trial) -> Trial:
-    """The trial of a cell that another trial was of."""
-    cause = f"the same cell as trial {first.proposal.trial_id}"
+    """The trial of a network that another trial was of."""
+    cause = f"the same network as trial {first.proposal.trial_id}"
     return Trial(proposal, Outcome.OK, first.reward, 0.0, cause)
 
 

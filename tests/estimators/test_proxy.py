@@ -13,9 +13,11 @@ from nasnet.estimators.child import Child
 from nasnet.estimators.config import ChildConfig
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.networks.config import NetworkConfig
+from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig
+from nasnet.training.metrics import evaluate
 
 CELL = NASNetSpace(1).decode((0, 1, 10, 5, 0) * 2)
 
@@ -58,6 +60,25 @@ def test_the_reward_is_the_last_accuracy_or_the_best_of_the_last_five_epochs():
         np.testing.assert_array_equal(value, child.named_weights()[name])
     last = estimates["last"].child.weights
     assert any(np.abs(last[name] - value).max() > 0 for name, value in child.named_weights().items())
+
+
+def test_keras_children_are_scored_at_the_same_epochs():
+    """Five steps, two an epoch: after the second, the fourth, and the last, which ends no epoch."""
+    data = drawn_pictures(8, train=20, valid=64)
+    training = TrainingConfig(steps=5, batch_size=8, pad=0, flip=False)
+    found = {
+        reward: ProxyEstimator(data, NetworkConfig(1, 2), training, 3, "keras", reward).estimate(CELL, "x")
+        for reward in ("last", "best_of_last_5")
+    }
+    assert found["best_of_last_5"].reward >= found["last"].reward
+    for reward in found:
+        kept = found[reward].child
+        assert kept is not None
+        spec = NetworkSpec.from_json(kept.spec)
+        model = build(spec)
+        for name, variable in named_weights(model).items():
+            variable.assign(kept.weights[name])
+        assert evaluate(model, data.valid).accuracy == found[reward].reward
 
 
 @pytest.mark.parametrize("child", ["functions", "keras"])

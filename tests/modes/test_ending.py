@@ -62,7 +62,7 @@ def test_more_trials_then_a_signal_then_a_file_end_it_with_the_best_so_far(tmp_p
     made = len(trials_of(workdir))
     assert made < 5000
     assert "ended by SIGUSR1 after" in said
-    assert "another cell won than before" in said
+    assert "another network won than before" in said
     assert exported(workdir) == best_of(workdir) != 0
     assert json.loads((workdir / "final" / "winner.json").read_text())["trial_id"] == exported(workdir)
 

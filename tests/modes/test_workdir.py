@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -169,3 +170,35 @@ def test_a_damaged_fingerprint_is_named(tmp_path):
     (tmp_path / "run" / "data.json").write_text("[]")
     with pytest.raises(UserError, match=r"data\.json: not the fingerprint"):
         claim(tmp_path / "run")
+
+
+BEFORE = json.loads((Path(__file__).parent / "configs_of_before.json").read_text())
+"""What `resolve` wrote for these flags at commit 0f11d42, by `git checkout` and `resolve(mode, 3, given).to_json()`."""
+TODAY = {"controller_loss": "strategy"}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_a_run_begun_before_todays_settings_goes_on(name, tmp_path):
+    """Whatever is new was, in that run, what is the default now; what has another name has the same meaning."""
+    given, found = BEFORE[name]["given"], BEFORE[name]["config"]
+    given = {TODAY.get(flag, flag): value for flag, value in given.items()}
+    (tmp_path / "config.json").write_text(json.dumps(found))
+    check_workdir(tmp_path, resolve(found["mode"], 3, given, found))
+    with pytest.raises(UserError, match=r"another config \(seed: 3 there, 4 now\)"):
+        check_workdir(tmp_path, resolve(found["mode"], 4, given, found))
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        ({"strategy": "random"}, "strategy: reinforce there, random now"),
+        ({"controller_layers": 2}, "controller_layers: 1 there, 2 now"),
+        ({"strategy": "ppo"}, "strategy: reinforce there, ppo now, controller_update_epochs: 1 there, 10 now"),
+    ],
+)
+def test_what_has_another_name_now_is_compared(flags, shown, tmp_path):
+    found = BEFORE["search_reinforce"]["config"]
+    (tmp_path / "config.json").write_text(json.dumps(found))
+    given = {"workers": 2, "strategy": "reinforce", **flags}
+    with pytest.raises(UserError, match=shown):
+        check_workdir(tmp_path, resolve("search", 3, given, found))

@@ -61,5 +61,5 @@ def test_what_was_not_trained_is_in_no_mean():
     forecast = Forecast(Plan(20, 1), clock=lambda: 0.0)
     for number in range(4):
         forecast.trial(Trial(Proposal(number, (0,), (0.0,)), Outcome.OK, 0.5, 2.0), live=False)
-        forecast.trial(Trial(Proposal(10 + number, (0,), (0.0,)), Outcome.OK, 0.5, 0.0, "the same cell as trial 0"))
+        forecast.trial(Trial(Proposal(10 + number, (0,), (0.0,)), Outcome.OK, 0.5, 0.0, "the same network as trial 0"))
     assert forecast.left(12) == pytest.approx(12 * 2.0 / 0.95)

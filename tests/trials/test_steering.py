@@ -122,7 +122,7 @@ def test_a_twin_takes_the_reward_of_the_trial_that_succeeded_before_it(tmp_path)
         if cell in first:
             repeated += 1
             assert (trial.outcome, trial.seconds) == (Outcome.OK, 0)
-            assert trial.cause == f"the same cell as trial {first[cell]}"
+            assert trial.cause == f"the same network as trial {first[cell]}"
             assert trial.reward == journal.trials[first[cell]].reward
         elif trial.reward is not None:
             assert not trial.cause

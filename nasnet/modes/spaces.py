@@ -1,0 +1,96 @@
+"""Which space a search is over: made of the flags, and which flags have a meaning in it. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from cells.spaces.chain import ChainSpace
+from cells.spaces.nasnet import NASNetSpace
+from cells.spaces.settings import SettingsSpace
+from cells.spaces.space import Space, Tokens
+from controller.grid_search import number_of_tuples
+from nasnet.modes.flags import RunConfig, flag_names
+from nasnet.networks.config import NetworkConfig
+from nasnet.runtime.console import say
+from nasnet.runtime.errors import SettingError, UserError
+from nasnet.trials.config import CHAIN, NASNET, SETTINGS, ChainConfig, SearchConfig
+
+_OF_CELLS = ("blocks", "final_repeats", "final_filters")
+_OF_SETTINGS = ("free", "width")
+_MEANT_FOR: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(flag_names(NetworkConfig).values(), (NASNET,)),
+    **dict.fromkeys(_OF_CELLS, (NASNET,)),
+    **dict.fromkeys(flag_names(ChainConfig).values(), (CHAIN,)),
+    **dict.fromkeys(_OF_SETTINGS, SETTINGS),
+}
+"""Flag -> the spaces that it has a meaning with, where those are not all."""
+
+
+def check_space(config: RunConfig) -> None:
+    """Raises UserError for a given flag that has no meaning with the space, and for depths that are none."""
+    space = config.group(SearchConfig).space
+    for name in config.given:
+        spaces = _MEANT_FOR.get(name, (space,))
+        if space not in spaces:
+            raise UserError(
+                f"--{name}={config.values[name]}: has no meaning with --space={space}; it goes with "
+                f"--space={'|'.join(spaces)}"
+            )
+    _pool_at(config.group(ChainConfig))
+
+
+def make_space(config: RunConfig, image_shape: tuple[int, int, int]) -> Space:
+    """The space of a search on such pictures. Raises UserError for sizes that it cannot have."""
+    options, chain = config.group(SearchConfig), config.group(ChainConfig)
+    try:
+        if options.space == NASNET:
+            return NASNetSpace(options.blocks)
+        if options.space == CHAIN:
+            names = {"layers": chain.max_layers, "pool_at": _pool_at(chain)}
+            given = {name: value for name, value in dataclasses.asdict(chain).items() if name not in _RENAMED}
+            return ChainSpace(**{**given, **names})
+        width = config.group(NetworkConfig).width
+        return SettingsSpace(options.space, image_shape, options.free, 1.0 if width is None else width)
+    except ValueError as error:
+        raise UserError(f"--space={options.space}: {error}") from error
+
+
+_RENAMED = ("max_layers", "pool_at")
+
+
+def _pool_at(chain: ChainConfig) -> tuple[int, ...]:
+    try:
+        return tuple(int(depth) for depth in chain.pool_at.split(",")) if chain.pool_at else ()
+    except ValueError as error:
+        rule = "must be numbers of layers with commas between them, such as 3,6"
+        raise SettingError("pool_at", chain.pool_at, rule) from error
+
+
+def first_tokens(space: Space) -> Tokens | None:
+    """Those that a grid begins with: the published network's, where the space is around one."""
+    return space.published if isinstance(space, SettingsSpace) else None
+
+
+def trials_of(options: SearchConfig, space: Space) -> int:
+    """How many trials a search makes: as many as were asked for, or, of a grid, as there are networks."""
+    return min(options.trials, number_of_tuples(space.decisions)) if options.strategy == "grid" else options.trials
+
+
+def say_space(options: SearchConfig, space: Space) -> None:
+    """How large the space is, where that is a number to go by, and what becomes of the trials by it."""
+    if isinstance(space, SettingsSpace):
+        say(f"{space.size:,} networks: 3 options for each of {len(space.decisions)} settings of {space.network}")
+    trials = trials_of(options, space)
+    if trials < options.trials:
+        say(f"{trials:,} trials and not {options.trials:,}: then the grid has tried every one")
+
+
+def children_of(space: Space, network: NetworkConfig) -> str:
+    """What the children of a search are, in a few words."""
+    if isinstance(space, ChainSpace):
+        first, last = space.depth(0), space.layers
+        growing = f", {space.grow_layers} more every {space.grow_every} trials up to {last}"
+        return f"of {first} layers{growing if first < last else ''}"
+    if isinstance(space, SettingsSpace):
+        return f"like {space.network}" + ("" if space.width == 1 else f", width {space.width:g}")
+    return f"of N={network.repeats} F={network.filters}"
