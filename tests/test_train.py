@@ -83,7 +83,7 @@ def test_help_names_every_flag_with_its_default_and_does_not_wait_for_tensorflow
         (["--mode=finetune", "--from=keras:NASNetMobile", "--weights=/no/such"], "--weights=/no/such: no such file"),
         (["--mode=finetune"], "--from is missing"),
         (["--mode=export", "--from=/no/such"], "--from=/no/such"),
-        (["--space=chain", "--blocks=2"], "--blocks=2: has no meaning with --space=chain; it goes with --space=nasnet"),
+        (["--space=chain", "--blocks=2"], "--blocks=2: has no meaning with space=chain; it goes with nasnet"),
         (["--space=lenet5", "--free=8"], "--space=lenet5: free must be 1 to 6"),
         (["--space=chain", "--pool_at=3,x"], "--pool_at=3,x: must be numbers of layers"),
         (["--space=chain", "--strategy=grid", "--grow_every=2"], "--strategy=grid: cannot exhaust a space that grows"),

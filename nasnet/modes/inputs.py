@@ -13,7 +13,6 @@ from nasnet.data.dataset import DataSet, check_dataset, open_configured
 from nasnet.data.pictures import SUFFIXES
 from nasnet.estimators.config import check_child
 from nasnet.modes.flags import GROUPS, RunConfig
-from nasnet.modes.spaces import check_space
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.models import NamedModel, least_side, model_of_genotype, named_model
 from nasnet.networks.saved import Model, check_trained, load_source, trained_folder
@@ -24,7 +23,8 @@ from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import SearchConfig
+from nasnet.trials.config import ChainConfig, SearchConfig
+from nasnet.trials.spaces import check_space
 
 
 def check_inputs(config: RunConfig) -> None:
@@ -40,7 +40,8 @@ def check_inputs(config: RunConfig) -> None:
         named_pictures(config.paths)
         _check_table(config.group(PredictConfig))
     if SearchConfig in groups:
-        check_space(config)
+        given = {name: config.values[name] for name in config.given}
+        check_space(config.group(SearchConfig), config.group(ChainConfig), given)
         if config.group(SearchConfig).child == "functions":
             check_child(config.group(TrainingConfig))
 

@@ -28,7 +28,6 @@ from nasnet.execution.start import open_engine
 from nasnet.modes.flags import RunConfig, in_its_flags
 from nasnet.modes.help import say_after_search
 from nasnet.modes.inputs import open_data, spec_on, write_skipped
-from nasnet.modes.spaces import children_of, first_tokens, make_space, say_space, trials_of
 from nasnet.modes.train import say_unsettled, train_to
 from nasnet.modes.trained.export import export_trained
 from nasnet.modes.workdir import claim_workdir
@@ -54,15 +53,16 @@ from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.trials.best_weights import BestWeights
-from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
+from nasnet.trials.config import ChainConfig, FinalConfig, LimitConfig, SearchConfig
 from nasnet.trials.ending import STOP, Ending
 from nasnet.trials.finalists import Finalist, choose_finalists, rank_finalists
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.limits import Limits
-from nasnet.trials.plan import Plan, final_of, finalist_steps, plan_of, steps_of
+from nasnet.trials.plan import final_of, finalist_steps, plan_of, steps_of
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search, SearchProgress
+from nasnet.trials.spaces import children_of, first_tokens, make_space, say_space, trials_of
 
 _DRAWN = 8  # networks that are counted to say what a child takes
 
@@ -75,7 +75,7 @@ def run_search(config: RunConfig, workdir: Path) -> None:
     with Ending(workdir, options.stop_after) as ending:
         _set_up(execution)
         data = open_data(config)
-        space = make_space(config, data.image_shape)
+        space = make_space(options, config.group(ChainConfig), config.group(NetworkConfig), data.image_shape)
         limits = _check(config, data, space)
         if execution.cluster:
             from nasnet.execution.ray_workers import connect
@@ -103,7 +103,8 @@ def _search(
     config: RunConfig, workdir: Path, data: DataSet, space: Space, limits: Limits, ending: Ending
 ) -> tuple[Search, Trial]:
     """The search as it stands at its end, and its winner."""
-    options = config.group(SearchConfig)
+    options, final = config.group(SearchConfig), config.group(FinalConfig)
+    child, training = config.group(NetworkConfig), config.group(TrainingConfig)
     execution = _fitting(config.group(ExecutionConfig), data, space, limits)
     journal = Journal(workdir / "journal.jsonl")
     best_weights = BestWeights(workdir / "children", options.keep_weights)
@@ -131,12 +132,11 @@ def _search(
             why_invalid=limits.why_invalid,
             best_weights=best_weights,
             report=_reports(strategy),
-            forecast=Forecast(_plan(config, data, space, engine.slots)),
+            forecast=Forecast(plan_of(options, final, child, training, data, space, engine.slots, execution)),
         )
-        children = children_of(space, config.group(NetworkConfig))
-        say_search(search, data, options.strategy, children, config.group(TrainingConfig), execution)
-        _, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
-        for whose, of in (("a child's ", config.group(TrainingConfig)), ("the winner's ", recipe)):
+        say_search(search, data, options.strategy, children_of(space, child), training, execution)
+        _, recipe = final_of(final, child, training)
+        for whose, of in (("a child's ", training), ("the winner's ", recipe)):
             if of is recipe or options.statistics == "moving":
                 say_unsettled(of, steps_of(of, data), whose)
         say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
@@ -172,19 +172,6 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
         functools.partial(architecture_of, network=child, classes=len(data.classes)),
         data.image_shape,
         min(training.batch_size, len(data.train)),
-    )
-
-
-def _plan(config: RunConfig, data: DataSet, space: Space, slots: int) -> Plan:
-    return plan_of(
-        config.group(SearchConfig),
-        config.group(FinalConfig),
-        config.group(NetworkConfig),
-        config.group(TrainingConfig),
-        data,
-        space,
-        slots,
-        config.group(ExecutionConfig),
     )
 
 

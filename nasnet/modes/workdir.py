@@ -28,6 +28,7 @@ _FILES = (("dataset", DATA), ("from", _SOURCE), ("model", _SOURCE), ("weights", 
 _NEWER = (
     *flag_names(ChainConfig).values(),
     *("free", "width", "stem_multiplier", "skip_reduction_input"),
+    *("staircase", "rate_drops", "augment"),
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),
 )
 """Settings that runs of this version began without. Their defaults are what those runs did."""

@@ -18,6 +18,7 @@ from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import FinalConfig, SearchConfig
+from nasnet.trials.spaces import trials_of
 
 _FIXED_SECONDS = 23.0
 """To build a winner, to export it and to check that: of a search on digits on two idle cores, as all that is here."""
@@ -102,7 +103,7 @@ def plan_of(
     """The plan of a search as the configs say it, with so many children at a time."""
     longer = finalist_steps(options, training, data)
     ratio = longer / steps_of(training, data)
-    plan = Plan(options.trials, slots, options.finalists, options.finalist_seeds, longer, ratio)
+    plan = Plan(trials_of(options, space), slots, options.finalists, options.finalist_seeds, longer, ratio)
     if not final.export:
         return plan
     network, recipe = final_of(final, child, training)

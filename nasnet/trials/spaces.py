@@ -1,61 +1,50 @@
-"""Which space a search is over: made of the flags, and which flags have a meaning in it. No TensorFlow."""
+"""Which space a search is over, made of its settings; which of them have a meaning in it. No TensorFlow."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.settings import SettingsSpace
 from cells.spaces.space import Space, Tokens
 from controller.grid_search import number_of_tuples
-from nasnet.modes.flags import RunConfig, flag_names
 from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import SettingError, UserError
+from nasnet.runtime.errors import SettingError
 from nasnet.trials.config import CHAIN, NASNET, SETTINGS, ChainConfig, SearchConfig
 
 _OF_CELLS = ("blocks", "final_repeats", "final_filters")
 _OF_SETTINGS = ("free", "width")
 _MEANT_FOR: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(flag_names(NetworkConfig).values(), (NASNET,)),
+    **{field.name: (NASNET,) for field in dataclasses.fields(NetworkConfig)},
     **dict.fromkeys(_OF_CELLS, (NASNET,)),
-    **dict.fromkeys(flag_names(ChainConfig).values(), (CHAIN,)),
+    **{field.name: (CHAIN,) for field in dataclasses.fields(ChainConfig)},
     **dict.fromkeys(_OF_SETTINGS, SETTINGS),
 }
-"""Flag -> the spaces that it has a meaning with, where those are not all."""
+"""Setting -> the spaces that it has a meaning with, where those are not all."""
 
 
-def check_space(config: RunConfig) -> None:
-    """Raises UserError for a given flag that has no meaning with the space, and for depths that are none."""
-    space = config.group(SearchConfig).space
-    for name in config.given:
-        spaces = _MEANT_FOR.get(name, (space,))
-        if space not in spaces:
-            raise UserError(
-                f"--{name}={config.values[name]}: has no meaning with --space={space}; it goes with "
-                f"--space={'|'.join(spaces)}"
-            )
-    _pool_at(config.group(ChainConfig))
+def check_space(options: SearchConfig, chain: ChainConfig, given: Mapping[str, object]) -> None:
+    """Raises SettingError for a given setting that has no meaning with the space, and for depths that are none."""
+    for name, value in given.items():
+        spaces = _MEANT_FOR.get(name, (options.space,))
+        if options.space not in spaces:
+            rule = f"has no meaning with space={options.space}; it goes with {' or '.join(spaces)}"
+            raise SettingError(name, value, rule)
+    _pool_at(chain)
 
 
-def make_space(config: RunConfig, image_shape: tuple[int, int, int]) -> Space:
-    """The space of a search on such pictures. Raises UserError for sizes that it cannot have."""
-    options, chain = config.group(SearchConfig), config.group(ChainConfig)
+def make_space(
+    options: SearchConfig, chain: ChainConfig, network: NetworkConfig, image_shape: tuple[int, int, int]
+) -> Space:
+    """The space of a search on such pictures. Raises SettingError for sizes that it cannot have."""
     try:
         if options.space == NASNET:
             return NASNetSpace(options.blocks)
         if options.space == CHAIN:
-            names = {"layers": chain.max_layers, "pool_at": _pool_at(chain)}
-            given = {name: value for name, value in dataclasses.asdict(chain).items() if name not in _RENAMED}
-            return ChainSpace(**{**given, **names})
-        width = config.group(NetworkConfig).width
-        return SettingsSpace(options.space, image_shape, options.free, 1.0 if width is None else width)
-    except ValueError as error:
-        raise UserError(f"--space={options.space}: {error}") from error
-
-
-_RENAMED = ("max_layers", "pool_at")
+            same = {name: value for name, value in dataclasses.asdict(chain).items() if name not in _RENAMED = ("max_layers", "pool_at")
 
 
 def _pool_at(chain: ChainConfig) -> tuple[int, ...]:
