@@ -44,7 +44,14 @@ def make_space(
         if options.space == NASNET:
             return NASNetSpace(options.blocks)
         if options.space == CHAIN:
-            same = {name: value for name, value in dataclasses.asdict(chain).items() if name not in _RENAMED = ("max_layers", "pool_at")
+            same = {name: value for name, value in dataclasses.asdict(chain).items() if name not in _RENAMED}
+            return ChainSpace(**same, layers=chain.max_layers, pool_at=_pool_at(chain))
+        return SettingsSpace(options.space, image_shape, options.free, 1.0 if network.width is None else network.width)
+    except ValueError as error:
+        raise SettingError("space", options.space, str(error)) from error
+
+
+_RENAMED = ("max_layers", "pool_at")
 
 
 def _pool_at(chain: ChainConfig) -> tuple[int, ...]:

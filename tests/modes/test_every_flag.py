@@ -54,6 +54,8 @@ from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.training.loop import Training
 from nasnet.training.replicas import Replicas
 from nasnet.training.score import Score
+from nasnet.trials.config import ChainConfig
+from nasnet.trials.spaces import check_space
 
 CASES = [(mode, group, field.name) for mode in MODES for group in GROUPS[mode] for field in dataclasses.fields(group)]
 HERE = object()
@@ -76,13 +78,19 @@ VALUES: dict[str, Any] = {
     "trainable_cells": 1,
     "finalist_steps": 9,
     "top": 1,
+    "pool_at": "2,4",
     "replicas": 3,
     "deterministic": False,
     "stem_multiplier": 2.0,
 }
 """Another value of a flag, where the default's neighbour will not do."""
 
+NO_CELLS = dict.fromkeys(("blocks", "repeats", "filters", "final_filters"))
 GOES_WITH: dict[str | tuple[str, str], dict[str, Any]] = {
+    "space": NO_CELLS,
+    "free": {"space": "lenet5", **NO_CELLS},
+    "width": {"space": "lenet5", "model": "resnet20", "image_size": 32, **NO_CELLS},
+    **dict.fromkeys(flag_names(ChainConfig).values(), {"space": "chain", **NO_CELLS}),
     "stem": {"filters": 8, "final_filters": 8},
     "auxiliary_weight": {"image_size": 24, "child": "keras"},
     ("export", "weights"): {},
@@ -118,7 +126,6 @@ GOES_WITH: dict[str | tuple[str, str], dict[str, Any]] = {
 
 ELSEWHERE = {
     ("search", "cluster"): "needs a Ray cluster: tests/execution/test_workers.py",
-    ("search", "space"): "has one word",
     ("search", "estimator"): "has one word",
     ("table", "format"): "hands nothing on: tests/modes/test_table.py",
 }
@@ -127,7 +134,6 @@ ELSEWHERE = {
 REFUSED = {
     ("search", "gpus_per_child"),  # on a machine without a GPU
     ("export", "weights"),  # they go with keras:NAME, which has no classes to export
-    *((mode, "width") for mode in ("train", "count")),  # cells have none
     *((mode, flag) for mode in ("evaluate", "export") for flag in ("image_size", "channels")),  # the network's own
 }
 """Flags whose other value is refused."""
@@ -228,7 +234,7 @@ def _is_recorded(value: Any) -> bool:
     room = str(getattr(value, "__module__", ""))
     if not room.startswith(("nasnet.", "controller.", "cells.")) or room.startswith(("nasnet.modes", "nasnet.reports")):
         return False
-    if room == "nasnet.runtime.console":
+    if room == "nasnet.runtime.console" or value is check_space:  # which looks at what is given, and hands nothing on
         return False
     if inspect.isclass(value):
         plain = not dataclasses.is_dataclass(value) and value.__init__ is not object.__init__
@@ -487,9 +493,7 @@ def test_a_flag_that_nobody_reads_falls_out(walker, monkeypatch, mode):
 
 
 READ_ELSEWHERE = {
-    ("SearchConfig", "space"),  # has one word
-    ("SearchConfig", "estimator"),  # the same
-    ("NetworkConfig", "width"),  # of hand-made networks
+    ("SearchConfig", "estimator"),  # has one word
     ("RecipeConfig", "recipe"),  # is read before there is a config, by `resolve`
     ("ReplicaConfig", "distribute"),  # in `open_replicas`, which a process can do once: tests/training/test_replicas.py
     ("ReplicaConfig", "replicas"),
@@ -532,6 +536,10 @@ def test_each_field_of_a_config_that_is_handed_on_is_read(walker, sources, tmp_p
         for mode in MODES:
             handed_on(mode, base_of(mode, sources), sources["home"], tmp_path / mode)
         handed_on("search", {**base_of("search", sources), "workers": 2}, sources["home"], tmp_path / "workers")
+        for space in ("chain", "lenet5"):
+            given = {name: value for name, value in base_of("search", sources).items() if name not in NO_CELLS}
+            handed_on("search", {**given, "space": space}, sources["home"], tmp_path / space)
+        handed_on("count", {"model": "resnet20", "width": 0.1}, sources["home"], tmp_path / "count")
         Training(spec, data, all_on, seed=0, transfer=transfer).run(tmp_path / "checkpoints", options=ReplicaConfig())
         ProxyEstimator(data, NetworkConfig(1, 2), TrainingConfig(epochs=1), 0).estimate(cheap_genotype(), "trial_0")
         settings = PolicyGradientConfig(update_trials=1 + len(failed), update_epochs=1, units=2, embedding_size=2)
