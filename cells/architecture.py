@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from cells.primitives import Feature, Primitives
 
 T = TypeVar("T")
+Fan = Literal["fan_in", "fan_out"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,14 @@ class Architecture(Protocol):
     @property
     def batch_norm(self) -> tuple[float, float]:
         """Momentum and epsilon that it was published with, where no others are asked for."""
+        ...
+
+    @property
+    def fan(self) -> Fan:
+        """What a kernel's first variance is 2 over: how many numbers each result comes from, or each number goes to.
+
+        Behind batch norm it hardly matters. Without it signals grow or die by FAN_OUT where the channels change.
+        """
         ...
 
     def walk(self, p: Primitives[T], image: T, *, auxiliary: bool = False) -> Outputs[T]:

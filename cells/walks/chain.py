@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-from cells.architecture import Outputs
+from cells.architecture import Fan, Outputs
 from cells.chain import ChainGenotype, ConvLayer
 from cells.primitives import Feature, Padding, Pair, Primitives
 
@@ -46,6 +46,11 @@ class ChainNetwork:
     def batch_norm(self) -> tuple[float, float]:
         """See `Architecture.batch_norm`. The paper names none; these are those of a network of cells for CIFAR."""
         return 0.9, 1e-5
+
+    @property
+    def fan(self) -> Fan:
+        """See `Architecture.fan`: as a network of cells."""
+        return "fan_out"
 
     def describe(self) -> str:
         """See `Architecture.describe`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, TypeVar
 
-from cells.architecture import Outputs
+from cells.architecture import Fan, Outputs
 from cells.genotype import Cell, CellGenotype
 from cells.primitives import Feature, Primitives
 from cells.walks.cell import fold
@@ -80,6 +80,11 @@ class CellNetwork:
     def batch_norm(self) -> tuple[float, float]:
         """See `Architecture.batch_norm`: by its rules, for CIFAR and for ImageNet."""
         return self.rules.cifar if self.stem == "cifar" else self.rules.imagenet
+
+    @property
+    def fan(self) -> Fan:
+        """See `Architecture.fan`: slim's for all kernels."""
+        return "fan_out"
 
     def describe(self) -> str:
         """See `Architecture.describe`: in the paper's letters."""

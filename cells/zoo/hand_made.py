@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from cells.architecture import Outputs
+from cells.architecture import Fan, Outputs
 from cells.primitives import Pair, Primitives
 
 T = TypeVar("T")
@@ -49,6 +49,15 @@ class HandMade:
         """See `Architecture.batch_norm`: PyTorch's, whose momentum of 0.1 is Keras' 0.9. Most of them have none."""
         return 0.9, 1e-5
 
+    @property
+    def fan(self) -> Fan:
+        """See `Architecture.fan`: He et al. 2015 (arXiv 1502.01852), for most have no batch norm.
+
+        Differs from the papers: each had an initialisation of its own, of which some stop at once where depth, width or
+        pictures are others (VGG-16 began from a shallower network's weights).
+        """
+        return "fan_in"
+
     def scaled(self, count: int) -> int:
         """So many channels or units at this width."""
         return max(1, round(self.width * count))
@@ -64,11 +73,6 @@ class HandMade:
     def to_json(self) -> dict[str, Any]:
         """See `Architecture.to_json`. Readers know the classes from elsewhere: by their names."""
         return {"version": 1, "kind": self.kind, "network": {"width": self.width}}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any], classes: int) -> Self:
-        """Reads what `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
-        return cls(classes, width=value["network"]["width"])
 
 
 def check_size(what: str, shape: tuple[int, ...], least: int) -> None:

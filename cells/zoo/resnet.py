@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from cells.architecture import Outputs
 from cells.primitives import Feature, Primitives
@@ -95,13 +95,6 @@ class ResNet(HandMade):
             shortcut = p.batch_norm(shortcut, name=f"{name}.shortcut.bn")
         return Feature(_joined(p, x, shortcut, depth, name), out, feature.level + stride - 1)
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any], classes: int) -> Self:
-        """Reads what `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
-        kind = value["kind"]
-        stride_on = "1x1" if kind.endswith(_OF_2015) else "3x3"
-        return cls(classes, value["network"]["width"], _depth(kind.removesuffix(_OF_2015)), stride_on)
-
 
 @dataclasses.dataclass(frozen=True)
 class CifarResNet(HandMade):
@@ -151,18 +144,9 @@ class CifarResNet(HandMade):
             feature = endpoints[name] = Feature(x, channels, stage)
         return Outputs(_head(p, feature.value, self.classes), (), endpoints)
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any], classes: int) -> Self:
-        """Reads what `to_json` wrote. Raises ValueError, KeyError or TypeError for anything else."""
-        return cls(classes, value["network"]["width"], _depth(value["kind"]))
-
 
 def _parts(blocks: int) -> tuple[str, ...]:
     return ("stem", *(f"block_{number}" for number in range(1, blocks + 1)), "head")
-
-
-def _depth(kind: str) -> int:
-    return int(kind.removeprefix("resnet"))
 
 
 def _no_auxiliary(kind: str, auxiliary: bool) -> None:

@@ -75,7 +75,7 @@ class Child:
         self.batch_size = min(config.batch_size, len(data.train))
         self._steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = config.steps or self._steps_per_epoch * config.epochs
-        self.layout = Layout(count(spec.architecture, spec.image_shape))
+        self.layout = Layout(count(spec.architecture, spec.image_shape), spec.architecture.fan)
         weights, statistics = self.layout.fresh(seed, dtype)
         self.weights, self.statistics = tf.Variable(weights), tf.Variable(statistics)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cells.architecture import Fan
 from cells.count import Counts, Weight
 
 _CUT_DEVIATION = 0.87962566103423978  # of a normal cut off at two deviations, in units of the whole one's
@@ -15,20 +16,33 @@ _CUT_DEVIATION = 0.87962566103423978  # of a normal cut off at two deviations, i
 class Layout:
     """Where each weight lies: trainable ones in one vector, moving statistics in another, both in the walk's order."""
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, fan: Fan = "fan_out") -> None:
+        """`fan` is the network's: what the variance of a kernel's first numbers is 2 over."""
+        self._fan: Fan = fan
         self.trainable = tuple(weight for weight in counts.weights if weight.trainable)
         self.statistics = tuple(weight for weight in counts.weights if not weight.trainable)
 
     def fresh(self, seed: int, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
-        """Initial vectors of weights and statistics, drawn as the Keras reading draws (variance scaling by FAN_OUT)."""
+        """Initial vectors of weights and statistics, drawn as the Keras reading draws: variance scaling."""
         # One draw for all: normal, what lies beyond two deviations drawn again.
         rng = np.random.default_rng(seed)
         draws = rng.standard_normal(sum(weight.size for weight in self.trainable))
         while (far := np.abs(draws) > 2).any():
             draws[far] = rng.standard_normal(int(far.sum()))
-        weights = draws * _each(self.trainable, _deviation) + _each(self.trainable, _gamma)
+        weights = draws * _each(self.trainable, self._deviation) + _each(self.trainable, _gamma)
         statistics = _each(self.statistics, lambda weight: float(weight.role == "moving_variance"))
         return weights.astype(dtype), statistics.astype(dtype)
+
+    def _deviation(self, weight: Weight) -> float:
+        if weight.role != "kernel":
+            return 0.0
+        # A depthwise kernel [size, size, channels, 1] has size * size both ways, as in slim and Keras' FAN_OUT; one of
+        # a single filter, which looks like it, is taken for one in both readings.
+        if self._fan == "fan_in" and weight.shape[-1] > 1:
+            numbers = math.prod(weight.shape[:-1])
+        else:
+            numbers = math.prod(weight.shape[:-2]) * weight.shape[-1]
+        return math.sqrt(2.0 / numbers) / _CUT_DEVIATION
 
     def decay_roots(self, weight_decay: float) -> np.ndarray:
         """The root of `weight_decay` for the numbers of the trainable vector that lie in kernels, 0 for the others."""
@@ -59,11 +73,3 @@ def _each(weights: tuple[Weight, ...], value: Callable[[Weight], float]) -> np.n
 
 def _gamma(weight: Weight) -> float:
     return 1.0 if weight.role == "gamma" else 0.0
-
-
-def _deviation(weight: Weight) -> float:
-    if weight.role != "kernel":
-        return 0.0
-    # FAN_OUT of a depthwise kernel [size, size, channels, 1] is size * size, as in slim and Keras.
-    fan_out = math.prod(weight.shape[:-2]) * weight.shape[-1]
-    return math.sqrt(2.0 / fan_out) / _CUT_DEVIATION

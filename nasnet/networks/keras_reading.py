@@ -35,6 +35,7 @@ class Layers:
         self, spec: NetworkSpec, *, drops: DropConfig | None, batch_norm: BatchNorm, seed: int, dtype: str
     ) -> None:
         self._drops, self._border, self._seed, self._dtype = drops, spec.border, seed, dtype
+        self._fan = spec.architecture.fan
         self._exact = keras.DTypePolicy(dtype).variable_dtype
         self._bn_class = FusedBatchNorm if batch_norm == "fused" else keras.layers.BatchNormalization
         momentum, epsilon = spec.batch_norm
@@ -45,10 +46,13 @@ class Layers:
     def _layer(self, kind: Tensor, *values: object, name: str, **options: object) -> Tensor:
         return kind(*values, name=layer_name(name), **{"dtype": self._dtype, **options})
 
-    def _initial(self, name: str) -> keras.Initializer:
-        # slim: variance scaling by FAN_OUT, twice the variance, for all kernels.
+    def _initial(self, name: str, results: int = 1) -> keras.Initializer:
+        """Variance scaling; a depthwise kernel, of one result a channel, has FAN_OUT in any network."""
         return keras.initializers.VarianceScaling(
-            2.0, "fan_out", "truncated_normal", seed=name_seed(self._seed, f"{name}/kernel")
+            2.0,
+            self._fan if results > 1 else "fan_out",
+            "truncated_normal",
+            seed=name_seed(self._seed, f"{name}/kernel"),
         )
 
     def shape(self, x: Tensor) -> tuple[int, ...]:
@@ -80,7 +84,7 @@ class Layers:
             dilation_rate=dilation,
             padding=padding,
             use_bias=bias,
-            kernel_initializer=self._initial(name),
+            kernel_initializer=self._initial(name, filters),
             name=name,
         )(x)
 
@@ -226,5 +230,5 @@ class Layers:
         if len(x.shape) == 4:
             x = self._layer(keras.layers.Flatten, name=f"{name}.flatten", dtype=self._exact)(x)
         return self._layer(
-            keras.layers.Dense, units, kernel_initializer=self._initial(name), name=name, dtype=self._exact
+            keras.layers.Dense, units, kernel_initializer=self._initial(name, units), name=name, dtype=self._exact
         )(x)

@@ -155,7 +155,8 @@ class TransferConfig(Settings):
 
     trainable_cells: int | None = setting(
         None,
-        "last cells that train, those before and the stem stay as they are; unset: all; 0: the head alone",
+        "last cells that train (of a network by hand its blocks, modules or hidden layers), those before and the stem "
+        "stay as they are; unset: all; 0: the head alone",
         unit="cells",
         least=0,
     )

@@ -149,14 +149,15 @@ def parts_to_head(parts: Sequence[str]) -> dict[str, int]:
 
 
 def freeze(model: keras.Model, parts: Sequence[str], transfer: TransferConfig) -> int:
-    """Freezes all layers further from the head than `trainable_cells`; returns how many cells are left to train.
+    """Freezes all layers further from the head than `trainable_cells`; returns how many are left to train.
 
-    A frozen batch norm takes its moving statistics and leaves them as they are.
+    Cells, or the parts of a network without them: neither the first one nor the head is counted. A frozen batch norm
+    takes its moving statistics and leaves them as they are.
     """
     distances = parts_to_head(parts)
-    cells = max(distances.values()) - 1
-    if transfer.trainable_cells is None or transfer.trainable_cells > cells:
-        return cells
+    inner = max(distances.values()) - 1
+    if transfer.trainable_cells is None or transfer.trainable_cells > inner:
+        return inner
     for layer in model.layers:
         if distances.get(part_of(primitive_name(layer)), 0) > transfer.trainable_cells:
             layer.trainable = False

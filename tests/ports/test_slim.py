@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from bench.drawn import all_operations, drawn_genotypes
 from cells.count import count
@@ -16,29 +15,16 @@ from cells.genotype import CellGenotype
 from cells.operations import NASNET_OPERATIONS
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
-from nasnet.estimators.flat_weights import shape_in_functions
-from nasnet.networks.functions import Functions
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from tests.ports import slim
 from tests.support.slow import some_now
+from tests.support.weights import drawn_weights, read_by_functions
 
 
 def plan(cell):
     blocks = tuple((b.left, b.left_op, b.right, b.right_op, b.combine) for b in cell.blocks)
     return slim.Plan(blocks, cell.outputs)
-
-
-def drawn_weights(counts, seed):
-    """Nothing at its start value, where a mix-up would not show; signals neither die nor grow."""
-    rng = np.random.default_rng(seed)
-    positive = {"gamma", "moving_variance"}
-    return {
-        weight.name: rng.uniform(0.5, 1.5, weight.shape)
-        if weight.role in positive
-        else rng.normal(0, np.sqrt(1 / max(1, np.prod(weight.shape[:-1]))), weight.shape)
-        for weight in counts.weights
-    }
 
 
 def port(network, weights, pictures):
@@ -73,12 +59,7 @@ def compare(network, image_shape, *, seed, auxiliary=False, by_keras=False):
         found = model(pictures * std + mean, training=False)
         found = found if auxiliary else {"logits": found}
     else:
-        tensors = {
-            weight.name: tf.constant(weights[weight.name].reshape(shape_in_functions(weight)))
-            for weight in counts.weights
-        }
-        reading = Functions(tensors, network.batch_norm[1], training=False)
-        outputs = network.walk(reading, tf.constant(pictures), auxiliary=auxiliary)
+        outputs = read_by_functions(network, counts, weights, pictures, auxiliary=auxiliary)
         found = {"logits": outputs.logits, "auxiliary": outputs.auxiliary_logits}
     for name, value in expected.items():
         assert 1e-2 < np.std(value) < 1e4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from cells.architecture import Outputs
 
@@ -18,6 +18,7 @@ class Written:
     classes: int = 3
     parts: tuple[str, ...] = ("body", "head")
     batch_norm: tuple[float, float] = (0.9, 1e-5)
+    fan: Literal["fan_in", "fan_out"] = "fan_out"
 
     def walk(self, p: Any, image: Any, *, auxiliary: bool = False) -> Outputs[Any]:
         """See `Architecture.walk`."""

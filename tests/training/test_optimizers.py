@@ -11,10 +11,15 @@ import pytest
 import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures
+from cells.zoo.googlenet import GoogLeNet
+from cells.zoo.resnet import CifarResNet, ResNet
+from cells.zoo.vgg import VGG16
 from nasnet.networks.keras_model import named_weights
+from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.training.loop import Training
 from nasnet.training.optimizers import Schedule, make_optimizer, part_of, parts_to_head
+from tests.support.slow import some_now
 from tests.training.test_loop import spec_of
 
 PLAIN = TrainingConfig(
@@ -116,11 +121,12 @@ def test_rmsprop_is_the_published_one():
     np.testing.assert_allclose(optimized("rmsprop", gradients), path, rtol=1e-6)
 
 
-def moved_by(steps, transfer, **changes):
+def moved_by(steps, transfer, architecture=None, size=20, **changes):
     """How far each weight is from its start after some steps, by name."""
-    data = drawn_pictures(20, train=64)
+    data = drawn_pictures(size, train=64)
     config = dataclasses.replace(PLAIN, steps=steps, **changes)
-    training = Training(spec_of(data, cheap_genotype()), data, config, seed=0, transfer=transfer, dtype="float64")
+    spec = NetworkSpec.on(data, architecture) if architecture else spec_of(data, cheap_genotype())
+    training = Training(spec, data, config, seed=0, transfer=transfer, dtype="float64")
     start = {name: np.array(value) for name, value in named_weights(training.model).items()}
     training.run(options=ReplicaConfig(valid_epochs=0))
     return {name: np.array(value) - start[name] for name, value in named_weights(training.model).items()}
@@ -151,6 +157,32 @@ def test_layer_decay_divides_the_rate_by_the_distance_from_the_head():
         if "moving" not in name:
             share = 0.5 ** distances[part_of(name)]
             np.testing.assert_allclose(decayed[name], share * change, rtol=1e-6, atol=1e-12, err_msg=name)
+
+
+DRAWN = {
+    "vgg16": (VGG16(10, 1 / 16), 32),
+    "googlenet": (GoogLeNet(10, 1 / 8), 65),
+    "resnet18": (ResNet(10, 1 / 8, 18), 16),
+    "resnet8": (CifarResNet(10, 1 / 4, 8), 8),
+}
+
+
+@pytest.mark.parametrize("name", some_now(DRAWN, slow=["googlenet", "resnet18"]))
+def test_parts_of_networks_by_hand_are_frozen_and_slowed_too(name):
+    """By half the rate for each part that is further from the head; frozen but for the two last parts and the head."""
+    network, size = DRAWN[name]
+    distances = parts_to_head(network.parts)
+    changes = {"architecture": network, "size": size, "auxiliary_weight": 0.3 if name == "googlenet" else 0.0}
+    even, decayed = (moved_by(1, TransferConfig(layer_decay=decay), **changes) for decay in (1.0, 0.5))
+    heads = {"auxiliary"} if name == "googlenet" else set()
+    assert {part_of(weight) for weight in even} == {*network.parts} | heads
+    for weight, change in even.items():
+        if "moving" not in weight:
+            assert change.any(), weight
+            expected = 0.5 ** distances[part_of(weight)] * change
+            np.testing.assert_allclose(decayed[weight], expected, rtol=1e-6, atol=1e-12, err_msg=weight)
+    for weight, change in moved_by(1, TransferConfig(trainable_cells=2), **changes).items():
+        assert change.any() == (distances[part_of(weight)] <= 2), weight
 
 
 def test_while_the_head_warms_up_nothing_else_trains():

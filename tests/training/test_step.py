@@ -9,10 +9,12 @@ import pytest
 import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures
+from cells.zoo.googlenet import GoogLeNet
 from nasnet.data.augment import Augmentation, augment
 from nasnet.data.dataset import open_dataset
 from nasnet.data.input_pipeline import batches
 from nasnet.networks.keras_model import named_weights
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.training.loop import Training
@@ -21,9 +23,10 @@ from tests.training.test_loop import spec_of
 ONE_STEP = TrainingConfig(steps=1, batch_size=16, learning_rate=0.02, schedule="constant", clip_norm=0.0)
 
 
-def training_of(data, seed=3, dtype="float64", **changes):
+def training_of(data, seed=3, dtype="float64", architecture=None, **changes):
     config = dataclasses.replace(ONE_STEP, **changes)
-    return Training(spec_of(data, cheap_genotype()), data, config, seed=seed, dtype=dtype)
+    spec = NetworkSpec.on(data, architecture) if architecture else spec_of(data, cheap_genotype())
+    return Training(spec, data, config, seed=seed, dtype=dtype)
 
 
 def first_batch(data, seed=3):
@@ -46,13 +49,14 @@ def smoothed(logits, labels, smoothing):
     return -(targets * log_probs).sum(1).mean()
 
 
-def test_the_loss_is_the_formula_and_what_is_told_is_its_cross_entropy():
-    """Both heads with smoothed labels, and half the squared norm of all kernels: exact in float64.
+@pytest.mark.parametrize(("size", "architecture", "heads"), [(20, None, 1), (65, GoogLeNet(10, 1 / 16), 2)])
+def test_the_loss_is_the_formula_and_what_is_told_is_its_cross_entropy(size, architecture, heads):
+    """All heads with smoothed labels, and half the squared norm of all kernels: exact in float64.
 
     The first step moves each weight by the rate times the gradient of the formula.
     """
-    data = drawn_pictures(20, 2, train=64)
-    changes = {"auxiliary_weight": 0.4, "label_smoothing": 0.2, "weight_decay": 1e-2}
+    data = drawn_pictures(size, 2, train=64)
+    changes = {"auxiliary_weight": 0.4, "label_smoothing": 0.2, "weight_decay": 1e-2, "architecture": architecture}
     training = training_of(data, **changes, pad=0, flip=False)
     images, labels = first_batch(data)
     share = 0.2 / len(data.classes)
@@ -60,13 +64,13 @@ def test_the_loss_is_the_formula_and_what_is_told_is_its_cross_entropy():
     variables = training.model.trainable_variables
     with tf.GradientTape() as tape:
         outputs = training.model(images, training=True)
-        [auxiliary_logits] = outputs["auxiliary"]
-        head, auxiliary = (
+        assert len(outputs["auxiliary"]) == heads
+        head, *auxiliary = (
             -tf.reduce_mean(tf.reduce_sum(targets * tf.nn.log_softmax(logits), 1))
-            for logits in (outputs["logits"], auxiliary_logits)
+            for logits in (outputs["logits"], *outputs["auxiliary"])
         )
         kernels = [v.value for name, v in named_weights(training.model).items() if name.endswith("kernel")]
-        loss = head + 0.4 * auxiliary + 1e-2 * tf.add_n([tf.reduce_sum(kernel**2) / 2 for kernel in kernels])
+        loss = head + 0.4 * tf.add_n(auxiliary) + 1e-2 * tf.add_n([tf.reduce_sum(kernel**2) / 2 for kernel in kernels])
     assert float(head) == pytest.approx(smoothed(outputs["logits"], labels, 0.2), rel=1e-12)
     expected = [np.array(v) - 0.02 * g.numpy() for v, g in zip(variables, tape.gradient(loss, variables), strict=True)]
     training = training_of(data, **changes, pad=0, flip=False)
