@@ -49,8 +49,8 @@ class ChainNetwork:
 
     @property
     def fan(self) -> Fan:
-        """See `Architecture.fan`: as a network of cells."""
-        return "fan_out"
+        """See `Architecture.fan`: with batch norm as a network of cells, without it as those drawn by hand."""
+        return "fan_out" if self.genotype.batch_norm else "fan_in"
 
     def describe(self) -> str:
         """See `Architecture.describe`."""

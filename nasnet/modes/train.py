@@ -93,7 +93,8 @@ def _reports(events: Path, seconds_after: float) -> Callable[[Progress], None]:
 def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
     if taken_over:
         fresh = ", ".join(training.fresh)
-        say(f"taken over: all weights but {fresh} (the head, and what depends on the channels, start fresh)")
+        why = "the head, and what depends on the pictures' channels or size, start fresh"
+        say(f"taken over: all weights but {fresh} ({why})")
     costs = count(spec.architecture, spec.image_shape)
     say(
         f"training {spec.architecture.describe()} ({costs.parameters:,} parameters, {costs.mult_adds / 1e6:.2f}M "

@@ -117,7 +117,7 @@ class Training:
         self.fresh = () if source is None else copy_weights(source, self.model, fresh="head.")
 
         # What trains of them, how fast, and by what.
-        freeze(self.model, spec.architecture.parts, self.transfer)
+        freeze(self.model, spec.architecture.parts, self.transfer, self.fresh)
         lengths = {"total_steps": self.total_steps, "steps_per_epoch": self.steps_per_epoch}
         self.schedule = Schedule(config, **lengths)
         self._groups = optimizer_groups(self.model, spec.architecture.parts, config, self.transfer, lengths)
@@ -222,7 +222,7 @@ class Training:
             missing = copy_weights(self.model, model)
         assert not missing, missing
         if reestimated:
-            freeze(model, self._spec.architecture.parts, self.transfer)
+            freeze(model, self._spec.architecture.parts, self.transfer, self.fresh)
             reestimate(model, self._data.train.images)
             model.trainable = True
         return model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -148,18 +148,21 @@ def parts_to_head(parts: Sequence[str]) -> dict[str, int]:
     return {"auxiliary": 0, **{part: distance for distance, part in enumerate(reversed(parts))}}
 
 
-def freeze(model: keras.Model, parts: Sequence[str], transfer: TransferConfig) -> int:
+def freeze(model: keras.Model, parts: Sequence[str], transfer: TransferConfig, fresh: Collection[str] = ()) -> int:
     """Freezes all layers further from the head than `trainable_cells`; returns how many are left to train.
 
-    Cells, or the parts of a network without them: neither the first one nor the head is counted. A frozen batch norm
+    Cells, or the parts of a network without them: neither the first one nor the head is counted. A layer of which a
+    weight is in `fresh`, by name, has learned nothing that could be kept: it trains wherever it is. A frozen batch norm
     takes its moving statistics and leaves them as they are.
     """
     distances = parts_to_head(parts)
     inner = max(distances.values()) - 1
     if transfer.trainable_cells is None or transfer.trainable_cells > inner:
         return inner
+    drawn = {name.split("/")[0] for name in fresh}
     for layer in model.layers:
-        if distances.get(part_of(primitive_name(layer)), 0) > transfer.trainable_cells:
+        name = primitive_name(layer)
+        if distances.get(part_of(name), 0) > transfer.trainable_cells and name not in drawn:
             layer.trainable = False
     return transfer.trainable_cells
 

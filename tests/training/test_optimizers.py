@@ -11,10 +11,12 @@ import pytest
 import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures
+from cells.chain import ChainGenotype, ConvLayer
+from cells.walks.chain import ChainNetwork
 from cells.zoo.googlenet import GoogLeNet
 from cells.zoo.resnet import CifarResNet, ResNet
 from cells.zoo.vgg import VGG16
-from nasnet.networks.keras_model import named_weights
+from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.training.loop import Training
@@ -148,6 +150,22 @@ def test_frozen_parts_stay_bit_for_bit(cells):
     }
     for name, change in moved_by(3, TransferConfig(trainable_cells=cells)).items():
         assert bool(np.abs(change).max()) == (distances[part_of(name)] <= cells), name
+
+
+def test_what_was_not_taken_over_is_never_frozen():
+    """Other channels and another size: the first kernel and the dense layer on all pixels have nothing to keep."""
+    layers = (ConvLayer(3, 3, filters=4), ConvLayer(3, 3, 2, 2, 4, inputs=(0,)))
+    network = ChainNetwork(ChainGenotype(layers, dense=(6, 5), flatten=True, batch_norm=False), 10)
+    source, target = (NetworkSpec.on(drawn_pictures(*size, train=64), network) for size in ((8, 1), (10, 3)))
+    config, transfer = dataclasses.replace(PLAIN, steps=2), TransferConfig(trainable_cells=0)
+    data = drawn_pictures(10, 3, train=64)
+    training = Training(target, data, config, seed=0, transfer=transfer, source=build(source), dtype="float64")
+    fresh = {"layer_0.conv", "dense_0.dense", "head.dense"}
+    assert {name.split("/")[0] for name in training.fresh} == fresh
+    start = {name: np.array(value) for name, value in named_weights(training.model).items()}
+    training.run(options=ReplicaConfig(valid_epochs=0))
+    for name, value in named_weights(training.model).items():
+        assert bool(np.abs(value - start[name]).max()) == (name.split("/")[0] in fresh), name
 
 
 def test_layer_decay_divides_the_rate_by_the_distance_from_the_head():
