@@ -148,6 +148,10 @@ def test_of_a_test_split_of_its_own_names_and_sizes_are_enough(tmp_path):
     assert closed.pictures["test"] == sizes
     (tmp_path / "test" / "cat" / "01.png").unlink()
     assert closed.difference(of(tmp_path)) == "pictures: 1 removed (test/cat/01.png)"
+    # A size is no proof that it is the same picture under another name.
+    (tmp_path / "test" / "cat" / "00.png").rename(tmp_path / "test" / "cat" / "zz.png")
+    said = "pictures: 1 added (test/cat/zz.png), 2 removed (test/cat/00.png, test/cat/01.png)"
+    assert closed.difference(of(tmp_path)) == said
 
 
 def test_of_an_npz_file_s_test_split_its_checksum_is_enough(tmp_path):

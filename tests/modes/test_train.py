@@ -15,11 +15,14 @@ from nasnet.data.dataset import open_dataset
 from nasnet.modes import search, train
 from nasnet.modes.flags import resolve
 from nasnet.modes.train import train_to
+from nasnet.networks.export import folder as export_folder
 from nasnet.networks.keras_model import build, named_weights
-from nasnet.networks.saved import save_trained
+from nasnet.networks.saved import data_of, save_trained
 from nasnet.runtime.files import write_json
 from nasnet.training.config import ReplicaConfig, TrainingConfig
+from nasnet.training.metrics import evaluate
 from nasnet.training.replicas import Replicas
+from tests.support.pictures import write_network, write_pictures
 
 
 def test_a_finished_training_is_what_its_folder_holds_and_not_what_would_be_trained_now(tmp_path):
@@ -91,3 +94,26 @@ def test_what_a_mode_exports_is_the_network_that_was_trained(tmp_path, monkeypat
     trial = Trial(Proposal(0, (0,), (0.0,)), Outcome.OK, 0.5, 1.0)
     search._train_winner(cheap_genotype(), data, resolve("search", 0, {"workers": 1}), folders[1], trial)
     assert exported == [(folder / "best", trained) for folder in folders]
+
+
+def test_a_best_of_other_weights_is_not_shown_as_what_was_fine_tuned(tmp_path, monkeypatch):
+    """Seen: the old accuracy, exit 0. What an export is beside its weights is test_export's, and takes long."""
+    monkeypatch.setattr(train, "open_replicas", lambda _: Replicas(tf.distribute.get_strategy()))
+    monkeypatch.setattr(export_folder, "_check", lambda *_, **__: {})
+    monkeypatch.setattr(export_folder, "write_saved_model", lambda *_: None)
+    write_pictures(tmp_path / "data", {"a": 12, "b": 12})
+    spec = write_network(tmp_path / "source", ("a", "b"))
+    data = open_dataset(f"folder:{tmp_path / 'data'}")
+    workdir = tmp_path / "run"
+    config = resolve("finetune", 0, {"from": str(tmp_path / "source"), "dataset": data.name})
+    write_json(workdir / "config.json", config.to_json())
+    made = []
+    for seed in (1, 2, 2):
+        model = build(spec, seed=seed)
+        save_trained(workdir / "final", spec, model)
+        train.run_finetune(config, workdir)
+        metrics = json.loads((workdir / "best" / "metrics.json").read_text())
+        assert metrics["valid"]["loss"] == pytest.approx(evaluate(model, data.valid).loss, rel=1e-5)
+        assert data_of(workdir / "best") == data.fingerprint
+        made.append((workdir / "best" / "metrics.json").stat().st_mtime_ns)
+    assert made[0] < made[1] == made[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
@@ -12,7 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.drawn import drawn_genotypes
+from bench.drawn import cheap_genotype, drawn_genotypes, drawn_spec
+from controller.strategy import Outcome
+from nasnet.data.dataset import open_dataset
+from nasnet.estimators.finetuning import FineTuning
+from nasnet.execution.job import Job, Result
+from nasnet.modes.flags import resolve
+from nasnet.modes.trained import tune
 from nasnet.training.recipes import read_recipe
 from tests.support.processes import wait_until_gone, workers_of
 
@@ -112,6 +119,47 @@ def test_killed_it_goes_on_and_its_recipe_is_taken(trained, tmp_path, flags, epo
     assert pasted.returncode == 0, pasted.stderr
     tuned = tmp_path / "finetune" / "final" / "recipe.json"
     assert read_recipe(str(tuned)) == found
+
+
+@pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")  # KerasTuner's
+@pytest.mark.parametrize(
+    ("flags", "rewards", "epochs", "best", "length", "at_chance"),
+    [
+        (
+            {"tuner": "grid", "tune_trials": 4, "tune_epochs": 2, "epochs": 7},
+            [0.3, 0.4, 0.9, 0.5],
+            [2] * 4,
+            2,
+            (7, None),
+            False,
+        ),
+        ({"tune_epochs": 3, "steps": 4}, [0.1] * 6, [1, 1, 1, 3, 3, 3], 3, (20, 4), True),  # Hyperband; all equal
+    ],
+)
+def test_its_recipe_is_the_best_trial_s_at_the_length_that_was_asked_for(
+    tmp_path, monkeypatch, capsys, flags, rewards, epochs, best, length, at_chance
+):
+    """Seen: a recipe.json of one epoch, a rung's. What a trial trains by is written down, and answered by a table."""
+    tried: list[FineTuning] = []
+
+    def answered(_: object, job: Job, estimator: FineTuning) -> Result:
+        tried.append(estimator)
+        return Result(job, Outcome.OK, rewards[job.trial_id], 1.0)
+
+    monkeypatch.setattr(tune._Trials, "_in_worker", answered)
+    data = open_dataset("digits")
+    config = resolve("tune", 0, {"from": "runs/any", "label_smoothing": 0.3, **flags})
+    tune.tune(config, tmp_path / "run", drawn_spec(cheap_genotype(), data), data)
+    assert [(trial.training.epochs, trial.training.steps) for trial in tried] == [(count, None) for count in epochs]
+    assert {trial.training.label_smoothing for trial in tried} == {0.3}  # held
+    assert len({trial.training.learning_rate for trial in tried}) >= 3
+    values = dataclasses.asdict(tried[best].training) | dataclasses.asdict(tried[best].transfer)
+    assert read_recipe(str(tmp_path / "run" / "recipe.json")) == values | dict(
+        zip(("epochs", "steps"), length, strict=True)
+    )
+    said = capsys.readouterr().out
+    assert f"best is trial {best}, valid accuracy {rewards[best]:.4f}: " in said
+    assert ("note: no trial is above chance: " in said) == at_chance
 
 
 @pytest.mark.slow
