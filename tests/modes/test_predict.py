@@ -82,12 +82,18 @@ def test_a_child_that_a_search_kept_answers_as_its_network(place, tmp_path):
 
 
 def test_a_broken_picture_is_named_and_the_others_are_predicted(place, tmp_path, capsys):
-    write_pictures(tmp_path / "data", {"x": 2})
+    write_pictures(tmp_path / "data", {"x": 66})  # more than a batch
+    whole = predicted(config_for(place / "run", tmp_path / "data"), tmp_path / "run")
+    assert len({row[2] for row in whole}) == 67  # each has a row of its own
     broken = tmp_path / "data" / "x" / "0005.png"
     broken.write_bytes((tmp_path / "data" / "x" / "001.png").read_bytes()[:60])
-    with pytest.raises(RunError, match=rf"1 of 3 pictures cannot be read: {broken}$"):
+    with pytest.raises(RunError, match=rf"1 of 67 pictures cannot be read: {broken}$"):
         predicted(config_for(place / "run", tmp_path / "data"), tmp_path / "run")
-    assert len((tmp_path / "run" / "predictions.csv").read_text().splitlines()) == 3
+    with (tmp_path / "run" / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.reader(file))
+    assert [row[:2] for row in found] == [row[:2] for row in whole]
+    for row, other in zip(found[1:], whole[1:], strict=True):  # in other batches, so not to the bit
+        np.testing.assert_allclose([float(p) for p in row[2::2]], [float(p) for p in other[2::2]], atol=1e-5)
     assert f"{broken} is not a readable picture" in capsys.readouterr().out
     with pytest.raises(UserError, match="none of 1 picture"):
         predicted(config_for(place / "run", broken), tmp_path / "none")

@@ -7,9 +7,10 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from nasnet.reports.evaluation import draw_confusion, figures
+from nasnet.reports.evaluation import _draw, draw_confusion, figures
 from nasnet.runtime.errors import UserError
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
@@ -55,6 +56,21 @@ def test_where_the_picture_cannot_be_written_it_is_named(tmp_path):
     with pytest.raises(UserError, match=rf"{tmp_path}/confusion.png: cannot be written"):
         draw_confusion(tmp_path / "confusion.png", {"valid": found})
     assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
+
+
+def test_the_picture_has_classes_down_answers_across_and_shares_of_each_class():
+    axes = Figure().subplots()
+    _draw(axes, "valid", of_answers(LABELS, ANSWERS, CLASSES))
+    shares = [[2 / 3, 1 / 3, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), shares)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("answer", "class")
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(CLASSES)
+    assert {(text.get_position(), text.get_text()) for text in axes.texts} == {
+        ((0, 0), "2"),
+        ((1, 0), "1"),
+        ((1, 1), "2"),
+        ((1, 2), "1"),
+    }
 
 
 @pytest.mark.parametrize("classes", [2, 40, 1000])
