@@ -40,6 +40,8 @@ def test_twins_have_one_canonical_form_which_is_a_twin_itself():
         assert twin_of(cell, rng)[0].canonical() == form == form.canonical()
         assert twin_of(form, rng)[0].canonical() == form
         assert len(form.blocks) == max(1, sum(state >= 2 for state in cell.live))
+        before = dataclasses.replace(cell, fitted=False)  # another network where an output is a "concat"
+        assert before.canonical() == dataclasses.replace(form, fitted=False) != form
 
 
 def test_blocks_that_differ_only_by_who_reads_them_are_told_apart():

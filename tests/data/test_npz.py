@@ -125,6 +125,17 @@ def test_integers_above_255_are_scaled_by_the_bits_that_they_use(tmp_path, dtype
     assert bool(data.notes) == (white > 255)
 
 
+def test_white_is_that_of_train_and_valid_together(tmp_path):
+    x = np.arange(1200, dtype=np.uint16).reshape(40, 6, 5) % 1000
+    valid = {"x_valid": 4 * x[:8], "y_valid": np.arange(8) % 4}
+    valid["x_valid"][0, 0, 0] = 4095
+    for dark, bright in ((x, valid["x_valid"]), (np.concatenate([valid["x_valid"]] * 5), x[:8])):
+        arrays = keras_arrays(x_train=dark, x_valid=bright, y_valid=valid["y_valid"])
+        data = open_dataset(write(tmp_path, arrays))
+        assert data.preparation.white == 4095
+        np.testing.assert_array_equal(data.valid.images[..., 0], np.floor(bright * (255 / 4095) + 0.5))
+
+
 def test_values_above_the_white_of_train_and_valid_are_cut_and_counted(tmp_path):
     x = np.full((40, 6, 5), 4000, np.uint16) - np.arange(40, dtype=np.uint16)[:, None, None]
     bright = np.full((20, 6, 5), 5000, np.uint16)

@@ -198,6 +198,7 @@ def test_32_bit_integers_within_16_bits_are_taken(tmp_path):
     assert (found.pixels.ravel().tolist(), found.peak) == ([0, 4095], 4095)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as outside of pytest: the limit is ours
 @pytest.mark.parametrize(("side", "said"), [(9_460, "(89491600|9460x9460) pixels"), (20_000, "400000000 pixels")])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(side, said):
     """Its file is tiny: a header, and nothing behind it."""

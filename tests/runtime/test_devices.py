@@ -112,6 +112,14 @@ def test_cpus_are_those_of_the_quota(tmp_path, files, quota):
     assert cgroups.cpus(tree(tmp_path, files)) == quota
 
 
+@pytest.mark.parametrize(("quota", "whole"), [(0.5, 1), (1.0, 1), (1.9, 1), (2.5, 2), (99.0, 4), (None, 4)])
+def test_cores_are_whole_ones_of_the_quota(monkeypatch, quota, whole):
+    """A worker on part of a core would slow down all of them."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
+    monkeypatch.setattr(cgroups, "cpus", lambda: quota)
+    assert cores() == whole
+
+
 def test_cores_are_whole_and_those_that_this_process_may_use():
     code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
     code += "from nasnet.runtime.devices import cores; print(cores())"
