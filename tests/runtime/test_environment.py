@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nasnet.runtime.environment import import_keras
+
 ROOT = Path(__file__).parents[2]
 SHOW = """
 import os, sys
@@ -52,6 +54,17 @@ def test_another_project_s_settings_do_not_reach_us(tmp_path):
         "tensorflow float32 float32 1e-07 channels_last",
         "None None False",
     ]
+
+
+def test_a_policy_that_a_program_set_before_is_undone():
+    import keras
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        import_keras()
+        assert keras.config.dtype_policy().name == "float32"
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 @pytest.mark.parametrize("keras_json", ['{"floatx": "bfloat16"}', "[1]", '{"epsilon": 1}'])
