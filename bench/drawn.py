@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cells.genotype import Block, Cell, CellGenotype
-from cells.operations import NASNET_OPERATIONS
+from cells.operations import NASNET_OPERATIONS, OPERATIONS
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork, Stem
 from nasnet.data.dataset import DataSet, Split
@@ -25,7 +25,7 @@ def cheap_genotype() -> CellGenotype:
 
 
 def every_operation() -> list[CellGenotype]:
-    """For each operation a genotype that uses it on both cell inputs (so at stride 2) and on a block's state."""
+    """For each operation of the NASNet space a genotype of it, on both cell inputs (so at stride 2) and a block's state."""
     return [
         CellGenotype(cell, cell)
         for op in NASNET_OPERATIONS
@@ -33,6 +33,15 @@ def every_operation() -> list[CellGenotype]:
             Cell((Block(0, 1, op, op), Block(2, 1, op, "3x3 average pooling", "concat"), Block(3, 0, op, op)), (4, 2))
         ]
     ]
+
+
+def other_operations() -> CellGenotype:
+    """The operations that are not in the NASNet space, each on a cell input (so at stride 2) and on a block's state."""
+    others = [op for op in OPERATIONS if op not in NASNET_OPERATIONS]
+    blocks = [Block(index % 2, 1 - index % 2, op, op) for index, op in enumerate(others)]
+    blocks += [Block(index + 2, index + 2, op, others[index - 1]) for index, op in enumerate(others)]
+    cell = Cell(tuple(blocks), tuple(range(2 + len(others), 2 + len(blocks))))
+    return CellGenotype(cell, cell)
 
 
 def all_operations() -> CellGenotype:

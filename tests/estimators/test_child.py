@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_operation
+from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_operation, other_operations
 from cells.count import count
-from cells.zoo.cells import AMOEBANET_A, NASNET_A
+from cells.zoo.cells import NASNET_A, ZOO
 from nasnet.data.dataset import Split, open_dataset
 from nasnet.estimators.child import Child
 from nasnet.estimators.config import ChildConfig
@@ -23,7 +23,7 @@ from nasnet.training.metrics import cross_entropy, evaluate
 from tests.support.slow import some_now
 
 CONFIG = TrainingConfig(epochs=1, batch_size=8, learning_rate=0.02, pad=0, flip=False)
-GENOTYPES = [*drawn_genotypes(30, seed=11), *every_operation(), NASNET_A, AMOEBANET_A]
+GENOTYPES = [*drawn_genotypes(30, seed=11), *every_operation(), *ZOO.values(), other_operations()]
 
 
 def keras_twin(child, dtype):
@@ -38,7 +38,9 @@ def keras_twin(child, dtype):
     return model
 
 
-@pytest.mark.parametrize("index", some_now(range(len(GENOTYPES)), slow=[*range(2, 30), *range(31, 43, 2), 44]))
+@pytest.mark.parametrize(
+    "index", some_now(range(len(GENOTYPES)), slow=[*range(2, 30), *range(31, 43, 2), *range(44, 51)])
+)
 def test_counts_logits_gradients_and_losses_are_those_of_keras(index):
     """In float64: there one rounding cannot flip a ReLU or a maximum (house.md, section 5)."""
     genotype, size = GENOTYPES[index], (28, 33)[index % 2]

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_operation
-from cells.zoo.cells import AMOEBANET_A, NASNET_A
+from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec, every_operation, other_operations
+from cells.zoo.cells import ZOO
 from nasnet.estimators.child import Child
 from nasnet.estimators.config import ChildConfig
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import cross_entropy
 from tests.support.slow import some_now
 
-GENOTYPES = [*drawn_genotypes(12, seed=21), *every_operation(), NASNET_A, AMOEBANET_A]
+GENOTYPES = [*drawn_genotypes(12, seed=21), *every_operation(), *ZOO.values(), other_operations()]
 
 
 def child_of(index, smoothing=0.0):
@@ -33,7 +33,9 @@ def assembled(child, train):
         return session.run(child.function()(*map(tf.constant, (pixels, train.labels[:8], weights))))
 
 
-@pytest.mark.parametrize("index", some_now(range(len(GENOTYPES)), slow=[*range(2, 12), *range(13, 25, 2)]))
+@pytest.mark.parametrize(
+    "index", some_now(range(len(GENOTYPES)), slow=[*range(2, 12), *range(13, 25, 2), *range(27, 33)])
+)
 def test_loss_and_gradient_are_those_of_the_tape(index):
     child, train = child_of(index, smoothing=0.1 * (index % 2))
     loss, gradient, statistics = assembled(child, train)
