@@ -234,6 +234,10 @@ class _Counting:
         self.weights.append(Weight(name, "bias", (units,)))
         return self._made((units,))
 
+    def rbf(self, x: Shape, centers: tuple[tuple[int, ...], ...], *, name: str) -> Shape:
+        assert all((len(center),) == x for center in centers), f"{name}: {x}"
+        return self._made((len(centers),))
+
 
 @dataclasses.dataclass(frozen=True)
 class _Value:

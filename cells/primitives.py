@@ -121,6 +121,13 @@ class Primitives(Protocol[T]):
         """A fully connected layer with bias, on `[channels]`, or on a picture flattened by rows, channels innermost."""
         ...
 
+    def rbf(self, x: T, centers: tuple[tuple[int, ...], ...], *, name: str) -> T:
+        """-sum((x - center) ** 2) of a vector for each of some fixed ones, which nothing trains: `[number of centers]`.
+
+        Euclidean radial basis functions (LeCun et al. 1998, section II.B), negated: the nearest is the largest.
+        """
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Feature(Generic[T]):

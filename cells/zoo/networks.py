@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cells.zoo import googlenet, resnet, vgg
+from cells.zoo import alexnet, googlenet, lenet, resnet, vgg
 from cells.zoo.hand_made import HandMade
 
 NETWORKS: Mapping[str, Callable[..., HandMade]] = {
+    **lenet.NETWORKS,
+    **alexnet.NETWORKS,
     **vgg.NETWORKS,
     **googlenet.NETWORKS,
     **resnet.NETWORKS,

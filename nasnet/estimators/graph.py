@@ -28,12 +28,9 @@ import tensorflow as tf
 from cells.count import Weight
 from cells.primitives import Padding, Pair
 from nasnet.estimators.flat_weights import shape_in_functions
+from nasnet.estimators.function_def import INPUTS, FunctionDef, renamed
 from nasnet.estimators.traces import Trace, Value, traced_loss, traced_primitive
 from nasnet.networks.functions import Functions
-
-AttrValue = tf.compat.v1.AttrValue
-INPUTS = ("images", "labels", "weights")
-"""What a child's function takes: `[B, height, width, channels]` whitened, `[B]` int32, the vector of weights."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +75,7 @@ class _Copy:
     def output(self) -> Value:
         """What it gives. A gradient flows back to it only where it flows on, to a weight."""
         trained = any(value.trained for value in self.inputs)
-        return Value(_renamed(self.trace.output, self.prefix, self.bound), self.trace.shape, trained)
+        return Value(renamed(self.trace.output, self.prefix, self.bound), self.trace.shape, trained)
 
 
 class ChildGraph:
@@ -99,7 +96,7 @@ class ChildGraph:
         labels = Value("labels", logits.shape[:1], trained=False)
         loss = self._place(traced_loss(logits.shape, self._dtype, smoothing), (logits, labels))
 
-        definition = _FunctionDef(self._dtype)
+        definition = FunctionDef(self._dtype)
         definition.split("weights", self._sizes, "parts")
         gradients: dict[str, list[str]] = {}  # value -> what its readers send back into it
         for copy in reversed(self._copies):
@@ -109,7 +106,7 @@ class ChildGraph:
             definition.add(copy.trace, copy.prefix, bound)
             trained = [value for value in copy.inputs if value.trained]
             for value, gradient in zip(trained, copy.trace.gradients, strict=True):
-                gradients.setdefault(value.name, []).append(_renamed(gradient, copy.prefix, bound))
+                gradients.setdefault(value.name, []).append(renamed(gradient, copy.prefix, bound))
 
         # Each weight has one reader, and the vectors are in the order of the walk.
         gradient = definition.concat([gradients[_part(index)][0] for index in range(len(self._sizes))])
@@ -219,82 +216,9 @@ class ChildGraph:
     def dense(self, x: Value, units: int, *, name: str) -> Value:
         return self._read(Functions.dense, [x], name, units)
 
-
-class _FunctionDef:
-    """A function in the making."""
-
-    def __init__(self, dtype: str) -> None:
-        self._function = tf.compat.v1.GraphDef().library.function.add()
-        self._type = AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
-        self._constants: dict[bytes, str] = {}  # a function has each value but once
-
-    def finished(self, outputs: dict[str, str]) -> Any:  # noqa: ANN401 - a FunctionDef, which has no public name
-        """What was put together, with these outputs."""
-        signature = self._function.signature
-        signature.name = "child"
-        for name, kind in zip(INPUTS, (self._type.type, tf.int32.as_datatype_enum, self._type.type), strict=True):
-            signature.input_arg.add(name=name, type=kind)
-        for name, tensor in outputs.items():
-            signature.output_arg.add(name=name, type=self._type.type)
-            self._function.ret[name] = tensor
-        return self._function
-
-    def add(self, trace: Trace, prefix: str, bound: dict[str, str]) -> None:
-        """A copy of the trace. `bound` says what its placeholders are; its constants join them there."""
-        for name, value in trace.constants.items():
-            bound[name] = self._constant(value)
-        for node in trace.nodes:
-            copy = self._function.node_def.add()
-            copy.CopyFrom(node)
-            copy.name = f"{prefix}/{node.name}"
-            copy.input[:] = [_renamed(name, prefix, bound) for name in node.input]
-
-    def sum(self, names: list[str]) -> str:
-        """Of tensors of one shape."""
-        if len(names) == 1:
-            return names[0]
-        name = f"sum{len(self._function.node_def)}"
-        return self._node("AddN", name, names, N=AttrValue(i=len(names)), T=self._type) + ":sum:0"
-
-    def concat(self, names: list[str]) -> str:
-        """Of vectors: none, two or more."""
-        if not names:  # a network without batch norm has no statistics
-            nothing = tf.make_tensor_proto([], self._type.type, [0])
-            return self._constant(nothing.SerializeToString(deterministic=True))
-        axis, size = self._numbers(0), AttrValue(i=len(names))
-        name = f"joined{len(self._function.node_def)}"
-        return self._node("ConcatV2", name, [*names, axis], N=size, T=self._type, Tidx=_INT32) + ":output:0"
-
-    def split(self, vector: str, sizes: list[int], name: str) -> None:
-        """Cuts a vector into `name:output:0`, `name:output:1` and so on."""
-        inputs, number = [vector, self._numbers(sizes), self._numbers(0)], AttrValue(i=len(sizes))
-        self._node("SplitV", name, inputs, num_split=number, T=self._type, Tlen=_INT32)
-
-    def _numbers(self, values: int | list[int]) -> str:
-        return self._constant(tf.make_tensor_proto(values, tf.int32).SerializeToString(deterministic=True))
-
-    def _constant(self, value: bytes) -> str:
-        if value not in self._constants:
-            tensor = tf.compat.v1.AttrValue().tensor.FromString(value)
-            name, kind = f"constant{len(self._constants)}", AttrValue(type=tensor.dtype)
-            self._constants[value] = self._node("Const", name, [], value=AttrValue(tensor=tensor), dtype=kind)
-            self._constants[value] += ":output:0"
-        return self._constants[value]
-
-    def _node(self, op: str, name: str, inputs: list[str], **attributes: tf.compat.v1.AttrValue) -> str:
-        node = self._function.node_def.add(op=op, name=name, input=inputs)
-        for key, value in attributes.items():
-            node.attr[key].CopyFrom(value)
-        return name
-
-
-_INT32 = AttrValue(type=tf.int32.as_datatype_enum)
+    def rbf(self, x: Value, centers: tuple[tuple[int, ...], ...], *, name: str) -> Value:
+        return self._read(Functions.rbf, [x], name, centers)
 
 
 def _part(index: int) -> str:
     return f"parts:output:{index}"
-
-
-def _renamed(name: str, prefix: str, bound: dict[str, str]) -> str:
-    """A tensor's name in the graph; `^node`, a control input, waits for a node of the trace."""
-    return f"^{prefix}/{name[1:]}" if name[0] == "^" else bound.get(name) or f"{prefix}/{name}"

@@ -258,6 +258,11 @@ class Functions:
         flat = x if len(x.shape) == 2 else self._reshape(x, (x.shape[0], math.prod(x.shape[1:])))
         return self._biased(tf.raw_ops.MatMul(a=flat, b=self._weights[f"{name}/kernel"]), name)
 
+    def rbf(self, x: tf.Tensor, centers: tuple[tuple[int, ...], ...], *, name: str) -> tf.Tensor:
+        del name
+        x = self._reshape(x, (x.shape[0], 1, x.shape[1]))
+        return -tf.reduce_sum((x - tf.constant(centers, x.dtype)) ** 2, 2)
+
     def _every(self, x: tf.Tensor, steps: Pair, first: int) -> tf.Tensor:
         """Every so many pixels, from `first`, of every so many rows: a row and a column of zeros are below and right.
 

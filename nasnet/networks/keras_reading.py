@@ -232,3 +232,10 @@ class Layers:
         return self._layer(
             keras.layers.Dense, units, kernel_initializer=self._initial(name, units), name=name, dtype=self._exact
         )(x)
+
+    def rbf(self, x: Tensor, centers: tuple[tuple[int, ...], ...], *, name: str) -> Tensor:
+        # Logits too. The centers are an offset, for a layer with weights that do not train is none of the walk's.
+        offset = -np.array(centers, float)
+        x = self._layer(keras.layers.RepeatVector, len(centers), name=f"{name}.repeat", dtype=self._exact)(x)
+        x = self._layer(keras.layers.Rescaling, 1.0, offset.tolist(), name=f"{name}.offset", dtype=self._exact)(x)
+        return -keras.ops.sum(keras.ops.square(x), axis=-1)

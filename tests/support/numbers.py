@@ -206,3 +206,7 @@ class Numbers:
     def dense(self, x: Array, units: int, *, name: str) -> Array:
         self.log.append(f"{name}: dense -> {units}")
         return dense(x, units, name)
+
+    def rbf(self, x: Array, centers: tuple[tuple[int, ...], ...], *, name: str) -> Array:
+        self.log.append(f"{name}: rbf {len(centers)}")
+        return np.array([-((x - np.array(center)) ** 2).sum() for center in centers])

@@ -95,7 +95,8 @@ def pooled(p, x, classes):
         branches.append(p.avg_pool(made, size, stride=stride, padding=padding, name=f"body.avg_{i}"))
     hidden = p.tanh(p.dense(p.relu(made, name="body.relu"), 6, name="body.hidden"), name="body.tanh_hidden")
     hidden = p.relu(p.dropout(hidden, name="body.dropout"), name="body.relu_hidden")
-    return summed(p, [hidden, *branches], classes)
+    centers = tuple(tuple((-1) ** (place // 2**unit) for unit in range(6)) for place in range(classes))
+    return p.add(summed(p, [hidden, *branches], classes), p.rbf(hidden, centers, name="head.rbf"), name="head.sum")
 
 
 def plain(p, x, classes):
