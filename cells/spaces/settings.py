@@ -58,7 +58,7 @@ NETWORKS: dict[str, KnownNetwork] = {
         ),
         (120, 84),
     ),
-    # Krizhevsky 2014, the one column of torchvision's alexnet: 61,100,840 parameters.
+    # Krizhevsky 2014, the one column of torchvision's alexnet, but for dropout: there before the hidden layers.
     "alexnet": KnownNetwork(
         224,
         _chain(

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from cells.chain import ChainGenotype, ConvLayer, Pool
 from cells.count import count
 from cells.spaces.settings import NETWORKS, SettingsSpace
 from cells.walks.chain import ChainNetwork
+from cells.zoo.networks import hand_made
+from tests.support.numbers import Numbers, draw
 
 LENET, ALEXNET, VGG = (
     SettingsSpace("lenet5", (32, 32, 1)),
@@ -29,6 +32,35 @@ LENET, ALEXNET, VGG = (
 def test_the_published_settings_have_the_published_count(space, classes, parameters):
     network = ChainNetwork(space.decode(space.published), classes)
     assert count(network, space.image_shape).parameters == parameters
+
+
+class InOrder(Numbers):
+    """Weights are drawn by their place in the walk: two networks with other names have the same."""
+
+    weighed = 0
+
+    def conv(self, *args, name, **options):
+        del name
+        self.weighed += 1
+        return super().conv(*args, name=f"weight_{self.weighed}", **options)
+
+    def dense(self, *args, name, **options):
+        del name
+        self.weighed += 1
+        return super().dense(*args, name=f"weight_{self.weighed}", **options)
+
+
+@pytest.mark.parametrize(("name", "width"), [("lenet5", 1.0), ("alexnet", 0.0625), ("vgg16", 0.03125)])
+def test_the_published_settings_are_the_network_of_the_zoo(name, width):
+    """The same weights in the same order, the same costs, and from the same numbers the same logits."""
+    zoo = hand_made(name, width=width)
+    space = SettingsSpace(name, zoo.image_shape, width=width)
+    chain = ChainNetwork(space.decode(space.published), zoo.classes)
+    ours, theirs = (count(network, zoo.image_shape) for network in (chain, zoo))
+    assert [(w.role, w.shape) for w in ours.weights] == [(w.role, w.shape) for w in theirs.weights]
+    assert (ours.mult_adds, ours.activation_bytes) == (theirs.mult_adds, theirs.activation_bytes)
+    image = draw("image", zoo.image_shape)
+    np.testing.assert_allclose(*(network.walk(InOrder(), image).logits for network in (chain, zoo)), rtol=1e-12)
 
 
 def test_sizes_on_the_way_of_alexnet():
