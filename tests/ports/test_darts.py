@@ -6,18 +6,15 @@ import random
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from cells.count import count
 from cells.genotype import Block, Cell, CellGenotype
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import DARTS_V1, DARTS_V2
-from nasnet.estimators.flat_weights import shape_in_functions
-from nasnet.networks.functions import Functions
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
-from tests.ports.weights import drawn_weights
 from tests.support.slow import some_now
+from tests.support.weights import drawn_weights, read_by_functions
 
 pytest.importorskip("torch")
 from tests.ports import darts
@@ -76,9 +73,7 @@ def test_logits_are_those_of_the_port(index):
     ported = darts.Network(in_darts_notation(genotype), weights, 3 * repeats + 2, stem == "imagenet")
     expected, read_by_auxiliary = ported(pictures)
 
-    tensors = {w.name: tf.constant(weights[w.name].reshape(shape_in_functions(w))) for w in counts.weights}
-    reading = Functions(tensors, network.batch_norm[1], training=False)
-    outputs = network.walk(reading, tf.constant(pictures), auxiliary=auxiliary)
+    outputs = read_by_functions(network, counts, weights, pictures, auxiliary=auxiliary)
     pairs = [(outputs.logits, expected)]
     if auxiliary:
         pairs.append((outputs.auxiliary_logits[0], ported.auxiliary(read_by_auxiliary)))

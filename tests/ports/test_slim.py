@@ -18,7 +18,6 @@ from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from tests.ports import slim
-from tests.ports.weights import drawn_weights
 from tests.support.slow import some_now
 from tests.support.weights import drawn_weights, read_by_functions
 
