@@ -132,6 +132,7 @@ IMAGENET = Table(
         *(
             Row(name, source, scores, parameters, network=hand_made(kind), size=224)
             for name, kind, source, scores, parameters in (
+                ("AlexNet", "alexnet", "torchvision", ("56.522", "79.066"), "61,100,840"),
                 ("VGG-16", "vgg16", "keras.applications", ("", ""), "138,357,544"),
                 ("ResNet-18", "resnet18", "torchvision", ("69.758", "89.078"), "11,689,512"),
             )
