@@ -3,11 +3,14 @@
     python bench/scale.py                                              # 20,000 trials, 800 at once: about 13 minutes
     python bench/scale.py --trials=400 --width=40 --mean_seconds=1     # short
     python bench/scale.py --deterministic                              # what waves cost, simulated: at once
+    python bench/scale.py --space=chain                                # 12,800 chains of 6 to 20 layers
 
 800 training processes do not fit on this machine, so children are sleeps, of log-normal length, in asynchronous Ray
-actors; their reward is the share of separable convolutions in the cell, plus noise seeded by the child's name. All else
-is what a search runs: `NASNetSpace(5)`, the LSTM controller with PPO at its defaults, `Search`, `RetryingEngine`,
-`RayEngine`, and a journal that is synced to the disk record by record.
+actors (`bench/sleepers.py`); their reward is the share of separable convolutions in the cell, or of layers that read
+the first in the chain, plus noise seeded by the child's name. All else is what a search runs: `NASNetSpace(5)` and the
+LSTM controller with PPO at its defaults, or chains that grow from 6 layers by 2 every 1,600 trials and REINFORCE with
+that paper's controller; `Search`, `RetryingEngine`, `RayEngine`, and a journal that is synced to the disk record by
+record.
 
 A child takes `--mean_seconds`, 22 by default, so that 20,000 of them take ten minutes. That is harder than the papers'
 searches: where a child takes two hours, one ends every 9 s at this width, and here 36 do in a second. The driver has
@@ -16,7 +19,7 @@ searches: where a child takes two hours, one ends every 9 s at this width, and h
 `idle_share=` is the share of slot-seconds without a child, measured by the children's own clocks, from the first
 submission to the start of the last child: after that nothing is left to start. `cost_ratio=` is the driver's CPU
 seconds a trial (all threads, Ray's too) in the last 900 trials before none are left to start, over that in trials 100
-to 1,000.
+to 1,000. Chains are longer by then, and their controller's part grows with the number of decisions.
 `resume_seconds=` is how long a fresh process takes, TensorFlow's import included, to open the journal and to tell a
 fresh controller all of it; its weights must then be the live controller's, bit for bit, or the script fails.
 """
@@ -24,7 +27,6 @@ fresh controller all of it; its weights must then be the live controller's, bit 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
 import hashlib
 import heapq
@@ -36,7 +38,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,11 @@ import numpy as np
 
 from bench.machine import machine
 from bench.ray_cluster import OBJECT_STORE, keep_to_loopback
+from bench.sleepers import SIGMA, Nowhere, Sleepers, idle_share, lengths
+from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
-from controller.config import PolicyGradientConfig
-from controller.strategy import Outcome
-from nasnet.execution.job import Job, Result
+from cells.spaces.space import Space
+from controller.config import CHAIN_DEFAULTS, FailureConfig, PolicyGradientConfig
 from nasnet.execution.ray_workers import RayEngine
 from nasnet.trials.journal import Journal
 from nasnet.trials.retries import RetryingEngine
@@ -58,49 +60,10 @@ from nasnet.trials.search import Search, SearchProgress
 
 ROOT = Path(__file__).parent.parent
 ACTORS = 4
-SIGMA = 0.5  # of the log of a child's length: one in six takes 1.6 times the median or more
-NOISE = 0.05
+SPACES: dict[str, Space] = {"nasnet": NASNetSpace(5), "chain": ChainSpace(20)}
+TRIALS = {"nasnet": 20_000, "chain": 12_800}
+"""Those of the papers."""
 WAVE = PolicyGradientConfig().update_trials
-
-
-def lengths(rng: np.random.Generator, mean: float, number: int) -> np.ndarray:
-    """Log-normal lengths `[number]` of children, in seconds."""
-    return rng.lognormal(np.log(mean) - SIGMA**2 / 2, SIGMA, number)
-
-
-class Sleepers:
-    """What `RayEngine` takes for an actor: `ready()` and `run(job) -> Result`, many jobs at a time."""
-
-    def __init__(self, mean_seconds: float) -> None:
-        self._mean_seconds = mean_seconds
-        self._spans: list[tuple[float, float]] = []
-
-    async def ready(self) -> None:
-        """Returns once the actor is there."""
-
-    async def run(self, job: Job) -> Result:
-        """A child: a sleep, and a reward that the genotype decides."""
-        begun = time.monotonic()
-        rng = np.random.default_rng(zlib.crc32(job.name.encode()))
-        await asyncio.sleep(lengths(rng, self._mean_seconds, 1)[0])
-        assert job.genotype is not None, "a search's children are of cells"
-        blocks = (*job.genotype.normal.blocks, *job.genotype.reduction.blocks)
-        operations = [operation for block in blocks for operation in (block.left_op, block.right_op)]
-        share = sum("separable" in operation for operation in operations) / len(operations)
-        ended = time.monotonic()
-        self._spans.append((begun, ended))
-        return Result(job, Outcome.OK, share + NOISE * rng.normal(), ended - begun)
-
-    async def spans(self) -> list[tuple[float, float]]:
-        """Beginning and end of every child, by a clock that all processes of this machine share."""
-        return self._spans
-
-
-def idle_share(spans: list[tuple[float, float]], slots: int, begun: float) -> float:
-    """The share of slot-seconds without a child, from `begun` to the start of the last child."""
-    last = max(start for start, _ in spans)
-    busy = sum(max(0.0, min(end, last) - max(start, begun)) for start, end in spans)
-    return 1 - busy / (slots * (last - begun))
 
 
 @dataclasses.dataclass
@@ -124,14 +87,18 @@ def a_trial(costs: dict[int, Cost], first: int, last: int) -> tuple[float, float
     return cpu / number, controller / number
 
 
-def strategy(seed: int) -> Any:  # noqa: ANN401 - its module imports TensorFlow
-    """A fresh controller, with the threads that a search gives it."""
+def strategy(name: str, seed: int) -> Any:  # noqa: ANN401 - its module imports TensorFlow
+    """A fresh controller for a space, with the threads that a search gives it."""
     import tensorflow as tf
 
-    from controller.policy.policy_gradient import PolicyGradient
+    from controller.strategies import make_strategy
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    return PolicyGradient(NASNetSpace(5).decisions, PolicyGradientConfig(), seed)
+    said = CHAIN_DEFAULTS if name == "chain" else {}
+    flags = {field.name: field.metadata.get("flag", field.name) for field in dataclasses.fields(PolicyGradientConfig)}
+    config = PolicyGradientConfig(**{field: said[flag] for field, flag in flags.items() if flag in said})
+    space = SPACES[name]
+    return make_strategy(said.get("strategy", "ppo"), space.decisions, space.length, config, FailureConfig(), seed)
 
 
 def digest(controller: Any) -> str:  # noqa: ANN401 - see above
@@ -140,39 +107,23 @@ def digest(controller: Any) -> str:  # noqa: ANN401 - see above
     return hashlib.sha256(b"".join(weight.tobytes() for weight in weights)).hexdigest()
 
 
-def resume(path: Path, seed: int) -> None:
+def resume(path: Path, name: str, seed: int) -> None:
     """What a search does first when it goes on. Prints the seconds and the hash of the weights as JSON."""
     start = time.monotonic()
-    controller = strategy(seed)
+    controller = strategy(name, seed)
     imported = time.monotonic()
     journal = Journal(path)
     opened = time.monotonic()
-    search = Search(NASNetSpace(5), controller, journal, RetryingEngine(Nowhere(), journal), len(journal.trials))
+    search = Search(SPACES[name], controller, journal, RetryingEngine(Nowhere(), journal), len(journal.trials))
     search.run()
     replayed = time.monotonic()
     seconds = {"import": imported - start, "open": opened - imported, "replay": replayed - opened}
     print(json.dumps({"digest": digest(controller), "trials": len(journal.trials), "seconds": seconds}))
 
 
-class Nowhere:
-    """An engine for a search that has nothing left to run."""
-
-    slots = free = 0
-
-    def submit(self, job: Job) -> None:
-        raise AssertionError(f"{job.name} was run again")
-
-    def abandon(self) -> None:
-        pass
-
-    def collect(self, seconds: float) -> list[Result]:
-        raise AssertionError(f"waited {seconds} s for nothing")
-
-    def cancel(self) -> None:
-        pass
-
-
-def live(folder: Path, trials: int, width: int, mean_seconds: float, seed: int, marks: Iterable[int]) -> dict[str, Any]:
+def live(
+    folder: Path, name: str, trials: int, width: int, mean_seconds: float, seed: int, marks: Iterable[int]
+) -> dict[str, Any]:
     """The search. Returns the idle share, the cost at each of the marks and the hash of the controller's weights."""
     import ray
 
@@ -204,22 +155,21 @@ def live(folder: Path, trials: int, width: int, mean_seconds: float, seed: int, 
         rewards.append(progress.trial.reward or 0.0)
         if time.monotonic() - shown > 20 or progress.done == trials:
             shown = time.monotonic()
-            print(f"{progress.done}/{trials} trials, reward {np.mean(rewards[-500:]):.3f}, "
-                  f"{progress.seconds_left:.0f} s left", flush=True)  # fmt: skip
+            print(f"{progress.done}/{trials} trials, reward {np.mean(rewards[-500:]):.3f}", flush=True)
 
     wanted = set(marks)
     journal = Journal(folder / "journal.jsonl")
     engine = RayEngine(make_actor, ACTORS, folder / "logs", each)
     while engine.free < engine.slots:
         engine.collect(1.0)
-    controller = strategy(seed)
-    search = Search(NASNetSpace(5), controller, journal, RetryingEngine(engine, journal), trials, report=report)
+    controller = strategy(name, seed)
+    search = Search(SPACES[name], controller, journal, RetryingEngine(engine, journal), trials, report=report)
     begun = time.monotonic()
     search.run()
     seconds = time.monotonic() - begun
     assert len(handles) == ACTORS, "an actor died"
     spans = [span for handle in handles for span in ray.get(handle.spans.remote())]
-    assert len(spans) == trials
+    assert len(spans) == sum(not trial.cause for trial in journal.trials.values()), "twins are not run again"
     engine.cancel()
     ray.shutdown()
     print(f"{trials} trials in {seconds:.0f} s: {trials / seconds:.1f} a second; mean reward of the first "
@@ -254,7 +204,8 @@ def show_waves() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=20_000)
+    parser.add_argument("--space", choices=SPACES, default="nasnet")
+    parser.add_argument("--trials", type=int, help="as many as in the space's paper, if not given")
     parser.add_argument("--width", type=int, default=800, help=f"children at once; a multiple of {ACTORS}")
     parser.add_argument("--mean_seconds", type=float, default=22.0, help="of a child")
     parser.add_argument("--seed", type=int, default=0)
@@ -262,8 +213,9 @@ def main() -> None:
     parser.add_argument("--resume", type=Path, help="a journal: what the process that measures it runs")
     flags = parser.parse_args()
     if flags.resume:
-        resume(flags.resume, flags.seed)
+        resume(flags.resume, flags.space, flags.seed)
         return
+    flags.trials = flags.trials or TRIALS[flags.space]
     size = max(100, flags.trials // 22)  # of the two windows; 900 of 20,000
     early, late = (100, 100 + size), (flags.trials - flags.width - size, flags.trials - flags.width)
     if flags.width % ACTORS or late[0] < early[1]:
@@ -276,7 +228,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="ns-"))  # short: Ray's sockets lie in it, and their paths have a limit
     keep_to_loopback(str(folder))
     try:
-        found = live(folder, flags.trials, flags.width, flags.mean_seconds, flags.seed, (*early, *late))
+        found = live(folder, flags.space, flags.trials, flags.width, flags.mean_seconds, flags.seed, (*early, *late))
         costs: dict[int, Cost] = found["costs"]
         cpu, controller = zip(*(a_trial(costs, *window) for window in (early, late)), strict=True)
         for name, window, index in (("early", early, 0), ("late", late, 1)):
@@ -286,7 +238,7 @@ def main() -> None:
         journal = folder / "journal.jsonl"
         print(f"journal {journal.stat().st_size / 2**20:.1f} MiB", flush=True)
         start = time.monotonic()
-        command = [sys.executable, __file__, f"--resume={journal}", f"--seed={flags.seed}"]
+        command = [sys.executable, __file__, f"--resume={journal}", f"--space={flags.space}", f"--seed={flags.seed}"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         seconds = time.monotonic() - start
         again = json.loads(done.stdout.splitlines()[-1])
