@@ -63,7 +63,7 @@ ACTORS = 4
 SPACES: dict[str, Space] = {"nasnet": NASNetSpace(5), "chain": ChainSpace(20)}
 TRIALS = {"nasnet": 20_000, "chain": 12_800}
 """Those of the papers."""
-WAVE = PolicyGradientConfig().update_trials
+WAVES = {"nasnet": PolicyGradientConfig().update_trials, "chain": CHAIN_DEFAULTS["update_trials"]}
 
 
 @dataclasses.dataclass
@@ -182,23 +182,24 @@ def live(
     return {"idle": idle, "costs": costs, "digest": digest(controller)}
 
 
-def wave_idle_share(width: int, seed: int, waves: int = 2000) -> float:
+def wave_idle_share(wave: int, width: int, seed: int, waves: int = 2000) -> float:
     """What `--deterministic` costs at a width: simulated, each child going to the first free slot."""
-    drawn = lengths(np.random.default_rng(seed), 1.0, waves * WAVE).reshape(waves, WAVE)
+    drawn = lengths(np.random.default_rng(seed), 1.0, waves * wave).reshape(waves, wave)
     total = 0.0
-    for wave in drawn:
+    for those in drawn:
         slots = [0.0] * width
-        for length in wave:
+        for length in those:
             heapq.heapreplace(slots, slots[0] + length)
         total += max(slots)
     return 1 - float(drawn.sum()) / (width * total)
 
 
-def show_waves() -> None:
+def show_waves(wave: int) -> None:
     """What waves cost at some widths."""
-    shares = ", ".join(f"{width} workers {wave_idle_share(width, 0):.0%}" for width in (1, 2, 4, 5, 8, 10, 20))
+    widths = [width for width in (1, 2, 4, 5, 8, 10, 20) if width <= wave]
+    shares = ", ".join(f"{width} workers {wave_idle_share(wave, width, 0):.0%}" for width in widths)
     print(
-        f"--deterministic, idle share of waves of {WAVE}, simulated (log-normal, sigma {SIGMA}): {shares}", flush=True
+        f"--deterministic, idle share of waves of {wave}, simulated (log-normal, sigma {SIGMA}): {shares}", flush=True
     )
 
 
@@ -222,7 +223,7 @@ def main() -> None:
         parser.error(f"--width={flags.width} is a multiple of {ACTORS}; --trials is {flags.width + 300} or more")
 
     print(machine("tensorflow", "keras", "ray", "numpy"), flush=True)
-    show_waves()
+    show_waves(WAVES[flags.space])
     if flags.deterministic:
         return
     folder = Path(tempfile.mkdtemp(prefix="ns-"))  # short: Ray's sockets lie in it, and their paths have a limit
