@@ -30,6 +30,12 @@ SEARCH = [
     "--final_epochs=2",
     "--deterministic",
 ]
+CHAIN = [
+    *("--mode=search", "--space=chain", "--start_layers=2", "--grow_layers=1", "--grow_every=3", "--max_layers=4"),
+    *("--scale=0.1", "--steps=2", "--batch_size=16", "--update_trials=4", "--finalists=0", "--final_epochs=1"),
+    "--deterministic",
+]
+"""It grows at trials 3 and 6."""
 
 
 def train(*arguments, cwd=ROOT, **environment):
@@ -239,9 +245,10 @@ def test_a_home_folder_is_written_out(tmp_path):
 
 
 @pytest.mark.slow  # test_kill has ten shots, at more
-def test_killed_at_random_moments_the_search_is_the_unkilled_one(tmp_path):
-    """SIGKILL at any moment of a trial: the same tokens, and no finished trial trained again."""
-    search = [*SEARCH, "--trials=60"]  # more than four shots let through
+@pytest.mark.parametrize("flags", [SEARCH, CHAIN], ids=["nasnet", "chain"])
+def test_killed_at_random_moments_the_search_is_the_unkilled_one(flags, tmp_path):
+    """SIGKILL at any moment of a trial: the same tokens, and no finished trial trained again; depths may change."""
+    search = [*flags, "--trials=60"]  # more than four shots let through
     whole, workdir = tmp_path / "whole", tmp_path / "run"
     assert train(*search, f"--workdir={whole}").returncode == 0
     command = [sys.executable, str(ROOT / "train.py"), *search, f"--workdir={workdir}"]
@@ -264,6 +271,9 @@ def test_killed_at_random_moments_the_search_is_the_unkilled_one(tmp_path):
     assert kinds[0] == kinds[1]
     ends = [r["trial_id"] for r in ours if r["kind"] == "trial"]
     assert sorted(ends) == list(range(60))
+    lengths = [len(proposal["tokens"]) for proposal in kinds[0]]
+    assert len(set(lengths[:3])) == 1
+    assert len(set(lengths)) == (3 if flags is CHAIN else 1)
     rewards = [{r["trial_id"]: r["reward"] for r in found if r["kind"] == "trial"} for found in (ours, theirs)]
     assert rewards[0] == rewards[1]
     assert (workdir / "best" / "metrics.json").exists()
