@@ -18,6 +18,7 @@ from nasnet.modes.trained.export import export_trained
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.export.folder import fingerprint_hash
+from nasnet.networks.layers import StatelessDropout
 from nasnet.networks.saved import load_trained, save_trained, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
@@ -106,10 +107,28 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
         unused |= {"decay_rate", "decay_epochs", "staircase"}
     if training.config.schedule != "step":
         unused |= {"rate_drops"}
+    normed = not all(weight.trainable for weight in costs.weights)
+    if not normed:
+        unused |= {"bn_momentum"}
+    idle = _without_effect(training)
+    unused |= idle.keys()
     values = dataclasses.asdict(training.config) | (dataclasses.asdict(training.transfer) if taken_over else {})
     say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
-    if not all(weight.trainable for weight in costs.weights):
+    for name, what in idle.items():
+        say(f"note: --{name} has no effect: {spec.architecture.describe()} has no {what}")
+    if normed:
         say_unsettled(training.config, training.total_steps, taken_over=taken_over)
+
+
+def _without_effect(training: Training) -> dict[str, str]:
+    """The settings that ask to drop what this network does not have, with what that is."""
+    scheduled = {layer.scheduled for layer in training.model.layers if isinstance(layer, StatelessDropout)}
+    found = {"drop_path_keep": (True, "paths to drop"), "dropout_keep": (False, "dropout")}
+    return {
+        name: what
+        for name, (kind, what) in found.items()
+        if getattr(training.config, name) < 1 and kind not in scheduled
+    }
 
 
 def say_unsettled(config: TrainingConfig, total_steps: int, what: str = "", *, taken_over: bool = False) -> None:

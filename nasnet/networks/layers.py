@@ -30,11 +30,15 @@ class DropConfig:
 
 
 class StatelessDropout(keras.layers.Layer):
-    """Drops whole paths, or single features, with a mask drawn from (seed, step) and a rate that may grow with time."""
+    """Drops whole paths, or single features, with a mask drawn from (seed, step) and a rate that may grow with time.
+
+    `scheduled` says which: paths, whose rate grows, or features.
+    """
 
     def __init__(self, drops: DropConfig, keep: float, *, scheduled: bool, seed: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self._drops, self._keep, self._scheduled, self._seed = drops, keep, scheduled, seed
+        self._drops, self._keep, self._seed = drops, keep, seed
+        self.scheduled = scheduled
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """`[B, ...]` to the same; the kept values are divided by the probability of keeping, so the mean stays."""
@@ -44,7 +48,7 @@ class StatelessDropout(keras.layers.Layer):
         keep = self.keep_at(step)
         batch, rest = tf.shape(x)[:1], tf.shape(x)[1:]
         # Paths: one draw an example, shared by all of its pixels and channels. Features: one draw each.
-        shape = tf.ones([x.shape.rank - 1], tf.int32) if self._scheduled else rest
+        shape = tf.ones([x.shape.rank - 1], tf.int32) if self.scheduled else rest
         # Draws for the whole batch, of which a replica takes its rows: the same masks on any number of replicas.
         first, total = replica_rows(batch)
         seed = tf.stack([tf.constant(self._seed, tf.int64), step])
@@ -53,7 +57,7 @@ class StatelessDropout(keras.layers.Layer):
 
     def keep_at(self, step: tf.Tensor) -> tf.Tensor:
         """The probability of keeping at a step, float32: 1 at first, `keep` from `total_steps` on."""
-        if not self._scheduled:
+        if not self.scheduled:
             return tf.constant(self._keep)
         done = tf.minimum(1.0, tf.cast(step, tf.float32) / float(self._drops.total_steps))
         return 1.0 - done * (1.0 - self._keep)

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures, drawn_spec
+from cells.zoo.vgg import VGG16
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import open_dataset
 from nasnet.modes import search, train
@@ -18,6 +19,7 @@ from nasnet.modes.train import train_to
 from nasnet.networks.export import folder as export_folder
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.saved import data_of, save_trained
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.files import write_json
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.training.metrics import evaluate
@@ -64,6 +66,21 @@ def test_moving_statistics_that_cannot_settle_are_said_with_the_flag_that_mends_
         assert "8 steps leave 100%" in notes[0]
         assert "--bn_momentum=0.9997" in notes[0]
         assert "--bn_momentum=0.56" in notes[0]  # 0.56^8 is 0.0097
+
+
+def test_what_a_network_cannot_drop_is_said(tmp_path, capsys):
+    """VGG-16 has hidden layers with dropout, and no paths; nor has it batch norm, whose momentum it is not told by."""
+    data = drawn_pictures(32, train=16)
+    config = TrainingConfig(steps=1, batch_size=16, drop_path_keep=0.5, dropout_keep=0.5)
+    spec = NetworkSpec.on(data, VGG16(10, 1 / 32))
+    train_to(tmp_path, spec, data, config, 0, options=ReplicaConfig(valid_epochs=0))
+    lines = capsys.readouterr().out.splitlines()
+    notes = [line for line in lines if line.startswith("note:")]
+    assert notes == ["note: --drop_path_keep has no effect: vgg16 width=0.03125 has no paths to drop"]
+    [said] = [line for line in lines if line.startswith("  ")]
+    assert "dropout_keep 0.5" in said
+    assert "drop_path_keep" not in said
+    assert "bn_momentum" not in said
 
 
 def test_what_a_mode_exports_is_the_network_that_was_trained(tmp_path, monkeypatch):
