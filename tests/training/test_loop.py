@@ -429,12 +429,11 @@ class TestAugment:
 
     def test_cutout_blanks_a_square_around_any_pixel(self):
         """The middle is uniform over the picture; what lies over the border is lost, so the area is known exactly."""
-        images = self.images + 1.0  # nothing is as the blank is
-        size = 4
-        out = augment(images, tf.constant([5, 6], tf.int64), Augmentation(0, False, size, (0.0, 0.0))).numpy()
-        blank = (out == 0).all(-1)
-        np.testing.assert_array_equal(out[~blank], images.numpy()[~blank])
-        assert ((out == 0).any(-1) == blank).all()  # all channels or none
+        size, fill = 4, (-1.0, -2.0)  # nothing in a picture is as the fill is
+        out = augment(self.images, tf.constant([5, 6], tf.int64), Augmentation(0, False, size, fill)).numpy()
+        blank = (out == fill).all(-1)
+        np.testing.assert_array_equal(out[~blank], self.images.numpy()[~blank])
+        assert ((out == fill).any(-1) == blank).all()  # all channels or none
         found = set()
         for picture in blank:
             rows, columns = np.flatnonzero(picture.any(1)), np.flatnonzero(picture.any(0))

@@ -36,6 +36,9 @@ class Told:
         outcomes = self.endings.pop(0) if self.endings else []
         return [Result(self.jobs.pop(0), outcome, None, 1.0, "killed") for outcome in outcomes]
 
+    def abandon(self):
+        self.jobs.clear()
+
     def cancel(self):
         self.cancelled = True
 
@@ -58,6 +61,19 @@ def test_what_waits_to_be_run_again_has_its_slot_and_is_lost_after_its_last_atte
         (job, "killed", 3, 3),
     ]
     assert engine.free == 2
+
+
+def test_what_is_abandoned_is_not_run_again_either(tmp_path):
+    """Or a search that has enough would train a trial among its finalists."""
+    told = Told([[Outcome.LOST]])
+    engine = RetryingEngine(told, Journal(tmp_path / "j"))
+    engine.submit(Job(0, NASNET_A))
+    engine.submit(Job(1, NASNET_A))
+    assert engine.collect() == []  # the first waits to be run again, the second runs
+    engine.abandon()
+    assert (engine.free, engine.running()) == (2, {})
+    assert engine.collect() == []
+    assert told.submitted == ["trial_0", "trial_1"]
 
 
 def test_asked_to_stop_it_lets_children_end_and_runs_nothing_again(tmp_path):
