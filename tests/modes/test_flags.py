@@ -247,14 +247,16 @@ def test_the_command_after_a_run_comes_back_from_a_shell_as_it_was_meant(tmp_pat
     parent = tmp_path / 'it\'s $HOME; "here" '
     (parent / "finetune").mkdir(parents=True)
     (parent / "finetune_2").symlink_to("nowhere")
-    config = resolve("tune", 7, {"from": "a b", "dataset": "folder:pictures of 'us'", "image_size": 48, "epochs": 3})
+    pictures = {"dataset": "folder:pictures of 'us'", "image_size": 48, "channels": "1", "valid_fraction": 0.2}
+    config = resolve("tune", 7, {"from": "a b", **pictures, "skip_broken": True, "epochs": 3})
     given = {"from": "a b", "weights": None, "recipe": parent / "recipe.json", "flip": False, "epochs": 20}
     line = command_after(config, parent / "tune", "finetune", given)
     words = subprocess.run(f"printf '%s\\n' {line}", shell=True, capture_output=True, text=True).stdout.splitlines()
     assert Path(words[1]) == ROOT / "train.py"
     assert shutil.which(words[0]) == sys.executable
     assert words[2:] == [
-        *("--mode=finetune", "--dataset=folder:pictures of 'us'", "--image_size=48", "--from=a b"),
+        *("--mode=finetune", "--dataset=folder:pictures of 'us'", "--image_size=48", "--channels=1"),
+        *("--valid_fraction=0.2", "--skip_broken", "--from=a b"),
         *(f"--recipe={parent / 'recipe.json'}", "--noflip", "--seed=7", f"--workdir={parent / 'finetune_3'}"),
     ]
     # Other pictures bring their own flags, and what does not train needs no seed.

@@ -20,6 +20,7 @@ from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.estimators.proxy import ProxyEstimator
+from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import InProcess
 from nasnet.execution.job import Job, Resources
 from nasnet.execution.workers import Workers
@@ -27,6 +28,7 @@ from nasnet.modes import search
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import open_data
 from nasnet.networks.config import NetworkConfig
+from nasnet.runtime import devices
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.journal import Journal
 from nasnet.trials.retries import RetryingEngine
@@ -172,6 +174,17 @@ def test_it_is_set_up_by_one_pass_over_the_pixels(monkeypatch):
     search._check(config, data, SPACE)
     search._estimators(config, data)
     assert counted == [data.train.images.size]
+
+
+@pytest.mark.parametrize(("free", "workers"), [(2.2e9, 1), (3.6e9, 3), (100e9, 4)])
+def test_no_more_workers_start_than_there_is_memory_for(digits, monkeypatch, free, workers):
+    """0.73 GB for the process and about 0.9 for each worker, as README shows it."""
+    monkeypatch.setattr(devices, "memory_available", lambda: int(free))
+    monkeypatch.setattr(devices, "memory_taken", lambda: 0)
+    config = resolve("search", 0, {"workers": 4, "blocks": 1})
+    limits = search._check(config, digits, SPACE)
+    asked = config.group(ExecutionConfig)
+    assert search._fitting(asked, digits, SPACE, limits) == dataclasses.replace(asked, workers=workers)
 
 
 def test_each_update_of_the_controller_is_shown_once_and_a_replay_shows_the_last(tmp_path, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nasnet.data.fingerprint import Fingerprint
-from nasnet.modes.flags import resolve
+from nasnet.modes.flags import FREE, resolve
 from nasnet.modes.workdir import check_workdir, claim_workdir
 from nasnet.runtime.errors import RunError, UserError
 
@@ -57,6 +57,18 @@ def test_another_config_is_refused_and_shown(change, tmp_path):
         return
     with pytest.raises(UserError, match=rf"\(blocks: {change['blocks']} there, {CONFIG.values['blocks']} now\)"):
         check_workdir(tmp_path, CONFIG)
+
+
+@pytest.mark.parametrize("mode", ["search", "train", "export", "finetune", "tune"])
+def test_each_flag_that_decides_what_comes_of_a_run_is_compared(mode, tmp_path):
+    config = resolve(mode, 1, {})
+    for name in ("seed", *config.values):
+        (tmp_path / "config.json").write_text(json.dumps({**config.to_json(), name: "another"}))
+        if name in FREE or name == "recipe":  # what a recipe sets is compared in its place
+            check_workdir(tmp_path, config)
+            continue
+        with pytest.raises(UserError, match=rf"\({name}: another there, "):
+            check_workdir(tmp_path, config)
 
 
 def test_a_workdir_of_another_mode_says_that_and_no_more(tmp_path):

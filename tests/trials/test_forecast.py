@@ -7,10 +7,20 @@ import heapq
 import numpy as np
 import pytest
 
+from cells.count import count
+from cells.spaces.nasnet import NASNetSpace
+from cells.walks.stack import CellNetwork
+from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Trial
+from nasnet.data.dataset import open_dataset
 from nasnet.estimators.estimator import Timing
+from nasnet.execution.config import ExecutionConfig
+from nasnet.networks.config import NetworkConfig
+from nasnet.runtime import devices
+from nasnet.training.config import TrainingConfig
+from nasnet.trials.config import FinalConfig, SearchConfig
 from nasnet.trials.forecast import Forecast
-from nasnet.trials.plan import Plan
+from nasnet.trials.plan import Plan, plan_of
 
 
 def simulated(seed: int) -> tuple[list[tuple[float, float | None]], float]:
@@ -47,6 +57,24 @@ def test_from_a_tenth_of_the_way_on_the_end_is_within_a_factor_of_one_and_a_half
     for now, left in late:
         assert left is not None
         assert 1 / 1.5 < (now + left) / end < 1.5
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (64, 4)])
+def test_a_winner_costs_what_its_network_its_steps_and_its_threads_make_of_its_trial(monkeypatch, cores, threads):
+    monkeypatch.setattr(devices, "cores", lambda: cores)
+    space, data = NASNetSpace(1), open_dataset("digits")
+    training, child = TrainingConfig(steps=25, batch_size=64), NetworkConfig(1, 8)
+    final = FinalConfig(final_repeats=2, final_filters=16, final_epochs=10)
+    execution = ExecutionConfig(workers=2, cpus_per_child=2)
+    plan = plan_of(SearchConfig(), final, child, training, data, space, 2, execution)
+    assert (plan.finalist_steps, plan.longer) == (100, 4)
+    proposal = RandomSearch(space.decisions, 0).propose(0)
+    cell = space.decode(proposal.tokens)
+    of_winner, of_child = (
+        count(CellNetwork(cell, repeats, filters, 10), (8, 8, 1)).mult_adds for repeats, filters in ((2, 16), (1, 8))
+    )
+    expected = 150 / 25 * (of_winner / of_child / (threads / 2)) ** 0.75  # 15 batches of 64 in 1,000 pictures
+    assert plan.winner(Trial(proposal, Outcome.OK, 0.5, 1.0)) == pytest.approx(expected)
 
 
 def test_it_says_nothing_before_it_knows_anything():
