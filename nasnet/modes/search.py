@@ -136,8 +136,10 @@ def _search(
         )
         say_search(search, data, options.strategy, children_of(space, child), training, execution)
         _, recipe = final_of(final, child, training)
+        drawn = RandomSearch(space.decisions, 0, space.length).propose(0).tokens
+        settling = limits.has_statistics(space.decode(drawn))
         for whose, of in (("a child's ", training), ("the winner's ", recipe)):
-            if of is recipe or options.statistics == "moving":
+            if settling and (of is recipe or options.statistics == "moving"):
                 say_unsettled(of, steps_of(of, data), whose)
         say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
         with doing(lambda: at_work(retrying)):

@@ -27,6 +27,13 @@ class Limits:
         except ValueError:
             return 0
 
+    def has_statistics(self, genotype: Genotype) -> bool:
+        """Whether the network has batch norm, whose moving statistics have to settle; False if it cannot be built."""
+        try:
+            return not all(weight.trainable for weight in count(self.network(genotype), self.image_shape).weights)
+        except ValueError:
+            return False
+
     def _memory(self, counts: Counts) -> int:
         # Weights, their gradients and their momentum, and what the backward pass needs of every picture.
         return 3 * 4 * counts.parameters + self.batch_size * counts.activation_bytes

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures, drawn_spec
+from cells.zoo.lenet import LeNet5
 from cells.zoo.vgg import VGG16
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import open_dataset
@@ -66,6 +67,14 @@ def test_moving_statistics_that_cannot_settle_are_said_with_the_flag_that_mends_
         assert "8 steps leave 100%" in notes[0]
         assert "--bn_momentum=0.9997" in notes[0]
         assert "--bn_momentum=0.56" in notes[0]  # 0.56^8 is 0.0097
+
+
+def test_nothing_has_to_settle_without_batch_norm(tmp_path, capsys):
+    data = drawn_pictures(16, train=32)
+    config = TrainingConfig(steps=2, batch_size=16, bn_momentum=0.9997)
+    options = ReplicaConfig(valid_epochs=0)
+    train_to(tmp_path, NetworkSpec.on(data, LeNet5(len(data.classes))), data, config, 0, options=options)
+    assert "note:" not in capsys.readouterr().out
 
 
 def test_what_a_network_cannot_drop_is_said(tmp_path, capsys):

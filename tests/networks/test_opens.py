@@ -12,6 +12,8 @@ import pytest
 
 from bench.drawn import all_operations, cheap_genotype
 from cells.walks.stack import CellNetwork
+from cells.zoo.alexnet import AlexNetOf2012
+from cells.zoo.lenet import LeNet5Of1998
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from tests.support.slow import some_now
@@ -46,6 +48,8 @@ NETWORKS = {
     "strided": ((9, 8, 1), "same", Written(strided, classes=4)),
     "channelwise": ((8, 9, 2), "same", Written(channelwise, classes=4)),
     "pooled": ((7, 9, 1), "same", Written(pooled, classes=4)),
+    "lenet5_1998": ((16, 17, 1), "same", LeNet5Of1998(classes=4)),
+    "alexnet_2012": ((69, 67, 3), "same", AlexNetOf2012(classes=4, width=0.05)),
 }
 
 
@@ -101,7 +105,7 @@ def test_it_opens_under_each_backend_of_keras(saved, case, tmp_path):
     check(saved(name), OPEN, {f"{backend}3": 3}, tmp_path, backend)
 
 
-@pytest.mark.parametrize("name", some_now(list(NETWORKS), slow=["colour", "strided", "channelwise", "pooled"]))
+@pytest.mark.parametrize("name", some_now(list(NETWORKS), slow=set(NETWORKS) - {"cheap", "grey"}))
 def test_keras_own_export_to_onnx_is_right(saved, name, tmp_path):
     for package in ("tf2onnx", "onnxruntime"):
         if not importlib.util.find_spec(package):

@@ -9,6 +9,7 @@ import numpy as np
 from cells.count import count
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork
+from cells.zoo.lenet import LeNet5
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.trials.config import LimitConfig
 from nasnet.trials.finalists import Finalist
@@ -35,6 +36,13 @@ def test_what_is_at_a_limit_is_not_over_it():
     counts = count(network(GENOTYPE), SHAPE)
     config = LimitConfig(max_params=counts.parameters, max_mult_adds=counts.mult_adds)
     assert Limits(config, network, SHAPE, BATCH).why_invalid(GENOTYPE) is None
+
+
+def test_batch_norm_is_what_has_to_settle():
+    made = {True: network, False: lambda _: LeNet5(10)}
+    for expected, of in made.items():
+        assert Limits(LimitConfig(), of, (16, 16, 1), BATCH).has_statistics(GENOTYPE) is expected
+    assert Limits(LimitConfig(), made[False], SHAPE, BATCH).has_statistics(GENOTYPE) is False  # too small to build
 
 
 def test_a_finalists_rank_is_the_mean_of_its_starts():
