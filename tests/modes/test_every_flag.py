@@ -90,7 +90,7 @@ GOES_WITH: dict[str | tuple[str, str], dict[str, Any]] = {
     "space": NO_CELLS,
     "free": {"space": "lenet5", **NO_CELLS},
     "width": {"space": "lenet5", "model": "resnet20", "image_size": 32, **NO_CELLS},
-    **dict.fromkeys(flag_names(ChainConfig).values(), {"space": "chain", **NO_CELLS}),
+    **{name: {"space": "chain", **NO_CELLS} for name in flag_names(ChainConfig).values()},
     "stem": {"filters": 8, "final_filters": 8},
     "auxiliary_weight": {"image_size": 24, "child": "keras"},
     ("export", "weights"): {},
