@@ -25,7 +25,7 @@ def cheap_genotype() -> CellGenotype:
 
 
 def every_operation() -> list[CellGenotype]:
-    """For each operation of the NASNet space a genotype of it: on both inputs of a cell (at stride 2) and on a state."""
+    """A genotype of each operation of the NASNet space: on both inputs of a cell (at stride 2) and on a state."""
     return [
         CellGenotype(cell, cell)
         for op in NASNET_OPERATIONS
