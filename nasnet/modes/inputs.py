@@ -119,7 +119,7 @@ def counted(name: str, architecture: Architecture, image_shape: Shape, auxiliary
 
     least = least_side(fits)
     if auxiliary and least is None:
-        raise UserError(f"{auxiliary}: {name} has no auxiliary head ({why}); leave it out")
+        raise UserError(f"{auxiliary}: {name} has none that can be built ({why}); leave it out")
     head = f" with its auxiliary head ({auxiliary})" if auxiliary else ""
     enough = "" if least is None else f"; {least} pixels a side are enough: --image_size={least}"
     raise UserError(f"{name} cannot be built{head} for pictures of {height}x{width}: {why}{enough}")

@@ -92,7 +92,8 @@ def run_search(config: RunConfig, workdir: Path) -> None:
                 show_export(workdir / "best")
             ending.done()
     engine, made, rest = search.engine, len(search.journal.trials), time.monotonic() - searched
-    say_seconds(engine.timing, engine.slots, search.controller_seconds, searched - started, rest)
+    after = rest if export else None
+    say_seconds(engine.timing, engine.slots, search.controller_seconds, searched - started, after)
     if made < search.trials:
         say(f"{made} of {search.trials} trials were made; the same command goes on with the rest")
     if export:

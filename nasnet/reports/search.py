@@ -119,12 +119,15 @@ def show_finalist_run(run: FinalistRun, done: int, runs: int, seconds_left: floa
     say(f"finalist run {done}/{runs}  trial {run.trial_id}, start {run.start}  {result}  {run.seconds:.1f} s{left}")
 
 
-def say_seconds(timing: Timing, slots: int, controller: float, searching: float, rest: float) -> None:
-    """Where the seconds went: of the search on so many slots, its controller, and the rest after it."""
+def say_seconds(timing: Timing, slots: int, controller: float, searching: float, rest: float | None) -> None:
+    """Where the seconds went: of the search on so many slots, its controller, and the rest after it, if there is any."""
     longest_first = sorted(dataclasses.asdict(timing).items(), key=lambda part: -part[1])
     parts = [f"{seconds:.0f} s {name}" for name, seconds in longest_first]
     idle = max(0.0, slots * searching - timing.seconds)
-    say(f"{searching + rest:.0f} s in all: {searching:.0f} s the search, {rest:.0f} s the winner and its export")
+    if rest is None:
+        say(f"{searching:.0f} s in all")
+    else:
+        say(f"{searching + rest:.0f} s in all: {searching:.0f} s the search, {rest:.0f} s the winner and its export")
     say(
         f"the search's {slots} x {searching:.0f} s: {', '.join([*parts, f'{idle:.0f} s starting and waiting'])}; "
         f"{controller:.0f} s controller and journal"
