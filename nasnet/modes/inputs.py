@@ -22,7 +22,7 @@ from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
-from nasnet.training.config import TrainingConfig
+from nasnet.training.config import TrainingConfig, check_schedule
 from nasnet.trials.config import ChainConfig, SearchConfig
 from nasnet.trials.spaces import check_space
 
@@ -39,6 +39,8 @@ def check_inputs(config: RunConfig) -> None:
     if config.mode == "predict":
         named_pictures(config.paths)
         _check_table(config.group(PredictConfig))
+    if TrainingConfig in groups:
+        check_schedule(config.group(TrainingConfig), config.given)
     if SearchConfig in groups:
         given = {name: config.values[name] for name in config.given}
         check_space(config.group(SearchConfig), config.group(ChainConfig), given)

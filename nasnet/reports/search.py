@@ -120,7 +120,7 @@ def show_finalist_run(run: FinalistRun, done: int, runs: int, seconds_left: floa
 
 
 def say_seconds(timing: Timing, slots: int, controller: float, searching: float, rest: float | None) -> None:
-    """Where the seconds went: of the search on so many slots, its controller, and the rest after it, if there is any."""
+    """Where the seconds went: of the search on so many slots, its controller, the rest after it if there is any."""
     longest_first = sorted(dataclasses.asdict(timing).items(), key=lambda part: -part[1])
     parts = [f"{seconds:.0f} s {name}" for name, seconds in longest_first]
     idle = max(0.0, slots * searching - timing.seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from itertools import pairwise
 from typing import Literal
 
@@ -214,6 +215,20 @@ class TuneConfig(Settings):
         if self.tuner != "grid" and self.tune_trials is not None:
             rule = "goes with tuner=grid; Hyperband has as many as follow from tune_epochs"
             raise SettingError("tune_trials", self.tune_trials, rule, see=("tuner", "tune_epochs"))
+
+
+_OF_SCHEDULE = {
+    **dict.fromkeys(("decay_rate", "decay_epochs", "staircase"), "exponential"),
+    "rate_drops": "step",
+}
+
+
+def check_schedule(training: TrainingConfig, given: Collection[str]) -> None:
+    """Raises SettingError for a given setting of a schedule that is not the training's."""
+    for name, schedule in _OF_SCHEDULE.items():
+        if name in given and training.schedule != schedule:
+            rule = f"has no meaning with schedule={training.schedule}; it goes with schedule={schedule}"
+            raise SettingError(name, getattr(training, name), rule)
 
 
 def resolve_augmentation(config: TrainingConfig, data: DataSet) -> TrainingConfig:
