@@ -87,6 +87,13 @@ def a_trial(costs: dict[int, Cost], first: int, last: int) -> tuple[float, float
     return cpu / number, controller / number
 
 
+def controller_config(name: str, **changes: float) -> PolicyGradientConfig:
+    """The controller's settings that a search of a space has by default, but for the changes."""
+    said = CHAIN_DEFAULTS if name == "chain" else {}
+    flags = {field.name: field.metadata.get("flag", field.name) for field in dataclasses.fields(PolicyGradientConfig)}
+    return PolicyGradientConfig(**{**{field: said[flag] for field, flag in flags.items() if flag in said}, **changes})
+
+
 def strategy(name: str, seed: int) -> Any:  # noqa: ANN401 - its module imports TensorFlow
     """A fresh controller for a space, with the threads that a search gives it."""
     import tensorflow as tf
@@ -94,11 +101,8 @@ def strategy(name: str, seed: int) -> Any:  # noqa: ANN401 - its module imports 
     from controller.strategies import make_strategy
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    said = CHAIN_DEFAULTS if name == "chain" else {}
-    flags = {field.name: field.metadata.get("flag", field.name) for field in dataclasses.fields(PolicyGradientConfig)}
-    config = PolicyGradientConfig(**{field: said[flag] for field, flag in flags.items() if flag in said})
-    space = SPACES[name]
-    return make_strategy(said.get("strategy", "ppo"), space.decisions, space.length, config, FailureConfig(), seed)
+    space, loss = SPACES[name], CHAIN_DEFAULTS["strategy"] if name == "chain" else "ppo"
+    return make_strategy(loss, space.decisions, space.length, controller_config(name), FailureConfig(), seed)
 
 
 def digest(controller: Any) -> str:  # noqa: ANN401 - see above

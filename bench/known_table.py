@@ -1,0 +1,89 @@
+"""Do strategies find what is best in a table of 3^n rewards that is known? No network is trained.
+
+    python bench/known_table.py                # 3^4 tuples, 400 trials, seeds 0 to 2
+
+The table of a seed: each option of each decision has a worth, each pair of neighbouring decisions one of its own, half
+as large; all normal, added up, and scaled to 0 to 1. A trial hears its tuple's reward plus normal noise of 0.02. What
+is shown is the tables' own reward, without noise, mean and standard deviation over the seeds: of the tuple that looked
+best after so many trials, and the mean of the last 81 that were proposed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import numpy as np
+
+from bench.machine import machine
+from bench.scale import controller_config
+from cells.spaces.space import Decision
+from controller.config import FailureConfig, PolicyGradientConfig
+from controller.strategies import make_strategy
+from controller.strategy import Outcome, Trial
+
+OPTIONS = 3
+NOISE = 0.02
+STRATEGIES = {
+    "grid": ("grid", PolicyGradientConfig()),
+    "random": ("random", PolicyGradientConfig()),
+    "reinforce, 2 x 35 (2017)": ("reinforce", controller_config("chain")),
+    "reinforce, 2 x 35, rate 0.01": ("reinforce", controller_config("chain", learning_rate=0.01)),
+    "ppo, 1 x 100 (2018)": ("ppo", PolicyGradientConfig()),
+}
+
+
+def table(decisions: int, seed: int) -> np.ndarray:
+    """Rewards `[3] * decisions`, 0 to 1."""
+    rng = np.random.default_rng(seed)
+    rewards = np.zeros((OPTIONS,) * decisions)
+    for place in range(decisions):
+        rewards += rng.normal(size=[OPTIONS if axis == place else 1 for axis in range(decisions)])
+    for pair in itertools.pairwise(range(decisions)):
+        rewards += 0.5 * rng.normal(size=[OPTIONS if axis in pair else 1 for axis in range(decisions)])
+    return (rewards - rewards.min()) / np.ptp(rewards)
+
+
+def play(name: str, config: PolicyGradientConfig, rewards: np.ndarray, trials: int, seed: int) -> np.ndarray:
+    """Rewards `[trials, 2]`: as in the table, and as heard."""
+    decisions = tuple(Decision(f"d{place}", OPTIONS) for place in range(rewards.ndim))
+    strategy = make_strategy(name, decisions, None, config, FailureConfig(), seed)
+    rng = np.random.default_rng([seed, 1])
+    found = np.zeros((trials, 2))
+    for trial_id in range(trials):
+        proposal = strategy.propose(trial_id)
+        found[trial_id] = rewards[proposal.tokens] + np.array([0, rng.normal(0, NOISE)])
+        strategy.observe(Trial(proposal, Outcome.OK, float(found[trial_id, 1]), 1.0))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--decisions", type=int, default=4)
+    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--seeds", type=int, default=3)
+    flags = parser.parse_args()
+    print(machine("tensorflow", "numpy"), flush=True)
+    tuples = OPTIONS**flags.decisions
+    marks = [mark for mark in (tuples // 3, tuples, flags.trials) if mark <= flags.trials]
+    for title, (name, config) in STRATEGIES.items():
+        shown: list[list[float]] = []
+        for seed in range(flags.seeds):
+            trials = min(flags.trials, tuples) if name == "grid" else flags.trials
+            found = play(name, config, table(flags.decisions, seed), trials, seed)
+            best = [found[np.argmax(found[:mark, 1]), 0] for mark in marks]
+            shown.append([*best, found[-tuples:, 0].mean()])
+        columns = [*(f"best of {mark}" for mark in marks), f"mean of the last {tuples}"]
+        parts = (
+            f"{column} {np.mean(values):.3f} ({np.std(values, ddof=1):.3f})"
+            for column, values in zip(columns, zip(*shown, strict=True), strict=True)
+        )
+        print(f"{title}: {', '.join(parts)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
