@@ -16,7 +16,7 @@ from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
 from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import OF_NETWORK, RECIPES, read_recipe
-from nasnet.trials.config import CHAIN, ChainConfig, FinalConfig, LimitConfig, SearchConfig
+from nasnet.trials.config import CHAIN, SETTINGS, SETTINGS_DEFAULTS, ChainConfig, FinalConfig, LimitConfig, SearchConfig
 
 C = TypeVar("C", bound=Config)
 
@@ -55,7 +55,7 @@ _RECIPE = {"search": "proxy", "finetune": "finetune", "tune": "finetune"}
 DEFAULTS: dict[str, dict[str, Any]] = {mode: RECIPES[name] for mode, name in _RECIPE.items()}
 # As the recipe, for the same reasons: a child small enough for minutes.
 DEFAULTS["search"] = {"repeats": 1, "filters": 8, **DEFAULTS["search"]}
-SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {CHAIN: CHAIN_DEFAULTS}
+SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {CHAIN: CHAIN_DEFAULTS, **dict.fromkeys(SETTINGS, SETTINGS_DEFAULTS)}
 """What a space says otherwise than the mode search."""
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from types import MappingProxyType
 from typing import Literal
 
 from nasnet.runtime.setting import Settings, setting
 
 NASNET, CHAIN, SETTINGS = "nasnet", "chain", ("lenet5", "alexnet", "vgg16")
 """The spaces: of cells, of layers one by one, of the settings of a known network."""
+SETTINGS_DEFAULTS = MappingProxyType({"learning_rate": 0.02, "final_learning_rate": 0.02})
+"""Of the last kind, whose networks have no batch norm: the best of four measured rates (docs/search.md)."""
 
 
 @dataclasses.dataclass(frozen=True)
