@@ -78,7 +78,7 @@ class Strategy(Protocol):
     """
 
     def propose(self, trial_id: int) -> Proposal:
-        """The tokens to try as trial `trial_id`."""
+        """The tokens to try as trial `trial_id`. Raises ValueError where there is nothing left to try (grid)."""
         ...
 
     def observe(self, trial: Trial) -> None:

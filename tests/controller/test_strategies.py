@@ -20,8 +20,11 @@ SMALL = PolicyGradientConfig(update_trials=4, units=4, embedding_size=2)
 @pytest.mark.parametrize(
     ("space", "name", "config"),
     [
-        *((space, name, CHAIN) for space in (NASNetSpace(2), GROWING) for name in ("ppo", "reinforce")),
-        (GROWING, "ppo", SMALL),
+        (NASNetSpace(2), "reinforce", CHAIN),
+        (GROWING, "ppo", CHAIN),
+        pytest.param(NASNetSpace(2), "ppo", CHAIN, marks=pytest.mark.slow),
+        pytest.param(GROWING, "reinforce", CHAIN, marks=pytest.mark.slow),
+        pytest.param(GROWING, "ppo", SMALL, marks=pytest.mark.slow),
         *((space, "random", SMALL) for space in (NASNetSpace(2), GROWING)),
         *((space, "grid", SMALL) for space in (NASNetSpace(2), ChainSpace(3, start_layers=3))),
     ],
