@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from controller.config import CHAIN_DEFAULTS, BadSetting, FailureConfig, PolicyGradientConfig
+from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import CountConfig, FromConfig, NetworkConfig, SourceConfig
@@ -16,7 +16,7 @@ from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
 from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import OF_NETWORK, RECIPES, read_recipe
-from nasnet.trials.config import CHAIN, SETTINGS, SETTINGS_DEFAULTS, ChainConfig, FinalConfig, LimitConfig, SearchConfig
+from nasnet.trials.config import SPACE_DEFAULTS, ChainConfig, CompareConfig, FinalConfig, LimitConfig, SearchConfig
 
 C = TypeVar("C", bound=Config)
 
@@ -26,7 +26,7 @@ ONCE = ("evaluate", "predict")
 """Modes that only read: they write their few files anew into any workdir, and never go on."""
 WITHOUT_TENSORFLOW = ("count", "table")
 """Modes that load none, and have no use for a workdir."""
-MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "count", "table")
+MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "compare", "count", "table")
 
 GROUPS: dict[str, tuple[type[Config], ...]] = {
     "search": (
@@ -48,6 +48,7 @@ GROUPS: dict[str, tuple[type[Config], ...]] = {
     "export": (DataConfig, FromConfig),
     "finetune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, ReplicaConfig),
     "tune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, TuneConfig),
+    "compare": (DataConfig, CompareConfig, NetworkConfig, RecipeConfig, TrainingConfig, ExecutionConfig),
     "count": (SourceConfig, CountConfig, NetworkConfig),
     "table": (TableConfig,),
 }
@@ -55,8 +56,8 @@ _RECIPE = {"search": "proxy", "finetune": "finetune", "tune": "finetune"}
 DEFAULTS: dict[str, dict[str, Any]] = {mode: RECIPES[name] for mode, name in _RECIPE.items()}
 # As the recipe, for the same reasons: a child small enough for minutes.
 DEFAULTS["search"] = {"repeats": 1, "filters": 8, **DEFAULTS["search"]}
-SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {CHAIN: CHAIN_DEFAULTS, **dict.fromkeys(SETTINGS, SETTINGS_DEFAULTS)}
-"""What a space says otherwise than the mode search."""
+# A process for each training: Keras does not give back the memory of a model (docs/results.md).
+DEFAULTS["compare"] = {"children_per_worker": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,14 +247,17 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
             )
     held = tuple(name for name in _HELD if mode == "tune" and name in given)
     config = RunConfig(mode, seed, values, held, given=tuple(given))
-    if mode == "search":
-        for name in ("gpus_per_child", "deterministic"):
-            if values[name] is None:
-                values[name] = (before or {}).get(name)
+    for name in ("gpus_per_child", "deterministic"):
+        if name in values and values[name] is None:
+            values[name] = (before or {}).get(name)
     for group in GROUPS[mode]:
         config.group(group)  # a group's own checks, before anything is opened
-    if mode == "search":
+    if ExecutionConfig in GROUPS[mode]:
         _resolve_execution(values)
+    if SearchConfig in GROUPS[mode] and values["deterministic"] is None:
+        workers = values["workers"]
+        fits = workers is not None and 4 * workers <= values["update_trials"]
+        values["deterministic"] = fits and not values["cluster"]
     return config
 
 
@@ -282,11 +286,6 @@ def _resolve_execution(values: dict[str, Any]) -> None:
         for name in ("memory_per_child", "seconds_per_child"):
             if values[name] is not None:
                 raise UserError(f"--{name}={values[name]}: has no meaning in this process; give --workers=1 or more")
-    if values["deterministic"] is None:
-        workers: int | None = values["workers"]
-        values["deterministic"] = (
-            workers is not None and not values["cluster"] and 4 * workers <= values["update_trials"]
-        )
 
 
 FREE = tuple(

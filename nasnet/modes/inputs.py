@@ -8,6 +8,8 @@ from pathlib import Path
 from cells.architecture import Architecture
 from cells.count import Counts, count
 from cells.genotype import Genotype
+from cells.zoo.cells import ZOO
+from cells.zoo.networks import NETWORKS
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_configured
 from nasnet.data.pictures import SUFFIXES
@@ -23,7 +25,7 @@ from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig, check_schedule
-from nasnet.trials.config import ChainConfig, SearchConfig
+from nasnet.trials.config import ChainConfig, CompareConfig, SearchConfig
 from nasnet.trials.spaces import check_space
 
 
@@ -36,6 +38,8 @@ def check_inputs(config: RunConfig) -> None:
         model_of(config)
     if FromConfig in groups:
         _check_source(config.group(FromConfig))
+    if CompareConfig in groups:
+        compared_models(config)
     if config.mode == "predict":
         named_pictures(config.paths)
         _check_table(config.group(PredictConfig))
@@ -53,6 +57,35 @@ def model_of(config: RunConfig) -> NamedModel:
     model = named_model(config.group(SourceConfig).model)
     model.check_settings(config.given_of(NetworkConfig))
     return model
+
+
+def compared_models(config: RunConfig) -> list[NamedModel]:
+    """The networks that `--models` names, in order.
+
+    Raises:
+        UserError: for a name that is none, or stands twice, and for given sizes that have no meaning for any of them.
+    """
+    given = config.group(CompareConfig).models
+    if given is None:
+        raise UserError("--models is missing; give two or more, such as --models=lenet5,nasnet_a")
+    names = [name.strip() for name in given.split(",")]
+    found: dict[object, NamedModel] = {}
+    for name in names:
+        if not name:
+            raise SettingError("models", given, "must be names with commas between, and none is empty")
+        try:
+            model = named_model(name)
+        except SettingError as error:
+            raise SettingError("models", name, error.rule) from error
+        key = name if model.name in (*ZOO, *NETWORKS) else expanded(name).resolve()
+        if key in found:
+            raise SettingError("models", given, f"{name} stands twice; expected different networks")
+        found[key] = model
+    models = list(found.values())
+    for name, value in config.given_of(NetworkConfig).items():
+        if not any(name in model.settings for model in models):
+            raise SettingError(name, value, f"has no meaning for any of {', '.join(names)}")
+    return models
 
 
 def _check_source(config: FromConfig) -> None:

@@ -16,6 +16,8 @@ def runner(mode: str) -> Runner:
     match mode:
         case "search":
             from nasnet.modes.search import run_search as run
+        case "compare":
+            from nasnet.modes.compared.compare import run_compare as run
         case "train":
             from nasnet.modes.train import run_train as run
         case "finetune":

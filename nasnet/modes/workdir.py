@@ -210,7 +210,7 @@ def _check_source(workdir: Path, config: RunConfig, now: str, *, renews: bool) -
     found = read_json(path)
     if isinstance(found, dict) and found.get("sha256") == now:
         return
-    name = "model" if config.mode == "train" else "from"
+    name = {"train": "model", "compare": "models"}.get(config.mode, "from")
     was, value = resolved_before(workdir).get(name), config.values[name]
     if isinstance(was, str) and _path(name, was) != _path(name, value):
         raise UserError(

@@ -8,13 +8,14 @@ from typing import Literal
 
 from cells.architecture import Architecture
 from cells.count import Shape, count
+from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 
 Measure = Literal["params", "mult_adds"]
 
 TOLERANCE = 0.05
 """Share of the size that is asked for by which a matched network may be off."""
-_WIDTHS = 10_000  # steps of a hand-made network's width in 1
+_WIDTHS = 10_000  # steps of a width in 1
 _STEMS = tuple(half / 2 for half in range(1, 17))  # a stem's channels, as multiples of the first cell's
 
 Family = Callable[[int], Architecture]
@@ -59,8 +60,9 @@ def size_of(architecture: Architecture, image_shape: Shape, measure: Measure) ->
 def matched(architecture: Architecture, image_shape: Shape, target: int, measure: Measure) -> Match:
     """The network made wider or narrower until it has `target` parameters or mult-adds, as near as it goes.
 
-    A network by hand is changed in its `width`, one of cells in its `filters`. Cells of few filters come in coarse
-    steps: where none is within `TOLERANCE`, the channels of the stem and then the number of repeats change, too.
+    A network by hand is changed in its `width`, a chain alike (each layer's filters and units times a number), one of
+    cells in its `filters`. Cells of few filters come in coarse steps: where none is within `TOLERANCE`, the channels of
+    the stem and then the number of repeats change, too.
 
     Args:
         architecture: the network.
@@ -75,8 +77,8 @@ def matched(architecture: Architecture, image_shape: Shape, target: int, measure
     best = Match(architecture, own, target, {}, scales=False)
     for stage in _stages(architecture):
         for family in stage:
-            for found in _nearest(family, image_shape, target, measure):
-                match = Match(found[0], found[1], target, _changed(architecture, found[0]), scales=True)
+            for n, found, size in _nearest(family, image_shape, target, measure):
+                match = Match(found, size, target, _changed(architecture, found, n), scales=True)
                 if not best.scales or abs(match.off) < abs(best.off):
                     best = match
         if best.scales and best.within:
@@ -94,6 +96,8 @@ def _stages(architecture: Architecture) -> Iterator[Iterable[Family]]:
             network = dataclasses.replace(architecture, repeats=repeats)
             yield [_filters(network)]
             yield [_filters(stemmed) for stemmed in _with_stems(network)]
+    elif isinstance(architecture, ChainNetwork):
+        yield [lambda n: _wider(architecture, n / _WIDTHS)]
     elif any(field.name == "width" for field in dataclasses.fields(architecture)):
         yield [lambda n: dataclasses.replace(architecture, width=n / _WIDTHS)]
 
@@ -107,7 +111,19 @@ def _filters(network: CellNetwork) -> Family:
     return lambda n: dataclasses.replace(network, filters=step * (n + 1))
 
 
-def _nearest(family: Family, image_shape: Shape, target: int, measure: Measure) -> Iterator[tuple[Architecture, int]]:
+def _wider(network: ChainNetwork, width: float) -> ChainNetwork:
+    def times(number: int) -> int:
+        return max(1, round(width * number))
+
+    genotype = network.genotype
+    layers = tuple(dataclasses.replace(layer, filters=times(layer.filters)) for layer in genotype.layers)
+    dense = tuple(map(times, genotype.dense))
+    return dataclasses.replace(network, genotype=dataclasses.replace(genotype, layers=layers, dense=dense))
+
+
+def _nearest(
+    family: Family, image_shape: Shape, target: int, measure: Measure
+) -> Iterator[tuple[int, Architecture, int]]:
     """The largest of a family that is not above the target, and the next one, or the smallest of all."""
     sizes: dict[int, int] = {}
 
@@ -121,9 +137,11 @@ def _nearest(family: Family, image_shape: Shape, target: int, measure: Measure) 
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if above(middle) else (middle, high)
-    return ((family(n), sizes[n]) for n in (low, high) if n)
+    return ((n, family(n), sizes[n]) for n in (low, high) if n)
 
 
-def _changed(before: Architecture, after: Architecture) -> dict[str, float]:
+def _changed(before: Architecture, after: Architecture, n: int) -> dict[str, float]:
+    if isinstance(after, ChainNetwork):
+        return {"width": n / _WIDTHS}
     names = [field.name for field in dataclasses.fields(after)]
     return {name: getattr(after, name) for name in names if getattr(after, name) != getattr(before, name)}

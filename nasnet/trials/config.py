@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
+from controller.config import CHAIN_DEFAULTS
 from nasnet.runtime.setting import Settings, setting
 
 NASNET, CHAIN, SETTINGS = "nasnet", "chain", ("lenet5", "alexnet", "vgg16")
 """The spaces: of cells, of layers one by one, of the settings of a known network."""
 SETTINGS_DEFAULTS = MappingProxyType({"learning_rate": 0.02, "final_learning_rate": 0.02})
 """Of the last kind, whose networks have no batch norm: the best of four measured rates (docs/search.md)."""
+SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {CHAIN: CHAIN_DEFAULTS, **dict.fromkeys(SETTINGS, SETTINGS_DEFAULTS)}
+"""What a space says otherwise than the mode search."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,3 +147,30 @@ class FinalConfig(Settings):
     final_filters: int = setting(16, "channels in its first cell", unit="channels", least=2)
     final_epochs: int = setting(15, "its passes over the training split", unit="epochs", least=1)
     final_learning_rate: float = setting(0.05, "its learning rate at the first step", above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareConfig(Settings):
+    """Which networks are compared, and how."""
+
+    models: str | None = setting(
+        None,
+        "networks to compare, with commas between, first the one that the others are held against: names and paths as "
+        "model takes them; a folder such as best/ gives its network, which is trained afresh",
+    )
+    seeds: int = setting(
+        3,
+        "trainings of each network, from the run's seed on; more on the same workdir go on",
+        unit="trainings",
+        least=1,
+        free=True,
+    )
+    match: Literal["none", "params", "mult_adds"] = setting(
+        "none",
+        "make each network as large as the first, within 5%: by its filters, and where that is too coarse by "
+        "stem_multiplier and repeats, or by width where it is made by hand",
+    )
+    inference_batch: int = setting(
+        256, "pictures at a time when the speed of a trained network is measured", unit="pictures", least=1
+    )
+    test: bool = setting(False, "open the test split once, at the end, and score each trained network on it", free=True)

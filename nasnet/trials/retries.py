@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Callable
+from typing import Protocol
 
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Timing
 from nasnet.execution.engine import Engine
 from nasnet.execution.job import Job, Result
 from nasnet.runtime.signals import Stopping
-from nasnet.trials.journal import Journal
 
 _POLL_SECONDS = 0.5
 
@@ -26,6 +27,16 @@ class Retry:
     attempts: int
 
 
+class Attempts(Protocol):
+    """What keeps count of the attempts that were lost, such as a `Journal`."""
+
+    lost_attempts: Counter[str]
+
+    def lose_attempt(self, child: str, cause: str) -> None:
+        """Counts one of a child."""
+        ...
+
+
 class RetryingEngine:
     """An `Engine` around an engine. A child that was taken away is run again, `retries` times, and is then lost.
 
@@ -36,7 +47,7 @@ class RetryingEngine:
     def __init__(
         self,
         engine: Engine,
-        journal: Journal,
+        journal: Attempts,
         *,
         retries: int = 3,
         stopping: Stopping | None = None,

@@ -39,6 +39,7 @@ from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.estimators.config import ChildConfig
 from nasnet.estimators.estimator import Estimate, TrainedChild
 from nasnet.estimators.proxy import ProxyEstimator
+from nasnet.estimators.training import WholeTraining
 from nasnet.execution.engine import InProcess
 from nasnet.execution.job import Result
 from nasnet.modes.flags import GROUPS, MODES, RunConfig, flag_names, groups_of, resolve
@@ -63,7 +64,7 @@ HERE = object()
 
 VALUES: dict[str, Any] = {
     # What is no number and no word of a list, or a number that must fit others.
-    **dict.fromkeys(("dataset", "from", "model", "recipe", "weights", "csv"), HERE),
+    **dict.fromkeys(("dataset", "from", "model", "recipe", "weights", "csv", "models"), HERE),
     "image_size": 12,
     "channels": "1",
     "valid_fraction": 0.4,
@@ -89,7 +90,7 @@ NO_CELLS = dict.fromkeys(("blocks", "repeats", "filters", "final_filters"))
 GOES_WITH: dict[str | tuple[str, str], dict[str, Any]] = {
     "space": NO_CELLS,
     "free": {"space": "lenet5", **NO_CELLS},
-    "width": {"space": "lenet5", "model": "resnet20", "image_size": 32, **NO_CELLS},
+    "width": {"space": "lenet5", "model": "resnet20", "models": "resnet20", "image_size": 32, **NO_CELLS},
     **{name: {"space": "chain", **NO_CELLS} for name in flag_names(ChainConfig).values()},
     "stem": {"filters": 8, "final_filters": 8},
     "auxiliary_weight": {"image_size": 24, "child": "keras"},
@@ -101,6 +102,7 @@ GOES_WITH: dict[str | tuple[str, str], dict[str, Any]] = {
     "staircase": {"schedule": "exponential", "child": "keras"},
     "rate_drops": {"schedule": "step", "child": "keras"},
     "tune_trials": {"tuner": "grid"},
+    "match": {"models": "models"},
     "controller_update_epochs": {"strategy": "ppo"},
     "children_per_worker": {"workers": 2},
     "memory_per_child": {"workers": 2},
@@ -126,13 +128,14 @@ GOES_WITH: dict[str | tuple[str, str], dict[str, Any]] = {
 
 ELSEWHERE = {
     ("search", "cluster"): "needs a Ray cluster: tests/execution/test_workers.py",
+    ("compare", "cluster"): "needs a Ray cluster, as a search does",
     ("search", "estimator"): "has one word",
     ("table", "format"): "hands nothing on: tests/modes/test_table.py",
 }
 """What cannot be another here, and why."""
 
 REFUSED = {
-    ("search", "gpus_per_child"),  # on a machine without a GPU
+    *((mode, "gpus_per_child") for mode in ("search", "compare")),  # on a machine without a GPU
     ("export", "weights"),  # they go with keras:NAME, which has no classes to export
     *((mode, flag) for mode in ("evaluate", "export") for flag in ("image_size", "channels")),  # the network's own
 }
@@ -169,12 +172,14 @@ def sources(tmp_path_factory) -> dict[str, str]:
         "recipe": str(home / "recipe.json"),
         "weights": str(home / "weights.h5"),
         "csv": str(home / "table.csv"),
+        "models": f"{home / 'genotype.json'},{home / 'other'}",
     }
 
 
 def base_of(mode: str, sources: dict[str, str]) -> dict[str, Any]:
     """The flags of a run that is small, of those that the mode takes."""
     wanted = {"dataset": sources["pictures"], "from": sources["trained"], "blocks": 1, "filters": 2, "trials": 2}
+    wanted |= {"models": sources["model"], "seeds": 2}
     wanted |= {"steps": 2, "workers": 0, "finalists": 1, "final_filters": 2, "final_epochs": 2, "tune_epochs": 1}
     known = {name for group in GROUPS[mode] for name in flag_names(group).values()}
     return {name: value for name, value in wanted.items() if name in known}
@@ -309,6 +314,11 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
             drawn = hashlib.sha256(f"{genotype} {name}".encode()).digest()[0]
             return Estimate(drawn / 256, child=TrainedChild({"version": 1}, {"w": np.zeros(1)}))
 
+    class Whole(WholeTraining):
+        def estimate(self, genotype: Any, name: str) -> Estimate:
+            log("WholeTraining", self, name)
+            return Estimate(0.5, child=TrainedChild(self.spec.to_json(), {"w": np.zeros(1)}), figures={"loss": 1.0})
+
     @contextlib.contextmanager
     def workers(estimators: Any, *resources: Any) -> Iterator[InProcess]:
         log("Workers", *resources)
@@ -358,7 +368,7 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
         evaluate: scored,
         open_replicas: replicas,
     }
-    taken_out |= {logits_of: logits}
+    taken_out |= {logits_of: logits, WholeTraining: Whole}
     for name, module in list(sys.modules.items()):
         if name.startswith(("nasnet.", "controller.")):
             for key, value in list(vars(module).items()):

@@ -42,9 +42,13 @@ def test_help_has_each_flag_once_under_what_it_is_about():
     names = [name for of_title in found.values() for name in of_title]
     assert sorted(names) == sorted([*RUN, *(flag.name for flag in flags())])
     assert found["The run:"] == RUN
-    assert found["How one network is trained (search, train, finetune, tune):"] == list(flag_names(TrainingConfig))
+    assert found["How one network is trained (search, train, finetune, tune, compare):"] == list(
+        flag_names(TrainingConfig)
+    )
     assert "controller_learning_rate" in found["How the LSTM policy learns (search):"]
-    assert found["Which pictures (search, train, evaluate, export, finetune, tune):"] == list(flag_names(DataConfig))
+    assert found["Which pictures (search, train, evaluate, export, finetune, tune, compare):"] == list(
+        flag_names(DataConfig)
+    )
     assert len(found) == 1 + len({group for groups in GROUPS.values() for group in groups})
 
 
@@ -61,7 +65,7 @@ def test_help_says_unit_range_and_default():
     assert " --learning_rate=X " in text
     assert " --dataset=TEXT " in text
     assert "--optimizer=momentum|adam|rmsprop" in text
-    assert "(default 1 in search, 2 in train and count; 1 or more cells)" in text
+    assert "(default 1 in search, 2 in train and compare and count; 1 or more cells)" in text
     assert "(default 3.5e-4" not in text
     assert "(default 0.00035; above 0)" in text
     assert "(default unset; any number)" in text
@@ -185,6 +189,7 @@ def test_what_is_free_to_change_is_where_things_run_and_how_far_and_not_what_com
     assert set(FREE) == {
         *("workers", "cluster", "children_per_worker", "retries", "keep_weights", "stop_seconds"),
         *("trials", "stop_after", "export", "skip_broken"),
+        *("seeds", "test"),
         *("distribute", "replicas", "keep_checkpoints", "checkpoint_steps", "valid_epochs"),
     }
 

@@ -1,0 +1,1 @@
+"""What --mode=compare does: networks side by side."""

@@ -1,0 +1,98 @@
+"""The networks of a comparison: named by flags, made for the pictures, and as large as the first. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+
+from cells.count import Counts, count
+from nasnet.data.dataset import DataSet
+from nasnet.modes.flags import RunConfig
+from nasnet.modes.inputs import compared_models, spec_on
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.matching import TOLERANCE, Match, matched
+from nasnet.networks.models import NamedModel
+from nasnet.networks.spec import NetworkSpec
+from nasnet.runtime.clock import doing
+from nasnet.runtime.errors import SettingError, UserError
+from nasnet.runtime.files import expanded
+from nasnet.training.config import TrainingConfig
+from nasnet.trials.config import CompareConfig
+
+_UNITS = {"params": "parameters", "mult_adds": "mult-adds"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A network of a comparison, as it is trained.
+
+    Attributes:
+        name: as it was given.
+        spec: the network.
+        counts: of what is left after training.
+        note: what is to be known of how it came to be; empty where there is nothing.
+    """
+
+    name: str
+    spec: NetworkSpec
+    counts: Counts
+    note: str = ""
+
+    @property
+    def described(self) -> str:
+        """Its architecture in a few words, beside the name."""
+        return self.spec.architecture.describe().removeprefix(self.name).strip() or "as published"
+
+
+def contenders_of(config: RunConfig, data: DataSet) -> list[Contender]:
+    """The networks in the order of the flag. Raises UserError for one that these pictures are too small for."""
+    found = [_contender(model, data, config) for model in compared_models(config)]
+    return _matched(found, config.group(CompareConfig), data)
+
+
+def _contender(model: NamedModel, data: DataSet, config: RunConfig) -> Contender:
+    """A network on these pictures; a folder's is the one that was trained there. Raises UserError if it cannot be."""
+    training, note = config.group(TrainingConfig), ""
+    if model.stored is not None and expanded(model.name).is_dir():
+        architecture = dataclasses.replace(model.stored.architecture, classes=len(data.classes))
+        model = dataclasses.replace(model, make=lambda *_: architecture)
+        note = "its network alone is taken and trained afresh, not its weights"
+    try:
+        spec = spec_on(model, data, config.group(NetworkConfig), training)
+    except UserError as error:
+        raise SettingError("models", model.name, str(error)) from error
+    return Contender(model.name, spec, count(spec.architecture, spec.image_shape), note)
+
+
+def _matched(contenders: Sequence[Contender], options: CompareConfig, data: DataSet) -> list[Contender]:
+    """The networks, those after the first as large as it where that is asked for; what of it did not work is noted."""
+    if options.match == "none":
+        return list(contenders)
+    first, *others = contenders
+    target = first.counts.parameters if options.match == "params" else first.counts.mult_adds
+    found = [first]
+    with doing("making the networks as large as the first"):
+        for contender in others:
+            match = matched(contender.spec.architecture, data.image_shape, target, options.match)
+            spec = dataclasses.replace(contender.spec, architecture=match.architecture)
+            note = "; ".join(filter(None, (contender.note, _match_note(match, _UNITS[options.match]))))
+            found.append(Contender(contender.name, spec, count(match.architecture, data.image_shape), note))
+    return found
+
+
+def _match_note(match: Match, unit: str) -> str:
+    changed = ", ".join(f"{name} {value:g}" for name, value in match.changed.items())
+    if match.within:
+        return f"matched by {changed}" if changed else ""
+    near = f"{match.size:,} {unit}, {abs(match.off):.1%} {'above' if match.off > 0 else 'below'} the first"
+    if not match.scales:
+        return f"not matched, nothing makes it wider: {near}"
+    return f"not matched within {TOLERANCE:.0%}, the nearest is {near}" + (f", by {changed}" if changed else "")
+
+
+def hash_of(contenders: Sequence[Contender]) -> str:
+    """SHA-256 of all networks, sizes and cells."""
+    networks = [contender.spec.architecture.to_json() for contender in contenders]
+    return hashlib.sha256(json.dumps(networks, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,167 @@
+"""`--mode=compare`, as its user types it: real trainings in real processes, one killed; and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.drawn import drawn_genotypes, drawn_spec
+from nasnet.data.dataset import open_dataset
+from nasnet.modes.compared.contenders import contenders_of, hash_of
+from nasnet.modes.flags import in_flags, resolve
+from nasnet.modes.inputs import check_inputs
+from nasnet.networks.saved import load_source
+from nasnet.runtime.errors import UserError
+from nasnet.training.metrics import evaluate
+from tests.support.processes import wait_until_gone, workers_of
+
+ROOT = Path(__file__).parents[2]
+DIGITS = open_dataset("digits")
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """Two files of cells, and a folder as of a trained network of N=1 F=3."""
+    folder = tmp_path_factory.mktemp("compare")
+    drawn = drawn_genotypes(3, seed=4, blocks=1)
+    for name, genotype in zip(("one", "two"), drawn, strict=False):
+        (folder / f"{name}.json").write_text(json.dumps(genotype.to_json()))
+    (folder / "trained").mkdir()
+    (folder / "trained" / "genotype.json").write_text(
+        json.dumps(drawn_spec(drawn[2], DIGITS, repeats=1, filters=3).to_json())
+    )
+    return folder
+
+
+def command(*arguments):
+    return [sys.executable, "train.py", "--mode=compare", *map(str, arguments)]
+
+
+def run(words):
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+
+def results(workdir):
+    return {path.parent.name: path for path in sorted((workdir / "trainings").glob("*/result.json"))}
+
+
+def test_killed_it_goes_on_and_nothing_that_ended_is_trained_again(cells, tmp_path):
+    """SIGKILL after the first training; then the same command with another seed and, at the end, the test split."""
+    workdir = tmp_path / "run"
+    flags = [f"--models={cells / 'one.json'},{cells / 'two.json'}", "--repeats=1", "--filters=2", "--steps=4"]
+    flags += ["--batch_size=250", "--seed=5", "--match=params", f"--workdir={workdir}"]
+    process = subprocess.Popen(command(*flags, "--seeds=1"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        for line in process.stdout:
+            if "valid accuracy" in line:
+                break
+        workers = workers_of(process.pid)
+        process.kill()
+        assert process.wait(60) == -signal.SIGKILL
+    for pid in workers:
+        wait_until_gone(pid)
+    before = {name: path.stat().st_mtime_ns for name, path in results(workdir).items()}
+    assert before
+    done = run(command(*flags, "--seeds=2", "--test"))
+    assert done.returncode == 0, done.stderr
+    found = results(workdir)
+    assert list(found) == ["1_one.json_seed_5", "1_one.json_seed_6", "2_two.json_seed_5", "2_two.json_seed_6"]
+    for name, written in before.items():
+        assert found[name].stat().st_mtime_ns == written
+    assert not list((workdir / "trainings").glob("*/checkpoints"))
+
+    report = json.loads((workdir / "compare.json").read_text())
+    first, second = report["networks"]
+    for network, number in ((first, 1), (second, 2)):
+        name = Path(network["name"]).name
+        read = {seed: json.loads(found[f"{number}_{name}_seed_{seed}"].read_text()) for seed in (5, 6)}
+        assert network["valid_accuracies"] == {str(seed): record["accuracy"] for seed, record in read.items()}
+        assert all(record["figures"]["pictures_per_second"] > 0 for record in read.values())
+    differences = [second["valid_accuracies"][seed] - first["valid_accuracies"][seed] for seed in ("5", "6")]
+    assert second["valid_difference"]["mean"] == pytest.approx(sum(differences) / 2)
+    assert abs(second["parameters"] / first["parameters"] - 1) <= 0.05 or "not matched" in second["note"]
+    with (workdir / "compare.csv").open() as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [first["name"], second["name"]]
+    assert (workdir / "compare.png").exists()
+
+    # What is told is true of the networks that are left, on valid and on test.
+    data = open_dataset("digits", allow_test=True)
+    _, model = load_source(str(workdir / "trainings" / "2_two.json_seed_6"), None)
+    assert evaluate(model, data.valid).accuracy == second["valid_accuracies"]["6"]
+    assert evaluate(model, data.test()).accuracy == second["test_accuracies"]["6"]
+    assert "test accuracy" in done.stdout
+
+
+@pytest.mark.slow
+def test_it_trains_as_mode_train_does(cells, tmp_path):
+    """One network and seed: the accuracy of mode train by the same flags, and all that fails is told with its cause."""
+    flags = ["--repeats=1", "--filters=2", "--steps=6", "--batch_size=250", "--seed=3"]
+    compare = command(*flags, f"--models={cells / 'one.json'}", "--seeds=1", "--cpus_per_child=2")
+    done = run([*compare, f"--workdir={tmp_path / 'a'}"])
+    assert done.returncode == 0, done.stderr
+    [record] = [json.loads(path.read_text()) for path in results(tmp_path / "a").values()]
+    train = ["--mode=train", *flags, f"--model={cells / 'one.json'}", f"--workdir={tmp_path / 'b'}"]
+    trained = run([sys.executable, "train.py", *train])
+    assert f"valid accuracy {record['accuracy']:.4f};" in trained.stdout
+    failed = run([*compare, "--learning_rate=1e30", "--clip_norm=0", f"--workdir={tmp_path / 'c'}"])
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("train.py: no training succeeded: the training loss was nan")
+
+
+def named(given):
+    config = resolve("compare", 0, {"dataset": "digits", **given})
+    check_inputs(config)
+    return contenders_of(config, DIGITS)
+
+
+def refused(**given):
+    with pytest.raises(UserError) as caught:
+        named(given)
+    return in_flags(caught.value)
+
+
+def test_bad_networks_are_one_line_before_anything_starts(cells, tmp_path):
+    assert refused() == "--models is missing; give two or more, such as --models=lenet5,nasnet_a"
+    assert refused(models="nasnet_a,lenet7").startswith("--models=lenet7: neither a file nor a known name")
+    assert refused(models="nasnet_a,amoebanet_a, nasnet_a").endswith(
+        "nasnet_a stands twice; expected different networks"
+    )
+    same = f"{cells / 'trained'},{cells}/../{cells.name}/trained"
+    assert refused(models=same).endswith("stands twice; expected different networks")
+    assert "none is empty" in refused(models="nasnet_a,,amoebanet_a")
+    assert refused(models="nasnet_a,resnet20,vgg16").startswith(
+        "--models=vgg16: vgg16 cannot be built for pictures of 8x8"
+    )
+    assert refused(models="nasnet_a", width=0.5) == "--width=0.5: has no meaning for any of nasnet_a"
+    (tmp_path / "broken.json").write_text("{")
+    assert refused(models=f"nasnet_a,{tmp_path / 'broken.json'}").startswith(
+        f"--models={tmp_path / 'broken.json'}: not JSON"
+    )
+    assert "--seeds=0: must be 1 or more" in refused(models="nasnet_a", seeds=0)
+
+
+def test_a_folder_gives_its_network_and_the_rest_the_flags(cells):
+    models = f"{cells / 'trained'},nasnet_a,resnet20"
+    found = contenders_of(resolve("compare", 0, {"models": models, "repeats": 1, "filters": 4, "width": 0.25}), DIGITS)
+    assert [contender.described for contender in found] == ["N=1 F=3", "N=1 F=4", "width=0.25"]
+    assert "trained afresh" in found[0].note
+    assert {contender.spec.image_shape for contender in found} == {DIGITS.image_shape}
+    assert hash_of(found) != hash_of(found[:2])
+
+
+@pytest.mark.parametrize("match", ["params", "mult_adds"])
+def test_all_are_as_large_as_the_first(match):
+    given = {"models": "nasnet_a,resnet20,amoebanet_a", "repeats": 1, "filters": 6, "match": match}
+    first, *others = contenders_of(resolve("compare", 0, given), DIGITS)
+    assert first.described == "N=1 F=6"
+    for contender in others:
+        sizes = [each.counts.parameters if match == "params" else each.counts.mult_adds for each in (contender, first)]
+        assert abs(sizes[0] / sizes[1] - 1) <= 0.05
+        assert contender.note.startswith("matched by ")

@@ -1,0 +1,89 @@
+"""Networks made as large as others: against a search of every size, and what cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cells.chain import ChainGenotype, ConvLayer
+from cells.count import count
+from cells.walks.chain import ChainNetwork
+from cells.walks.stack import CellNetwork
+from cells.zoo.cells import ZOO
+from cells.zoo.networks import hand_made
+from nasnet.networks.matching import TOLERANCE, matched, size_of
+
+SHAPE = (16, 16, 3)
+
+
+@settings(deadline=None, max_examples=10)
+@given(
+    name=st.sampled_from(["nasnet_a", "amoebanet_a"]),
+    repeats=st.integers(1, 2),
+    target=st.integers(30_000, 600_000),
+    measure=st.sampled_from(["params", "mult_adds"]),
+)
+def test_cells_come_within_the_tolerance_and_change_no_more_than_they_must(name, repeats, target, measure):
+    network = CellNetwork(ZOO[name], repeats, 16, 10)
+    target = size_of(dataclasses.replace(network, filters=4), SHAPE, measure) + target
+    match = matched(network, SHAPE, target, measure)
+    counts = count(match.architecture, SHAPE)
+    assert match.size == (counts.parameters if measure == "params" else counts.mult_adds)
+    assert match.off == match.size / target - 1
+    assert match.within
+    assert match.changed == {
+        field.name: getattr(match.architecture, field.name)
+        for field in dataclasses.fields(network)
+        if getattr(match.architecture, field.name) != getattr(network, field.name)
+    }
+    sizes = {n: size_of(dataclasses.replace(network, filters=n), SHAPE, measure) for n in range(2, 65)}
+    nearest = min(sizes, key=lambda n: abs(sizes[n] / target - 1))
+    if abs(sizes[nearest] / target - 1) <= TOLERANCE:
+        assert match.architecture == dataclasses.replace(network, filters=nearest)
+
+
+def test_the_imagenet_stem_takes_every_fourth():
+    match = matched(CellNetwork(ZOO["nasnet_a"], 1, 16, 10, "imagenet"), (64, 64, 3), 200_000, "params")
+    assert match.within
+    assert match.architecture.filters % 4 == 0
+
+
+@pytest.mark.parametrize("target", [20_000, 71_938, 400_000])
+def test_a_hand_made_network_goes_by_its_width(target):
+    match = matched(hand_made("resnet20", 10), SHAPE, target, "params")
+    assert set(match.changed) == {"width"}
+    assert match.within
+    assert match.architecture == hand_made("resnet20", 10, match.changed["width"])
+    widths = [n / 500 for n in range(20, 700)]
+    brute = min(abs(size_of(hand_made("resnet20", 10, width), SHAPE, "params") / target - 1) for width in widths)
+    assert abs(match.off) <= brute + 1e-9
+
+
+def test_a_chain_goes_by_one_factor_for_all_layers():
+    layers = (ConvLayer(3, 3, filters=24), ConvLayer(5, 3, filters=48, inputs=(0,)))
+    match = matched(ChainNetwork(ChainGenotype(layers), 10), SHAPE, 100_000, "params")
+    assert match.within
+    first, second = (layer.filters for layer in match.architecture.genotype.layers)
+    assert (first, second) == tuple(round(match.changed["width"] * n) for n in (24, 48))
+
+
+def test_what_cannot_come_near_says_how_near_it_is():
+    tiny = matched(hand_made("resnet20", 10), SHAPE, 50, "params")
+    assert tiny.scales
+    assert not tiny.within
+    assert tiny.size == min(size_of(hand_made("resnet20", 10, width), SHAPE, "params") for width in (1e-4, 0.01, 0.1))
+
+    @dataclasses.dataclass(frozen=True)
+    class Rigid:
+        inner: CellNetwork
+        classes: int = 10
+
+        def walk(self, p, image, *, auxiliary=False):
+            return self.inner.walk(p, image, auxiliary=auxiliary)
+
+    network = Rigid(CellNetwork(ZOO["nasnet_a"], 1, 4, 10))
+    match = matched(network, SHAPE, 10**6, "params")
+    assert (match.architecture, match.scales, match.within, match.changed) == (network, False, False, {})

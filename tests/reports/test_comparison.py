@@ -1,0 +1,89 @@
+"""A comparison's statistics against SciPy's, and its table, CSV and plot."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.stats import ttest_rel
+
+from nasnet.reports.comparison import Row, draw, figures, mean_and_sd, paired, table, write_csv
+
+LONG = "runs/a_$folder_of_a_very_long_name/best"
+SHARES = st.floats(0, 1)
+
+
+@given(st.lists(st.tuples(SHARES, SHARES), min_size=2, max_size=8))
+def test_the_interval_is_that_of_the_paired_t_test(pairs):
+    base = {seed: pair[0] for seed, pair in enumerate(pairs)}
+    values = {seed: pair[1] for seed, pair in enumerate(pairs)} | {99: 0.5}  # a seed that the first lacks
+    found = paired(values, base)
+    differences = np.subtract([values[seed] for seed in base], list(base.values()))
+    assert found.mean == pytest.approx(differences.mean(), abs=1e-12)
+    assert found.seeds == len(pairs)
+    assert mean_and_sd(base) == pytest.approx((np.mean(list(base.values())), np.std(list(base.values()), ddof=1)))
+    if differences.std() > 1e-6:
+        low, high = ttest_rel([values[seed] for seed in base], list(base.values())).confidence_interval(0.95)
+        assert found.interval == pytest.approx((low, high), abs=1e-9)
+
+
+def test_too_few_seeds_have_no_interval():
+    assert paired({0: 0.7}, {0: 0.5}).interval is None
+    assert paired({0: 0.7}, {1: 0.5}) is None
+    assert mean_and_sd({0: 0.7}) == (0.7, None)
+    assert mean_and_sd({}) == (None, None)
+
+
+def rows(*, test=False):
+    def of(values):
+        return dict(enumerate(values))
+
+    return [
+        Row("first", "N=1", 61_706, 416_520, of([0.5, 0.6]), of([0.4, 0.5]) if test else None, of([1.0, 3.0])),
+        Row(
+            "runs/a_$folder_of_a_very_long_name/best",
+            "N=2",
+            70_000,
+            5,
+            of([0.7, 0.9]),
+            of([0.6, 0.5]) if test else None,
+        ),
+        Row("broken", "", 9_000_000, 10**9, {1: 0.6}, {1: 0.5} if test else None, failures={0: "nan"}),
+        Row("none", "", 70_000, 10**9, {}, {} if test else None, failures={0: "nan", 1: "nan"}),
+    ]
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_table_csv_and_plot(tmp_path, test):
+    found = rows(test=test)
+    lines = table(found)
+    assert len(lines) == 1 + len(found)
+    assert ("test accuracy" in lines[0]) == test
+    assert "61,706" in lines[1]
+    assert "0.5500 sd 0.0707" in lines[1]
+    assert "+0.2500 (-0.3853 to +0.8853)" in lines[2]  # differences of 0.2 and 0.3: 0.25 +- 12.706 * 0.0707 / sqrt(2)
+    assert "(one seed)" in lines[3]
+    assert "none succeeded" in lines[4]
+    assert max(map(len, lines)) < (190 if test else 130)
+
+    write_csv(tmp_path / "compare.csv", found)
+    with (tmp_path / "compare.csv").open() as file:
+        read = list(csv.DictReader(file))
+    assert [row["name"] for row in read] == [row.name for row in found]
+    assert float(read[1]["valid_difference"]) == pytest.approx(0.25)
+    assert (read[0]["valid_difference"], read[2]["failed"], read[2]["seeds"]) == ("", "1", "2")
+    assert ("test_mean" in read[0]) == test
+    assert float(read[0]["train_seconds"]) == 2.0
+
+    first = figures(found)[0]
+    assert first["valid_accuracies"] == {"0": 0.5, "1": 0.6}
+    assert "valid_difference" not in first
+
+    draw(tmp_path / "compare.png", found, "pictures of $ome kind")
+    with Image.open(tmp_path / "compare.png") as picture:
+        assert picture.size == (1100, 500)
+    draw(tmp_path / "compare.png", found[:1], "one")
