@@ -51,7 +51,7 @@ from nasnet.networks.saved import save_trained
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.runtime.setting import Settings, broken_rule, field_kinds, setting
-from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
+from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig, check_schedule
 from nasnet.training.loop import Training
 from nasnet.training.replicas import Replicas
 from nasnet.training.score import Score
@@ -239,7 +239,7 @@ def _is_recorded(value: Any) -> bool:
     room = str(getattr(value, "__module__", ""))
     if not room.startswith(("nasnet.", "controller.", "cells.")) or room.startswith(("nasnet.modes", "nasnet.reports")):
         return False
-    if room == "nasnet.runtime.console" or value is check_space:  # which looks at what is given, and hands nothing on
+    if room == "nasnet.runtime.console" or value in (check_space, check_schedule):  # which look at what is given
         return False
     if inspect.isclass(value):
         plain = not dataclasses.is_dataclass(value) and value.__init__ is not object.__init__
@@ -285,6 +285,7 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
         def __init__(self, spec: Any, data: DataSet, config: Any, **others: Any) -> None:
             log("Training", spec, data, config, others)
             self.config, self.transfer, self.replicas = config, others.get("transfer"), Replicas(_strategy())
+            self.model = MODEL
             self.fresh, self.total_steps, self.steps_per_epoch, self.batch_size = (), 2, 1, config.batch_size
 
         def run(
