@@ -63,7 +63,6 @@ def run_compare(config: RunConfig, workdir: Path) -> None:
     with claim_workdir(workdir, config, data=data.fingerprint, source=hash_of(contenders)):
         write_skipped(workdir, data)
         planned = _planned(contenders, range(config.seed, config.seed + options.seeds))
-        _say_what(contenders, config, data)
         estimators = {
             each.label: WholeTraining(
                 contenders[each.network].spec,
@@ -76,6 +75,7 @@ def run_compare(config: RunConfig, workdir: Path) -> None:
             for each in planned
         }
         with open_engine(estimators, execution, workdir / "logs") as engine, Stopping() as stopping:
+            _say_what(contenders, config, data, engine.slots)
             ended = _trained(planned, contenders, engine, execution, workdir / _TRAININGS, stopping)
         if all(of_it.accuracy is None for of_it in ended.values()):
             causes = "; ".join(dict.fromkeys(of_it.cause for of_it in ended.values()))
@@ -187,19 +187,15 @@ def _row(
     )
 
 
-def _say_what(contenders: Sequence[Contender], config: RunConfig, data: DataSet) -> None:
-    options, training, execution = (
-        config.group(CompareConfig),
-        config.group(TrainingConfig),
-        config.group(ExecutionConfig),
-    )
+def _say_what(contenders: Sequence[Contender], config: RunConfig, data: DataSet, slots: int) -> None:
+    options, training = config.group(CompareConfig), config.group(TrainingConfig)
     length = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
     networks = f"{len(contenders)} network{'s' * (len(contenders) != 1)}"
     last = config.seed + options.seeds - 1
     seeds = f"seeds {config.seed} to {last}" if options.seeds > 1 else f"seed {config.seed}"
     say(
         f"comparing {networks} on {data.name}: {length} of {training.batch_size} on {len(data.train)} pictures, "
-        f"{seeds}, {max(1, execution.workers or 1)} at a time"
+        f"{seeds}, {slots} at a time"
     )
     for contender in contenders:
         costs = f"{contender.counts.parameters:,} parameters, {contender.counts.mult_adds / 1e6:.2f}M mult-adds"
