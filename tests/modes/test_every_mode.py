@@ -251,7 +251,21 @@ def count(walked: Walked, best: Path) -> None:
     assert not (walked.runs / "runs" / "count").exists()
 
 
-WALK = {f.__name__: f for f in (search, train, export, evaluate, predict, tune, finetune, count)}
+def table(walked: Walked, _: Path) -> None:
+    """It is of no source, and is the same beside any."""
+    assert "CIFAR-10" in walked.train("--mode=table")
+
+
+def compare(walked: Walked, best: Path) -> None:
+    """One network with another of its cells, a training each."""
+    small = ["--seeds=1", "--steps=2", "--batch_size=4", "--workers=1", "--workdir=compared"]
+    models = f"--models={best},{walked.runs.parent / 'genotype.json'}"
+    walked.train("--mode=compare", f"--dataset={walked.dataset}", models, "--repeats=1", "--filters=2", *small)
+    with (walked.runs / "compared" / "compare.csv").open() as file:
+        assert len(list(csv.reader(file))) == 3
+
+
+WALK = {f.__name__: f for f in (search, train, export, evaluate, predict, tune, finetune, count, table, compare)}
 
 
 @pytest.mark.parametrize("mode", sorted(MODES, key=lambda mode: mode == "finetune"))  # it is printed by tune
