@@ -41,6 +41,11 @@ class Proposal:
     tokens: Tokens
     log_probs: tuple[float, ...]
 
+    @classmethod
+    def chosen(cls, trial_id: int, tokens: Tokens) -> Proposal:
+        """A proposal whose tokens were chosen together, not drawn one by one: their log-probabilities are 0, for 1."""
+        return cls(trial_id, tokens, (0.0,) * len(tokens))
+
     def __post_init__(self) -> None:
         if self.trial_id < 0:
             raise ValueError(f"a trial_id is 0 or more, got {self.trial_id}")

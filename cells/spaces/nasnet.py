@@ -66,6 +66,23 @@ class NASNetSpace:
             )
         return self._tokens("normal", genotype.normal) + self._tokens("reduction", genotype.reduction)
 
+    def features(self, tokens: Tokens) -> tuple[float, ...]:
+        """Of each cell: how often each operation is used, states 0 and 1 and another block are read; its outputs.
+
+        What predicts a reward is the cell's graph and not its tokens: a linear model on these numbers ranks unseen
+        cells after 50 trials better than one on tokens after 200 (docs/results.md).
+        """
+        return self._cell_features(tokens[: 5 * self.blocks]) + self._cell_features(tokens[5 * self.blocks :])
+
+    def _cell_features(self, tokens: Tokens) -> tuple[float, ...]:
+        operations, reads, outputs = [0] * len(NASNET_OPERATIONS), [0, 0, 0], set(range(2, self.blocks + 2))
+        for start in range(0, len(tokens), 5):
+            for state, operation in zip(tokens[start : start + 2], tokens[start + 2 : start + 4], strict=True):
+                operations[operation] += 1
+                reads[min(state, 2)] += 1
+                outputs.discard(state)
+        return (*map(float, operations), *map(float, reads), float(len(outputs)))
+
     def _cell(self, tokens: Tokens) -> Cell:
         blocks: list[Block] = []
         for start in range(0, len(tokens), 5):

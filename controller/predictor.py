@@ -1,0 +1,148 @@
+"""A linear model of the reward, and a search by a draw from what it may be."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sklearn.linear_model import BayesianRidge
+
+from cells.spaces.space import Decision, Tokens, check_tokens
+from controller.config import FailureConfig, PredictorConfig
+from controller.draws import as_tokens, mutants, sizes_of, uniform
+from controller.strategy import FailureRewards, Proposal, Trial, trial_rng
+
+Features = Callable[[Tokens], Sequence[float]]
+"""What a space says of tokens in numbers: as many for each of them."""
+
+_MOST_PAIRS = 1000  # columns: beyond, a fit takes longer than a child
+
+
+class TokenFeatures:
+    """The features of a space that has none of its own: which option was taken, and which two of a pair of decisions.
+
+    One column an option, and one a pair of options where that makes no more than a thousand. Of tokens that are a
+    prefix, the decisions that were not taken have zeros.
+    """
+
+    def __init__(self, decisions: tuple[Decision, ...]) -> None:
+        sizes = sizes_of(decisions).tolist()
+        pairs = list(itertools.combinations(range(len(sizes)), 2))
+        self._pairs = pairs if sum(sizes[i] * sizes[j] for i, j in pairs) <= _MOST_PAIRS else []
+        self._sizes = sizes
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """`[n, T]` to `[n, F]`, also of T that are fewer than all decisions."""
+        taken, sizes = rows.shape[1], self._sizes
+        columns = [
+            np.eye(size)[rows[:, i]] if i < taken else np.zeros((len(rows), size)) for i, size in enumerate(sizes)
+        ]
+        columns += [
+            np.eye(sizes[i] * sizes[j])[rows[:, i] * sizes[j] + rows[:, j]]
+            if j < taken
+            else np.zeros((len(rows), sizes[i] * sizes[j]))
+            for i, j in self._pairs
+        ]
+        return np.concatenate(columns, axis=1)
+
+
+class RewardModel:
+    """Bayesian linear regression of rewards on features (scikit-learn's, which finds its two precisions itself).
+
+    Features are standardised over the trials; those that are the same in all of them say nothing and are left out.
+    """
+
+    def __init__(self, features: np.ndarray, rewards: np.ndarray) -> None:
+        """Fits features `[n, F]` and rewards `[n]`, n of 2 or more."""
+        self._mean, deviation = features.mean(0), features.std(0)
+        self._varies = deviation > 0
+        self._deviation = np.where(self._varies, deviation, 1.0)
+        self._weights = self._spread = np.zeros(0)
+        if self._varies.any() and np.ptp(rewards) > 0:
+            model = BayesianRidge()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # fewer trials than features: its precisions are found approximately
+                model.fit(self._standardised(features), (rewards - rewards.mean()) / rewards.std())
+            variances, directions = np.linalg.eigh(model.sigma_)
+            self._weights = model.coef_
+            self._spread = directions * np.sqrt(np.maximum(variances, 0.0))
+
+    def _standardised(self, features: np.ndarray) -> np.ndarray:
+        return ((features - self._mean) / self._deviation)[:, self._varies]
+
+    def draw(self, rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+        """A function from features `[n, F]` to rewards `[n]`, in deviations from the mean: one draw from the posterior."""
+        if not len(self._weights):
+            return lambda features: np.zeros(len(features))
+        weights = self._weights + self._spread @ rng.standard_normal(len(self._weights))
+        return lambda features: self._standardised(features) @ weights
+
+
+class Predictor:
+    """Strategy: Thompson sampling on a linear model of the reward.
+
+    The first `start` trials are uniform. The model is fitted anew after every `refit` trials observed. A proposal draws
+    one function from its posterior, from its own random numbers, and answers the tokens where that function is highest
+    among those not observed yet, as far as a local search finds them: a pool of uniform tokens and of mutants of the
+    best trials, whose best are mutated for some rounds. Proposals made from the same observations so differ by their
+    draw, and nothing that is still running has to be known.
+    """
+
+    def __init__(
+        self,
+        decisions: tuple[Decision, ...],
+        config: PredictorConfig,
+        seed: int,
+        failures: FailureConfig | None = None,
+        length: Callable[[int], int] | None = None,
+        features: Features | None = None,
+    ) -> None:
+        self._decisions, self._sizes = decisions, sizes_of(decisions)
+        self._config = config
+        self._seed = seed
+        self._length = length
+        self._tokens = TokenFeatures(decisions)
+        self._features = functools.lru_cache(maxsize=100_000)(features) if features else None
+        self._rewards = FailureRewards(failures)
+        self._observed: list[tuple[Tokens, float]] = []
+        self._seen: set[Tokens] = set()
+        self._model: RewardModel | None = None
+
+    def propose(self, trial_id: int) -> Proposal:
+        """See `Strategy.propose`."""
+        rng = trial_rng(self._seed, trial_id)
+        sizes, options = self._sizes[: self._length(trial_id) if self._length else None], self._config
+        if self._model is None:
+            return Proposal.chosen(trial_id, as_tokens(uniform(sizes, 1, rng)[0]))
+        value = self._model.draw(rng)
+        alike = sorted((one for one in self._observed if len(one[0]) == len(sizes)), key=lambda one: -one[1])
+        pool = uniform(sizes, options.pool, rng)
+        if alike:
+            best = np.array([tokens for tokens, _ in alike[: options.parents]])
+            pool = np.concatenate([pool, mutants(sizes, np.resize(best, (options.pool, len(sizes))), rng)])
+        values = value(self._matrix(pool))
+        for _ in range(options.rounds):
+            top = pool[np.argsort(-values, kind="stable")[: options.parents]]
+            more = mutants(sizes, np.repeat(top, options.children, axis=0), rng)
+            pool, values = np.concatenate([pool, more]), np.concatenate([values, value(self._matrix(more))])
+        ranked = [as_tokens(row) for row in pool[np.argsort(-values, kind="stable")]]
+        return Proposal.chosen(trial_id, next((tokens for tokens in ranked if tokens not in self._seen), ranked[0]))
+
+    def _matrix(self, rows: np.ndarray) -> np.ndarray:
+        if self._features is None:
+            return self._tokens(rows)
+        return np.array([self._features(tokens) for tokens in map(tuple, rows.tolist())])
+
+    def observe(self, trial: Trial) -> None:
+        """See `Strategy.observe`."""
+        tokens = trial.proposal.tokens
+        check_tokens(self._decisions[: len(tokens)], tokens)
+        self._observed.append((tokens, self._rewards.reward_of(trial)))
+        self._seen.add(tokens)
+        made = len(self._observed)
+        if made >= self._config.start and (made - self._config.start) % self._config.refit == 0:
+            features = np.concatenate([self._matrix(np.array([tokens])) for tokens, _ in self._observed])
+            self._model = RewardModel(features, np.array([reward for _, reward in self._observed]))
