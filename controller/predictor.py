@@ -20,7 +20,7 @@ Features = Callable[[Tokens], Sequence[float]]
 
 
 def one_hot(decisions: tuple[Decision, ...], rows: np.ndarray) -> np.ndarray:
-    """What is said of tokens `[n, T]` where a space says nothing itself: `[n, F]`, a column an option, 1 where it is taken.
+    """What is said of tokens `[n, T]` where a space says nothing itself: `[n, F]`, an option a column, 1 where it is taken.
 
     T may be fewer than all decisions: those that were not taken have zeros.
     """
