@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 import numpy as np
 
 from cells.spaces.space import Decision, Tokens, check_tokens
 from controller.config import EvolutionConfig, FailureConfig
 from controller.draws import as_tokens, mutants, sizes_of, uniform
-from controller.strategy import FailureRewards, Proposal, Trial, trial_rng
+from controller.strategy import FailureRewards, Length, Proposal, Trial, trial_rng
 
 
 class RegularizedEvolution:
@@ -30,7 +29,7 @@ class RegularizedEvolution:
         config: EvolutionConfig,
         seed: int,
         failures: FailureConfig | None = None,
-        length: Callable[[int], int] | None = None,
+        length: Length | None = None,
     ) -> None:
         self._decisions, self._sizes = decisions, sizes_of(decisions)
         self._sample = config.sample

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from cells.spaces.space import Decision, Tokens, check_tokens
 from controller.config import FailureConfig, LocalSearchConfig
 from controller.draws import as_tokens, neighbours, sizes_of, uniform
-from controller.strategy import FailureRewards, Proposal, Trial, trial_rng
+from controller.strategy import FailureRewards, Length, Proposal, Trial, trial_rng
 
 
 class LocalSearch:
@@ -23,7 +21,7 @@ class LocalSearch:
         config: LocalSearchConfig,
         seed: int,
         failures: FailureConfig | None = None,
-        length: Callable[[int], int] | None = None,
+        length: Length | None = None,
     ) -> None:
         self._decisions, self._sizes = decisions, sizes_of(decisions)
         self._start = config.start

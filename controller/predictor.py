@@ -13,14 +13,14 @@ from sklearn.linear_model import BayesianRidge
 from cells.spaces.space import Decision, Tokens, check_tokens
 from controller.config import FailureConfig, PredictorConfig
 from controller.draws import as_tokens, mutants, sizes_of, uniform
-from controller.strategy import FailureRewards, Proposal, Trial, trial_rng
+from controller.strategy import FailureRewards, Length, Proposal, Trial, trial_rng
 
 Features = Callable[[Tokens], Sequence[float]]
 """What a space says of tokens in numbers: as many for each of them."""
 
 
 def one_hot(decisions: tuple[Decision, ...], rows: np.ndarray) -> np.ndarray:
-    """What is said of tokens `[n, T]` where a space says nothing itself: `[n, F]`, an option a column, 1 where it is taken.
+    """What is said of tokens `[n, T]` where a space says nothing itself: `[n, F]`, 1 for each option taken.
 
     T may be fewer than all decisions: those that were not taken have zeros.
     """
@@ -82,7 +82,7 @@ class Predictor:
         config: PredictorConfig,
         seed: int,
         failures: FailureConfig | None = None,
-        length: Callable[[int], int] | None = None,
+        length: Length | None = None,
         features: Features | None = None,
     ) -> None:
         self._decisions, self._sizes = decisions, sizes_of(decisions)

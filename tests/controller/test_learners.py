@@ -1,0 +1,211 @@
+"""Strategies that learn without a network: evolution, local search, the model of the reward."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm, rankdata
+from sklearn.linear_model import BayesianRidge
+
+from cells.spaces.nasnet import NASNetSpace
+from cells.spaces.space import Decision, Tokens
+from controller.config import BadSetting, EvolutionConfig, LocalSearchConfig, PredictorConfig
+from controller.draws import mutants, neighbours, sizes_of, uniform
+from controller.evolution import RegularizedEvolution
+from controller.local_search import LocalSearch
+from controller.predictor import Predictor, RewardModel
+from controller.strategy import Outcome, Proposal, Strategy, Trial
+
+DECISIONS = tuple(Decision(f"d{place}", size) for place, size in enumerate((4, 1, 5, 3, 4, 5, 2, 4)))
+RNG = np.random.default_rng(5)
+VALUES = [RNG.normal(size=decision.size) for decision in DECISIONS]
+BEST = tuple(int(np.argmax(values)) for values in VALUES)
+
+
+def additive(tokens: Tokens) -> float:
+    return float(sum(values[token] for values, token in zip(VALUES, tokens, strict=False)))
+
+
+def trial(trial_id: int, tokens: Tokens, reward: float | None) -> Trial:
+    proposal = Proposal.chosen(trial_id, tokens)
+    return Trial(proposal, Outcome.OK if reward is not None else Outcome.NAN, reward, 1.0, "" if reward else "nan")
+
+
+def searched(strategy: Strategy, trials: int, reward=additive, wave: int = 10) -> list[Proposal]:
+    made: list[Proposal] = []
+    for first in range(0, trials, wave):
+        proposals = [strategy.propose(trial_id) for trial_id in range(first, first + wave)]
+        for proposal in proposals:
+            strategy.observe(Trial(proposal, Outcome.OK, reward(proposal.tokens), 1.0))
+        made += proposals
+    return made
+
+
+def evolution(seed: int, population: int = 8, sample: int = 4) -> RegularizedEvolution:
+    return RegularizedEvolution(DECISIONS, EvolutionConfig(population, sample), seed)
+
+
+def predictor(seed: int, **settings: int) -> Predictor:
+    return Predictor(DECISIONS, PredictorConfig(**{"start": 10, "refit": 10, **settings}), seed)
+
+
+def local_search(seed: int, start: int = 10) -> LocalSearch:
+    return LocalSearch(DECISIONS, LocalSearchConfig(start), seed)
+
+
+MAKERS = pytest.mark.parametrize("make", [evolution, predictor, local_search])
+
+
+@MAKERS
+def test_the_same_trials_give_the_same_strategy_and_asking_changes_nothing(make):
+    one, other = make(3), make(3)
+    made = searched(one, 40)
+    for proposal in made:
+        other.propose(999)  # of no effect
+        other.observe(Trial(proposal, Outcome.OK, additive(proposal.tokens), 2.0))
+    assert [one.propose(trial_id) for trial_id in range(40, 60)] == [
+        other.propose(trial_id) for trial_id in range(40, 60)
+    ]
+    assert [make(4).propose(trial_id) for trial_id in range(9)] != [make(3).propose(trial_id) for trial_id in range(9)]
+
+
+@MAKERS
+def test_a_failed_trial_is_heard_and_harms_nothing(make):
+    strategy, proposals = make(1), []
+    for trial_id in range(40):
+        proposals.append(strategy.propose(trial_id))
+        failed = trial_id % 3 == 0
+        strategy.observe(trial(trial_id, proposals[-1].tokens, None if failed else additive(proposals[-1].tokens)))
+    assert all(0 <= t < d.size for p in proposals for t, d in zip(p.tokens, DECISIONS, strict=True))
+
+
+@MAKERS
+def test_trials_of_a_growing_space_have_its_length(make):
+    def length(trial_id: int) -> int:
+        return 4 if trial_id < 30 else 8
+
+    strategy = make(2)
+    strategy = type(strategy)(DECISIONS, strategy._config if make is predictor else _config(make), 2, None, length)
+    made = searched(strategy, 60)
+    assert [len(proposal.tokens) for proposal in made] == [4] * 30 + [8] * 30
+
+
+def _config(make):
+    return EvolutionConfig(8, 4) if make is evolution else LocalSearchConfig(10)
+
+
+@MAKERS
+def test_it_finds_better_tokens_than_as_many_drawn_ones(make):
+    for seed in range(2):
+        rewards = [additive(proposal.tokens) for proposal in searched(make(seed), 100)]
+        assert np.mean(rewards[50:]) > np.mean(rewards[:10]) + 0.5
+        drawn = uniform(sizes_of(DECISIONS), 100, np.random.default_rng(seed))
+        assert max(rewards) >= max(additive(tuple(row)) for row in drawn.tolist())
+
+
+def test_the_oldest_dies_and_not_the_worst():
+    """Algorithm 1 of arXiv 1802.01548: a parent is among the youngest, however good an older one was."""
+    strategy = RegularizedEvolution(DECISIONS, EvolutionConfig(2, 2), 0)
+    good, younger, youngest = (0,) * 8, (1, 0, 1, 1, 1, 1, 1, 1), (3, 0, 3, 2, 3, 3, 0, 3)
+    for trial_id, (tokens, reward) in enumerate([(good, 9.0), (younger, 2.0), (youngest, 1.0)]):
+        strategy.observe(trial(trial_id, tokens, reward))
+    for trial_id in range(3, 40):
+        child = strategy.propose(trial_id).tokens
+        assert sum(a != b for a, b in zip(child, younger, strict=True)) == 1
+
+
+def test_a_parent_is_the_best_of_a_sample_without_replacement():
+    """Of 4 trials, 2 sampled: the best is in 3 of 6 pairs, the second best of 2, the third of 1, the worst of none."""
+    strategy = RegularizedEvolution(DECISIONS, EvolutionConfig(4, 2), 7)
+    parents = [(value, 0, value, min(value, 2), value, value, value % 2, value) for value in range(4)]
+    for trial_id, tokens in enumerate(parents):
+        strategy.observe(trial(trial_id, tokens, 1.0 + trial_id))
+    counts = np.zeros(4)
+    for trial_id in range(4, 1204):
+        child = strategy.propose(trial_id).tokens
+        near = [sum(a != b for a, b in zip(child, parent, strict=True)) for parent in parents]
+        counts[int(np.argmin(near))] += 1
+    np.testing.assert_allclose(counts / 1200, [0, 1 / 6, 2 / 6, 3 / 6], atol=0.045)
+
+
+def test_local_search_exhausts_what_is_next_to_the_best_and_goes_on_from_the_next():
+    decisions = (Decision("a", 3), Decision("b", 2))
+    strategy = LocalSearch(decisions, LocalSearchConfig(1), 0)
+    strategy.observe(trial(0, (1, 1), 0.0))
+    tried = {(1, 1)}
+    for trial_id in range(1, 6):
+        tokens = strategy.propose(trial_id).tokens
+        assert tokens not in tried
+        if trial_id <= 3:  # all three are next to the first, and worse
+            assert tokens in {(0, 1), (2, 1), (1, 0)}
+        tried.add(tokens)
+        strategy.observe(trial(trial_id, tokens, -1.0 * trial_id))
+    assert len(tried) == 6
+
+
+def test_neighbours_and_mutants_differ_in_one_decision():
+    sizes = sizes_of(DECISIONS)
+    tokens = tuple(uniform(sizes, 1, np.random.default_rng(0))[0].tolist())
+    near = neighbours(sizes, tokens)
+    assert len(near) == len(set(near)) == sum(sizes - 1)
+    rows = mutants(sizes, np.array([tokens] * 6000), np.random.default_rng(1))
+    assert {tuple(row) for row in rows.tolist()} == set(near)
+    changed = (rows != tokens).mean(0)  # each of the seven with a choice alike, the one without never
+    np.testing.assert_allclose(changed, np.where(sizes > 1, 1 / 7, 0), atol=0.015)
+    assert (mutants(np.array([1, 1]), np.array([[0, 0]]), np.random.default_rng(2)) == 0).all()
+
+
+def test_the_predictor_finds_the_best_of_an_additive_reward():
+    for seed in range(3):
+        made = [proposal.tokens for proposal in searched(predictor(seed), 100)]
+        assert BEST in made
+        waves = [set(made[first : first + 10]) for first in range(0, 100, 10)]
+        assert all(wave.isdisjoint(set().union(*waves[:index])) for index, wave in enumerate(waves))  # none comes again
+        assert len(waves[1]) > 5  # and proposals of one wave differ
+
+
+@pytest.mark.parametrize("change", [lambda r: 100 * r - 7, lambda r: np.exp(3 * r), lambda r: r - 1000 * (r < -2)])
+def test_only_the_order_of_rewards_counts_for_the_predictor(change):
+    assert searched(predictor(6), 60) == searched(predictor(6), 60, lambda tokens: float(change(additive(tokens))))
+
+
+def test_a_draw_of_the_model_is_from_its_posterior():
+    """Against the closed form: precisions as scikit-learn finds them, draws' mean and covariance as they follow."""
+    rng = np.random.default_rng(0)
+    features, weights = rng.normal(size=(60, 4)), np.array([2.0, -1.0, 0.5, 0.0])
+    model = RewardModel(features, features @ weights + 0.3 * rng.normal(size=60))
+    unit = np.eye(4)
+    draws = np.array(
+        [
+            model.draw(np.random.default_rng(seed))(unit) - model.draw(np.random.default_rng(seed))(0 * unit)
+            for seed in range(3000)
+        ]
+    )
+    standard = (features - features.mean(0)) / features.std(0)
+    fitted = BayesianRidge().fit(standard, norm.ppf((rankdata(_noisy(features, weights)) - 0.5) / 60))
+    np.testing.assert_allclose(draws.mean(0) * features.std(0), fitted.coef_, atol=0.02)
+    scale = features.std(0)
+    np.testing.assert_allclose(np.cov(draws.T) * np.outer(scale, scale), fitted.sigma_, atol=0.001)
+
+
+def _noisy(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    rng.normal(size=(60, 4))
+    return features @ weights + 0.3 * rng.normal(size=60)
+
+
+def test_a_cells_features_count_its_graph():
+    """One cell by hand: five blocks, who reads what, which operations, and what is left loose."""
+    block = [(0, 1, 0, 12), (2, 2, 12, 12), (0, 3, 5, 0), (1, 1, 7, 7), (5, 0, 0, 1)]
+    tokens = tuple(value for left, right, one, two in block for value in (left, right, one, two, 0))
+    operations = [3, 1, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 3]
+    reads, outputs = [3, 3, 4], 2  # states 4 and 6 are read by nobody
+    expected = [*operations, *reads, outputs]
+    assert NASNetSpace().features(tokens * 2) == tuple(map(float, expected * 2))
+
+
+def test_settings_out_of_range():
+    with pytest.raises(BadSetting, match=r"sample=9: must be at most the population \(see population\)"):
+        EvolutionConfig(8, 9)
+    with pytest.raises(BadSetting, match="start=1: must be 2 or more"):
+        PredictorConfig(start=1)
