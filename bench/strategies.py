@@ -3,14 +3,14 @@
     python bench/strategies.py --tables=/work/shared/benchmarks          # all strategies, half an hour on two cores
     python bench/strategies.py --tables=... --seeds=10 --strategies random predictor
 
-nb201: NAS-Bench-201 (15,625 cells of 6 decisions), a trial's reward is the valid accuracy after 12 epochs; what is shown
-is the best of it so far, and in brackets the test accuracy after 200 epochs of that cell, which no strategy hears.
+nb201: NAS-Bench-201 (15,625 cells of 6 decisions). A trial's reward is the valid accuracy after 12 epochs; what is
+shown is the best so far, and in brackets the test accuracy after 200 epochs of that cell, which no strategy hears.
 macro: NAS-Bench-Macro (6,561 networks of 8 decisions), the mean accuracy of three trainings.
 space: NASNet's space of 50 decisions, by a forest of trees that was fitted to 2,239 children of ours on digits. A trial
 hears its value with noise as large as that between two trainings; what is shown is the best true value of the three
 trials that looked best, less random's. Limits: the forest knows what it was shown, cells of uniform draws and of two
-strong strategies; beyond, it answers with the nearest of those. It counts operations, inputs and depths, as the model of
-`predictor` does in part, which flatters that strategy.
+strong strategies; beyond, it answers with the nearest of those. It counts operations, inputs and depths, as the model
+of `predictor` does in part, which flatters that strategy.
 
 Trials are made in waves of 20: all of one are proposed before the first of them is observed.
 """
@@ -36,9 +36,8 @@ from bench.machine import machine
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, Tokens
 from controller.config import FailureConfig, PolicyGradientConfig
-from controller.predictor import Features
 from controller.strategies import STRATEGIES, make_strategy
-from controller.strategy import Outcome, Proposal, Trial
+from controller.strategy import Features, Outcome, Proposal, Trial
 
 WAVE = 20
 MARKS = (50, 100, 150, 200, 300)
@@ -66,11 +65,16 @@ def _looked_up(table: dict[Tokens, float]) -> Callable[[list[Tokens]], np.ndarra
     return lambda wave: np.array([table[tokens] for tokens in wave])
 
 
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
 @functools.cache
 def known(name: str, folder: Path) -> Known:
     """A table of `TABLES`."""
     if name == "nb201":
-        rows = list(csv.DictReader(open(folder / "nb201_cifar10.csv")))
+        rows = _rows(folder / "nb201_cifar10.csv")
         edges = ("e10", "e20", "e21", "e30", "e31", "e32")
         cells = [tuple(int(row[edge]) for edge in edges) for row in rows]
         valid = {cell: float(row["c10_valid_12ep"]) for cell, row in zip(cells, rows, strict=True)}
@@ -78,11 +82,9 @@ def known(name: str, folder: Path) -> Known:
         decisions = tuple(Decision(edge, 5) for edge in edges)
         return Known(decisions, _looked_up(valid), _looked_up(test), optimum=max(valid.values()))
     if name == "macro":
-        rows = list(csv.DictReader(open(folder / "nasbench_macro.csv")))
+        rows = _rows(folder / "nasbench_macro.csv")
         mean = {tuple(map(int, row["arch"])): float(row["mean"]) for row in rows}
-        return Known(
-            tuple(Decision(f"layer_{i}", 3) for i in range(8)), _looked_up(mean), optimum=max(mean.values())
-        )
+        return Known(tuple(Decision(f"layer_{i}", 3) for i in range(8)), _looked_up(mean), optimum=max(mean.values()))
     space = NASNetSpace()
     forest = _forest(space, folder)
     return Known(space.decisions, forest, noise=NOISE, features=space.features)
@@ -94,7 +96,7 @@ def _forest(space: NASNetSpace, folder: Path) -> Callable[[list[Tokens]], np.nda
     tokens: list[Tokens] = []
     rewards: list[float] = []
     for file in ("nasnet_digits_50steps.csv", "nasnet_digits_50steps_proposals.csv"):
-        for row in csv.DictReader(open(folder / file)):
+        for row in _rows(folder / file):
             if row["reward"]:
                 tokens.append(tuple(int(row[decision.name]) for decision in space.decisions))
                 rewards.append(float(row["reward"]))

@@ -188,80 +188,35 @@ class PolicyGradientConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class EvolutionConfig:
-    """How regularized evolution draws its parents.
+class LearnerConfig:
+    """How evolution, local search and the predictor learn.
 
     Raises BadSetting, a ValueError, for a value out of range.
     """
 
     population: int = _setting(
         20,
-        "youngest trials that parents are drawn from: P of arXiv 1802.01548, which has 100 for 20,000 trials",
+        "evolution: youngest trials, that parents are drawn from (P of arXiv 1802.01548: 100 for 20,000 trials)",
         unit="trials",
         least=2,
         flag="evolution_population",
     )
     sample: int = _setting(
         5,
-        "of these, those whose best becomes the parent: S of arXiv 1802.01548, which has 25",
+        "evolution: of these, those whose best becomes a parent (S of arXiv 1802.01548: 25)",
         unit="trials",
         least=1,
         flag="evolution_sample",
     )
+    uniform_trials: int = _setting(
+        20, "local_search and predictor: trials that are drawn uniformly before they begin", unit="trials", least=2
+    )
+    refit_trials: int = _setting(20, "predictor: trials from one fit of its model to the next", unit="trials", least=1)
 
     def __post_init__(self) -> None:
         _check(self)
         if self.sample > self.population:
             raise BadSetting("sample", self.sample, "must be at most the population", see=("population",))
-
-
-@dataclasses.dataclass(frozen=True)
-class LocalSearchConfig:
-    """How local search begins.
-
-    Raises BadSetting, a ValueError, for a value out of range.
-    """
-
-    start: int = _setting(
-        20, "uniform trials before the first neighbour is tried", unit="trials", least=1, flag="local_search_start"
-    )
-
-    def __post_init__(self) -> None:
-        _check(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class PredictorConfig:
-    """How the model of the reward is fitted and searched.
-
-    Raises BadSetting, a ValueError, for a value out of range.
-    """
-
-    start: int = _setting(20, "uniform trials before the first fit", unit="trials", least=2, flag="predictor_start")
-    refit: int = _setting(20, "trials from one fit to the next", unit="trials", least=1, flag="predictor_refit")
-    pool: int = _setting(
-        200,
-        "uniform tokens, and as many mutants of the best trials, that a proposal is chosen from at first",
-        unit="tokens",
-        least=1,
-        flag="predictor_pool",
-    )
-    parents: int = _setting(
-        10,
-        "best trials, and best of the pool, that mutants are made of",
-        unit="tokens",
-        least=1,
-        flag="predictor_parents",
-    )
-    children: int = _setting(
-        10, "mutants of each of the pool's best in a round", unit="tokens", least=1, flag="predictor_children"
-    )
-    rounds: int = _setting(
-        5, "rounds in which the best of the pool are mutated", unit="rounds", least=0, flag="predictor_rounds"
-    )
-
-    def __post_init__(self) -> None:
-        _check(self)
 
 
 CHAIN_DEFAULTS: Mapping[str, Any] = MappingProxyType(

@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 
 from cells.spaces.space import Decision, Tokens, check_tokens
-from controller.config import EvolutionConfig, FailureConfig
+from controller.config import FailureConfig, LearnerConfig
 from controller.draws import as_tokens, mutants, sizes_of, uniform
 from controller.strategy import FailureRewards, Length, Proposal, Trial, trial_rng
 
@@ -26,7 +26,7 @@ class RegularizedEvolution:
     def __init__(
         self,
         decisions: tuple[Decision, ...],
-        config: EvolutionConfig,
+        config: LearnerConfig,
         seed: int,
         failures: FailureConfig | None = None,
         length: Length | None = None,

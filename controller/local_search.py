@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cells.spaces.space import Decision, Tokens, check_tokens
-from controller.config import FailureConfig, LocalSearchConfig
+from controller.config import FailureConfig, LearnerConfig
 from controller.draws import as_tokens, neighbours, sizes_of, uniform
 from controller.strategy import FailureRewards, Length, Proposal, Trial, trial_rng
 
@@ -11,20 +11,20 @@ from controller.strategy import FailureRewards, Length, Proposal, Trial, trial_r
 class LocalSearch:
     """Strategy: hill climbing over tokens (White, Nolen, Savani 2021, arXiv 2005.02960, whose start is one cell).
 
-    The first `start` trials are uniform. Then a proposal is drawn uniformly among the untried neighbours, which differ
-    in one decision, of the best trial that has any.
+    The first `uniform_trials` are uniform. Then a proposal is drawn uniformly among the untried neighbours, which
+    differ in one decision, of the best trial that has any.
     """
 
     def __init__(
         self,
         decisions: tuple[Decision, ...],
-        config: LocalSearchConfig,
+        config: LearnerConfig,
         seed: int,
         failures: FailureConfig | None = None,
         length: Length | None = None,
     ) -> None:
         self._decisions, self._sizes = decisions, sizes_of(decisions)
-        self._start = config.start
+        self._start = config.uniform_trials
         self._seed = seed
         self._length = length
         self._rewards = FailureRewards(failures)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from scipy.stats import norm, rankdata
 from sklearn.linear_model import BayesianRidge
 
 from cells.spaces.space import Decision, Tokens, check_tokens
-from controller.config import FailureConfig, PredictorConfig
+from controller.config import FailureConfig, LearnerConfig
 from controller.draws import as_tokens, mutants, sizes_of, uniform
-from controller.strategy import FailureRewards, Length, Proposal, Trial, trial_rng
+from controller.strategy import FailureRewards, Features, Length, Proposal, Trial, trial_rng
 
-Features = Callable[[Tokens], Sequence[float]]
-"""What a space says of tokens in numbers: as many for each of them."""
+POOL, PARENTS, CHILDREN, ROUNDS = 200, 10, 10, 5
+"""Of a proposal's search: uniform tokens, and as many mutants of the best trials; how many of the best have mutants, how
+many each in a round, and rounds."""
 
 
 def one_hot(decisions: tuple[Decision, ...], rows: np.ndarray) -> np.ndarray:
@@ -69,17 +70,17 @@ class RewardModel:
 class Predictor:
     """Strategy: Thompson sampling on a linear model of the reward.
 
-    The first `start` trials are uniform. The model is fitted anew after every `refit` trials observed. A proposal draws
-    one function from its posterior, from its own random numbers, and answers the tokens where that function is highest
-    among those not observed yet, as far as a local search finds them: a pool of uniform tokens and of mutants of the
-    best trials, whose best are mutated for some rounds. Proposals made from the same observations so differ by their
-    draw, and nothing that is still running has to be known.
+    The first `uniform_trials` are uniform. The model is fitted anew after every `refit_trials` observed. A proposal
+    draws one function from its posterior, from its own random numbers, and answers the tokens where that function is
+    highest among those not observed yet, as far as a local search finds them: a pool of uniform tokens and of mutants
+    of the best trials, whose best are mutated for some rounds. Proposals made from the same observations so differ by
+    their draw, and nothing that is still running has to be known.
     """
 
     def __init__(
         self,
         decisions: tuple[Decision, ...],
-        config: PredictorConfig,
+        config: LearnerConfig,
         seed: int,
         failures: FailureConfig | None = None,
         length: Length | None = None,
@@ -98,19 +99,19 @@ class Predictor:
     def propose(self, trial_id: int) -> Proposal:
         """See `Strategy.propose`."""
         rng = trial_rng(self._seed, trial_id)
-        sizes, options = self._sizes[: self._length(trial_id) if self._length else None], self._config
+        sizes = self._sizes[: self._length(trial_id) if self._length else None]
         if self._model is None:
             return Proposal.chosen(trial_id, as_tokens(uniform(sizes, 1, rng)[0]))
         value = self._model.draw(rng)
         alike = sorted((one for one in self._observed if len(one[0]) == len(sizes)), key=lambda one: -one[1])
-        pool = uniform(sizes, options.pool, rng)
+        pool = uniform(sizes, POOL, rng)
         if alike:
-            best = np.array([tokens for tokens, _ in alike[: options.parents]])
-            pool = np.concatenate([pool, mutants(sizes, np.resize(best, (options.pool, len(sizes))), rng)])
+            best = np.array([tokens for tokens, _ in alike[:PARENTS]])
+            pool = np.concatenate([pool, mutants(sizes, np.resize(best, (POOL, len(sizes))), rng)])
         values = value(self._matrix(pool))
-        for _ in range(options.rounds):
-            top = pool[np.argsort(-values, kind="stable")[: options.parents]]
-            more = mutants(sizes, np.repeat(top, options.children, axis=0), rng)
+        for _ in range(ROUNDS):
+            top = pool[np.argsort(-values, kind="stable")[:PARENTS]]
+            more = mutants(sizes, np.repeat(top, CHILDREN, axis=0), rng)
             pool, values = np.concatenate([pool, more]), np.concatenate([values, value(self._matrix(more))])
         ranked = [as_tokens(row) for row in pool[np.argsort(-values, kind="stable")]]
         return Proposal.chosen(trial_id, next((tokens for tokens in ranked if tokens not in self._seen), ranked[0]))
@@ -126,7 +127,7 @@ class Predictor:
         check_tokens(self._decisions[: len(tokens)], tokens)
         self._observed.append((tokens, self._rewards.reward_of(trial)))
         self._seen.add(tokens)
-        made = len(self._observed)
-        if made >= self._config.start and (made - self._config.start) % self._config.refit == 0:
+        made = len(self._observed) - self._config.uniform_trials
+        if made >= 0 and made % self._config.refit_trials == 0:
             features = np.concatenate([self._matrix(np.array([tokens])) for tokens, _ in self._observed])
             self._model = RewardModel(features, np.array([reward for _, reward in self._observed]))

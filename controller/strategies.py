@@ -1,15 +1,17 @@
-"""The strategies by name. No TensorFlow until one that needs it is made."""
+"""The strategies by name. No TensorFlow or scikit-learn until one that needs it is made."""
 
 from __future__ import annotations
 
 from cells.spaces.space import Decision, Tokens
-from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
+from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
+from controller.evolution import RegularizedEvolution
 from controller.grid_search import GridSearch
+from controller.local_search import LocalSearch
 from controller.random_search import RandomSearch
-from controller.strategy import Length, Strategy
+from controller.strategy import Features, Length, Strategy
 
-STRATEGIES = ("ppo", "reinforce", "random", "grid")
-"""What `make_strategy` takes. All but random and grid are policy gradients, and have an LSTM."""
+STRATEGIES = ("ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor")
+"""What `make_strategy` takes. The first two are policy gradients, and have an LSTM."""
 
 
 def check_strategy(
@@ -19,7 +21,7 @@ def check_strategy(
     if name not in STRATEGIES:
         raise BadSetting("strategy", name, f"must be one of {', '.join(STRATEGIES)}")
     if name == "grid" and length is not None and length(0) < len(decisions):
-        others = ", ".join(STRATEGIES[:-1])
+        others = ", ".join(other for other in STRATEGIES if other != "grid")
         raise BadSetting("strategy", name, f"cannot exhaust a space that grows while it is searched; expected {others}")
     if name in ("ppo", "reinforce"):
         policy_config.epochs_of(name)
@@ -33,6 +35,8 @@ def make_strategy(
     failures: FailureConfig,
     seed: int,
     first: Tokens | None = None,
+    learner_config: LearnerConfig | None = None,
+    features: Features | None = None,
 ) -> Strategy:
     """A fresh strategy.
 
@@ -44,6 +48,8 @@ def make_strategy(
         failures: what they hear of a trial that failed.
         seed: of what is drawn.
         first: the tokens that grid begins with, such as those of a published network; the others do not hear of it.
+        learner_config: of evolution, local_search and predictor; None has its defaults.
+        features: what the space says of tokens in numbers, for predictor; None: which options were taken.
 
     Raises:
         BadSetting: as `check_strategy`.
@@ -55,6 +61,15 @@ def make_strategy(
         return RandomSearch(decisions, seed, length)
     if name == "grid":
         return GridSearch(decisions, first)
+    learner = learner_config or LearnerConfig()
+    if name == "evolution":
+        return RegularizedEvolution(decisions, learner, seed, failures, length)
+    if name == "local_search":
+        return LocalSearch(decisions, learner, seed, failures, length)
+    if name == "predictor":
+        from controller.predictor import Predictor
+
+        return Predictor(decisions, learner, seed, failures, length, features)
     from controller.policy.policy_gradient import PolicyGradient
 
     loss = "reinforce" if name == "reinforce" else "ppo"

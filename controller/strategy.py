@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,8 @@ import numpy as np
 from cells.spaces.space import Tokens
 from controller.config import FailureConfig
 
+Features = Callable[[Tokens], Sequence[float]]
+"""What a space says of tokens in numbers: as many for each of them."""
 Length = Callable[[int], int]
 """`cells.spaces.space.Space.length`: how many of the decisions, from the first, a trial of this number takes."""
 

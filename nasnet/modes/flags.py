@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
+from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import CountConfig, FromConfig, NetworkConfig, SourceConfig
@@ -41,6 +41,7 @@ GROUPS: dict[str, tuple[type[Config], ...]] = {
         FailureConfig,
         FinalConfig,
         PolicyGradientConfig,
+        LearnerConfig,
     ),
     "train": (DataConfig, SourceConfig, NetworkConfig, RecipeConfig, TrainingConfig, ReplicaConfig),
     "evaluate": (DataConfig, FromConfig, EvaluateConfig),
@@ -172,7 +173,11 @@ def in_its_flags(error: BadSetting) -> SettingError:
     return SettingError(name, error.value, error.rule, tuple(see))
 
 
-_CONTROLLER_S = {**flag_names(FailureConfig), **flag_names(PolicyGradientConfig)}
+_CONTROLLER_S = {
+    name: flag
+    for group in (FailureConfig, PolicyGradientConfig, LearnerConfig)
+    for name, flag in flag_names(group).items()
+}
 
 _HELD = ("trainable_cells", "weight_decay", "drop_path_keep", "label_smoothing")
 """What tune tries beside the learning rate, which it tries around the given one."""

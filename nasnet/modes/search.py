@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from cells.genotype import Genotype
 from cells.spaces.space import Space
-from controller.config import BadSetting, FailureConfig, PolicyGradientConfig
+from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategies import check_strategy, make_strategy
@@ -62,7 +62,7 @@ from nasnet.trials.limits import Limits
 from nasnet.trials.plan import final_of, finalist_steps, plan_of, steps_of
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search, SearchProgress
-from nasnet.trials.spaces import children_of, first_tokens, make_space, say_space, trials_of
+from nasnet.trials.spaces import children_of, features_of, first_tokens, make_space, say_space, trials_of
 
 _DRAWN = 8  # networks that are counted to say what a child takes
 
@@ -198,8 +198,17 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
 
 def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
     learning, failures = config.group(PolicyGradientConfig), config.group(FailureConfig)
-    first = first_tokens(space)
-    return make_strategy(name, space.decisions, space.length, learning, failures, config.seed, first)
+    return make_strategy(
+        name,
+        space.decisions,
+        space.length,
+        learning,
+        failures,
+        config.seed,
+        first_tokens(space),
+        config.group(LearnerConfig),
+        features_of(space),
+    )
 
 
 def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:

@@ -29,10 +29,11 @@ class SearchConfig(Settings):
         "options each",
     )
     blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1, most=20)
-    strategy: Literal["ppo", "reinforce", "random", "grid"] = setting(
+    strategy: Literal["ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor"] = setting(
         "ppo",
-        "who proposes: the LSTM controller, with PPO (A.2) or with REINFORCE (2017 paper); random; or grid, which "
-        "tries everything once, evenly spread where there are fewer trials",
+        "who proposes: the LSTM controller, with PPO (A.2) or with REINFORCE (2017 paper); random; grid, which tries "
+        "everything once, evenly spread where there are fewer trials; regularized evolution; local search from the "
+        "best; or a linear model of the reward, by Thompson sampling",
     )
     free: int | None = setting(
         None,

@@ -10,6 +10,7 @@ from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.settings import SettingsSpace
 from cells.spaces.space import Space, Tokens
 from controller.grid_search import number_of_tuples
+from controller.strategy import Features
 from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError
@@ -65,6 +66,11 @@ def _pool_at(chain: ChainConfig) -> tuple[int, ...]:
 def first_tokens(space: Space) -> Tokens | None:
     """Those that a grid begins with: the published network's, where the space is around one."""
     return space.published if isinstance(space, SettingsSpace) else None
+
+
+def features_of(space: Space) -> Features | None:
+    """What a model of the reward is given of a space's tokens; None: which options they are."""
+    return space.features if isinstance(space, NASNetSpace) else None
 
 
 def trials_of(options: SearchConfig, space: Space) -> int:

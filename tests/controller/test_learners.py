@@ -9,7 +9,7 @@ from sklearn.linear_model import BayesianRidge
 
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, Tokens
-from controller.config import BadSetting, EvolutionConfig, LocalSearchConfig, PredictorConfig
+from controller.config import BadSetting, LearnerConfig
 from controller.draws import mutants, neighbours, sizes_of, uniform
 from controller.evolution import RegularizedEvolution
 from controller.local_search import LocalSearch
@@ -42,15 +42,15 @@ def searched(strategy: Strategy, trials: int, reward=additive, wave: int = 10) -
 
 
 def evolution(seed: int, population: int = 8, sample: int = 4) -> RegularizedEvolution:
-    return RegularizedEvolution(DECISIONS, EvolutionConfig(population, sample), seed)
+    return RegularizedEvolution(DECISIONS, LearnerConfig(population, sample), seed)
 
 
-def predictor(seed: int, **settings: int) -> Predictor:
-    return Predictor(DECISIONS, PredictorConfig(**{"start": 10, "refit": 10, **settings}), seed)
+def predictor(seed: int) -> Predictor:
+    return Predictor(DECISIONS, LearnerConfig(uniform_trials=10, refit_trials=10), seed)
 
 
 def local_search(seed: int, start: int = 10) -> LocalSearch:
-    return LocalSearch(DECISIONS, LocalSearchConfig(start), seed)
+    return LocalSearch(DECISIONS, LearnerConfig(uniform_trials=start), seed)
 
 
 MAKERS = pytest.mark.parametrize("make", [evolution, predictor, local_search])
@@ -91,7 +91,7 @@ def test_trials_of_a_growing_space_have_its_length(make):
 
 
 def _config(make):
-    return EvolutionConfig(8, 4) if make is evolution else LocalSearchConfig(10)
+    return LearnerConfig(8, 4) if make is evolution else LearnerConfig(uniform_trials=10)
 
 
 @MAKERS
@@ -105,7 +105,7 @@ def test_it_finds_better_tokens_than_as_many_drawn_ones(make):
 
 def test_the_oldest_dies_and_not_the_worst():
     """Algorithm 1 of arXiv 1802.01548: a parent is among the youngest, however good an older one was."""
-    strategy = RegularizedEvolution(DECISIONS, EvolutionConfig(2, 2), 0)
+    strategy = RegularizedEvolution(DECISIONS, LearnerConfig(2, 2), 0)
     good, younger, youngest = (0,) * 8, (1, 0, 1, 1, 1, 1, 1, 1), (3, 0, 3, 2, 3, 3, 0, 3)
     for trial_id, (tokens, reward) in enumerate([(good, 9.0), (younger, 2.0), (youngest, 1.0)]):
         strategy.observe(trial(trial_id, tokens, reward))
@@ -116,7 +116,7 @@ def test_the_oldest_dies_and_not_the_worst():
 
 def test_a_parent_is_the_best_of_a_sample_without_replacement():
     """Of 4 trials, 2 sampled: the best is in 3 of 6 pairs, the second best of 2, the third of 1, the worst of none."""
-    strategy = RegularizedEvolution(DECISIONS, EvolutionConfig(4, 2), 7)
+    strategy = RegularizedEvolution(DECISIONS, LearnerConfig(4, 2), 7)
     parents = [(value, 0, value, min(value, 2), value, value, value % 2, value) for value in range(4)]
     for trial_id, tokens in enumerate(parents):
         strategy.observe(trial(trial_id, tokens, 1.0 + trial_id))
@@ -130,16 +130,17 @@ def test_a_parent_is_the_best_of_a_sample_without_replacement():
 
 def test_local_search_exhausts_what_is_next_to_the_best_and_goes_on_from_the_next():
     decisions = (Decision("a", 3), Decision("b", 2))
-    strategy = LocalSearch(decisions, LocalSearchConfig(1), 0)
-    strategy.observe(trial(0, (1, 1), 0.0))
-    tried = {(1, 1)}
-    for trial_id in range(1, 6):
+    strategy = LocalSearch(decisions, LearnerConfig(uniform_trials=2), 0)
+    tried = {(1, 1): 0.0, (0, 1): -1.0}
+    for trial_id, (tokens, reward) in enumerate(tried.items()):
+        strategy.observe(trial(trial_id, tokens, reward))
+    for trial_id in range(2, 6):
         tokens = strategy.propose(trial_id).tokens
         assert tokens not in tried
-        if trial_id <= 3:  # all three are next to the first, and worse
-            assert tokens in {(0, 1), (2, 1), (1, 0)}
-        tried.add(tokens)
-        strategy.observe(trial(trial_id, tokens, -1.0 * trial_id))
+        if trial_id < 4:  # the two that are left next to the best, and worse than it
+            assert tokens in {(2, 1), (1, 0)}
+        tried[tokens] = -1.0 * trial_id
+        strategy.observe(trial(trial_id, tokens, tried[tokens]))
     assert len(tried) == 6
 
 
@@ -206,6 +207,6 @@ def test_a_cells_features_count_its_graph():
 
 def test_settings_out_of_range():
     with pytest.raises(BadSetting, match=r"sample=9: must be at most the population \(see population\)"):
-        EvolutionConfig(8, 9)
-    with pytest.raises(BadSetting, match="start=1: must be 2 or more"):
-        PredictorConfig(start=1)
+        LearnerConfig(8, 9)
+    with pytest.raises(BadSetting, match="uniform_trials=1: must be 2 or more"):
+        LearnerConfig(uniform_trials=1)
