@@ -16,8 +16,8 @@ from controller.draws import as_tokens, mutants, sizes_of, uniform
 from controller.strategy import FailureRewards, Features, Length, Proposal, Trial, trial_rng
 
 POOL, PARENTS, CHILDREN, ROUNDS = 200, 10, 10, 5
-"""Of a proposal's search: uniform tokens, and as many mutants of the best trials; how many of the best have mutants, how
-many each in a round, and rounds."""
+"""Of a proposal's search: uniform tokens, and as many mutants of the best trials; how many of the best have mutants,
+how many each in a round, and rounds."""
 
 
 def one_hot(decisions: tuple[Decision, ...], rows: np.ndarray) -> np.ndarray:

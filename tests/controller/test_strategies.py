@@ -6,7 +6,7 @@ import pytest
 
 from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
-from controller.config import CHAIN_DEFAULTS, BadSetting, FailureConfig, PolicyGradientConfig
+from controller.config import CHAIN_DEFAULTS, BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.strategies import check_strategy, make_strategy
 from controller.strategy import Outcome, Trial
@@ -14,6 +14,7 @@ from controller.strategy import Outcome, Trial
 FLAGS = {field.name: field.metadata.get("flag") or field.name for field in dataclasses.fields(PolicyGradientConfig)}
 CHAIN = PolicyGradientConfig(**{name: CHAIN_DEFAULTS[flag] for name, flag in FLAGS.items() if flag in CHAIN_DEFAULTS})
 GROWING = ChainSpace(4, strides=True, start_layers=2, grow_layers=1, grow_every=5)
+LEARNERS = ("evolution", "local_search", "predictor")
 SMALL = PolicyGradientConfig(update_trials=4, units=4, embedding_size=2)
 
 
@@ -26,11 +27,15 @@ SMALL = PolicyGradientConfig(update_trials=4, units=4, embedding_size=2)
         pytest.param(GROWING, "reinforce", CHAIN, marks=pytest.mark.slow),
         pytest.param(GROWING, "ppo", SMALL, marks=pytest.mark.slow),
         *((space, "random", SMALL) for space in (NASNetSpace(2), GROWING)),
+        *((space, name, SMALL) for space in (NASNetSpace(2), GROWING) for name in LEARNERS),
         *((space, "grid", SMALL) for space in (NASNetSpace(2), ChainSpace(3, start_layers=3))),
     ],
 )
 def test_every_strategy_runs_on_every_space_that_it_serves(space, name, config):
-    strategy = make_strategy(name, space.decisions, space.length, config, FailureConfig(), 3)
+    learner = LearnerConfig(4, 2, uniform_trials=4, refit_trials=4)
+    strategy = make_strategy(
+        name, space.decisions, space.length, config, FailureConfig(), 3, None, learner, getattr(space, "features", None)
+    )
     for i in range(16):
         proposal = strategy.propose(i)
         assert len(proposal.tokens) == space.length(i)
@@ -43,14 +48,15 @@ def test_every_strategy_runs_on_every_space_that_it_serves(space, name, config):
 
 def test_a_strategy_says_in_one_line_what_it_cannot_serve():
     with pytest.raises(
-        BadSetting, match=r"^strategy=grid: cannot exhaust a space that grows[^\n]*; expected ppo, reinforce, random$"
+        BadSetting,
+        match=r"^strategy=grid: cannot exhaust a space that grows[^\n]*; expected ppo, reinforce, random, evo[^\n]*$",
     ):
         check_strategy("grid", GROWING.decisions, GROWING.length, SMALL)
     check_strategy("grid", GROWING.decisions, None, SMALL)
     with pytest.raises(BadSetting, match=r"^update_epochs=3: must be 1 with REINFORCE \(see strategy\)$"):
         check_strategy("reinforce", GROWING.decisions, GROWING.length, PolicyGradientConfig(update_epochs=3))
-    with pytest.raises(BadSetting, match=r"^strategy=evolution: must be one of ppo, reinforce, random, grid$"):
-        make_strategy("evolution", GROWING.decisions, None, SMALL, FailureConfig(), 0)
+    with pytest.raises(BadSetting, match=r"^strategy=anneal: must be one of ppo, reinforce, random, grid, evol[^\n]*$"):
+        make_strategy("anneal", GROWING.decisions, None, SMALL, FailureConfig(), 0)
 
 
 def test_the_layer_wise_controller_is_the_paper_s():

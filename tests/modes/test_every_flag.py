@@ -31,9 +31,10 @@ from PIL import Image
 import nasnet.modes
 from bench.drawn import cheap_genotype, drawn_pictures, drawn_spec
 from cells.spaces.nasnet import NASNetSpace
-from controller.config import FailureConfig, PolicyGradientConfig
+from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
+from controller.strategies import make_strategy
 from controller.strategy import Outcome, Trial
 from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.estimators.config import ChildConfig
@@ -558,6 +559,14 @@ def test_each_field_of_a_config_that_is_handed_on_is_read(walker, sources, tmp_p
         for number, outcome in enumerate((Outcome.OK, *failed)):
             proposal = policy.propose(number)
             policy.observe(Trial(proposal, outcome, 0.5 if outcome == Outcome.OK else None, 1.0))
+
+        for name in ("evolution", "local_search", "predictor"):
+            learner = LearnerConfig(2, 1, uniform_trials=2, refit_trials=1)
+            strategy = make_strategy(
+                name, NASNetSpace(1).decisions, None, settings, FailureConfig(), 0, learner_config=learner
+            )
+            for number in range(4):
+                strategy.observe(Trial(strategy.propose(number), Outcome.OK, 0.1 * number, 1.0))
 
     every = {(config.__name__, field.name) for config in (*groups_of(MODES), ChildConfig) for field in fields(config)}
     assert every - read_by_code(runs) == READ_ELSEWHERE
