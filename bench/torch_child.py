@@ -7,6 +7,7 @@ module around a function.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,8 @@ class TorchChild:
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """`[B, channels, height, width]`, whitened, to `[B, classes]`; with the batch's statistics, as in training."""
-        return self.architecture.walk(_Reading(self.weights, self.momentum), images).logits
+        reading: Any = _Reading(self.weights, self.momentum)  # of the primitives that cells ask for
+        return self.architecture.walk(reading, images).logits
 
     def parameters_of(self, role: str) -> list[torch.nn.Parameter]:
         """Trainable weights that are kernels (`role="kernel"`), or all others."""

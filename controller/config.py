@@ -215,8 +215,6 @@ class LearnerConfig:
 
     def __post_init__(self) -> None:
         _check(self)
-        if self.sample > self.population:
-            raise BadSetting("sample", self.sample, "must be at most the population", see=("population",))
 
 
 CHAIN_DEFAULTS: Mapping[str, Any] = MappingProxyType(

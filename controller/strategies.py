@@ -15,7 +15,11 @@ STRATEGIES = ("ppo", "reinforce", "random", "grid", "evolution", "local_search",
 
 
 def check_strategy(
-    name: str, decisions: tuple[Decision, ...], length: Length | None, policy_config: PolicyGradientConfig
+    name: str,
+    decisions: tuple[Decision, ...],
+    length: Length | None,
+    policy_config: PolicyGradientConfig,
+    learner_config: LearnerConfig | None = None,
 ) -> None:
     """Raises BadSetting where such a strategy cannot be, or cannot serve such a space: one line."""
     if name not in STRATEGIES:
@@ -25,6 +29,9 @@ def check_strategy(
         raise BadSetting("strategy", name, f"cannot exhaust a space that grows while it is searched; expected {others}")
     if name in ("ppo", "reinforce"):
         policy_config.epochs_of(name)
+    learner = learner_config or LearnerConfig()
+    if name == "evolution" and learner.sample > learner.population:
+        raise BadSetting("sample", learner.sample, "must be at most the population", see=("population",))
 
 
 def make_strategy(
@@ -54,7 +61,7 @@ def make_strategy(
     Raises:
         BadSetting: as `check_strategy`.
     """
-    check_strategy(name, decisions, length, policy_config)
+    check_strategy(name, decisions, length, policy_config, learner_config)
     if length is not None and length(0) == len(decisions):
         length = None  # it does not grow
     if name == "random":

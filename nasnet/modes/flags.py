@@ -173,11 +173,7 @@ def in_its_flags(error: BadSetting) -> SettingError:
     return SettingError(name, error.value, error.rule, tuple(see))
 
 
-_CONTROLLER_S = {
-    name: flag
-    for group in (FailureConfig, PolicyGradientConfig, LearnerConfig)
-    for name, flag in flag_names(group).items()
-}
+_CONTROLLER_S = flag_names(FailureConfig) | flag_names(PolicyGradientConfig) | flag_names(LearnerConfig)
 
 _HELD = ("trainable_cells", "weight_decay", "drop_path_keep", "label_smoothing")
 """What tune tries beside the learning rate, which it tries around the given one."""

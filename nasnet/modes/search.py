@@ -162,7 +162,7 @@ def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     child = config.group(NetworkConfig)
     options, learning = config.group(SearchConfig), config.group(PolicyGradientConfig)
     try:
-        check_strategy(options.strategy, space.decisions, space.length, learning)
+        check_strategy(options.strategy, space.decisions, space.length, learning, config.group(LearnerConfig))
     except BadSetting as error:
         raise in_its_flags(error) from error
     for tokens in ((0,) * len(space.decisions), tuple(decision.size - 1 for decision in space.decisions)):
@@ -198,17 +198,8 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
 
 def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
     learning, failures = config.group(PolicyGradientConfig), config.group(FailureConfig)
-    return make_strategy(
-        name,
-        space.decisions,
-        space.length,
-        learning,
-        failures,
-        config.seed,
-        first_tokens(space),
-        config.group(LearnerConfig),
-        features_of(space),
-    )
+    others = config.seed, first_tokens(space), config.group(LearnerConfig), features_of(space)
+    return make_strategy(name, space.decisions, space.length, learning, failures, *others)
 
 
 def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:

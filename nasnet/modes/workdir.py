@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from controller.config import PolicyGradientConfig
+from controller.config import LearnerConfig, PolicyGradientConfig
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import FREE, RunConfig, flag_names, resolve
 from nasnet.networks.config import KERAS
@@ -27,6 +27,7 @@ _FILES = (("dataset", DATA), ("from", _SOURCE), ("model", _SOURCE), ("weights", 
 """Flags that name files, and what in the workdir says what was in them."""
 _NEWER = (
     *flag_names(ChainConfig).values(),
+    *flag_names(LearnerConfig).values(),
     *("free", "width", "stem_multiplier", "skip_reduction_input"),
     *("staircase", "rate_drops", "augment"),
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),

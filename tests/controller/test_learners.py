@@ -9,11 +9,12 @@ from sklearn.linear_model import BayesianRidge
 
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, Tokens
-from controller.config import BadSetting, LearnerConfig
+from controller.config import BadSetting, LearnerConfig, PolicyGradientConfig
 from controller.draws import mutants, neighbours, sizes_of, uniform
 from controller.evolution import RegularizedEvolution
 from controller.local_search import LocalSearch
 from controller.predictor import Predictor, RewardModel
+from controller.strategies import check_strategy
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 
 DECISIONS = tuple(Decision(f"d{place}", size) for place, size in enumerate((4, 1, 5, 3, 4, 5, 2, 4)))
@@ -207,6 +208,6 @@ def test_a_cells_features_count_its_graph():
 
 def test_settings_out_of_range():
     with pytest.raises(BadSetting, match=r"sample=9: must be at most the population \(see population\)"):
-        LearnerConfig(8, 9)
+        check_strategy("evolution", DECISIONS, None, PolicyGradientConfig(), LearnerConfig(8, 9))
     with pytest.raises(BadSetting, match="uniform_trials=1: must be 2 or more"):
         LearnerConfig(uniform_trials=1)

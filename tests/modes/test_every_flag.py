@@ -87,8 +87,8 @@ VALUES: dict[str, Any] = {
 }
 """Another value of a flag, where the default's neighbour will not do."""
 
-NO_CELLS = dict.fromkeys(("blocks", "repeats", "filters", "final_filters"))
-GOES_WITH: dict[str | tuple[str, str], dict[str, Any]] = {
+NO_CELLS: dict[str, Any] = dict.fromkeys(("blocks", "repeats", "filters", "final_filters"))
+GOES_WITH: dict[str | tuple[str, str], Any] = {
     "space": NO_CELLS,
     "free": {"space": "lenet5", **NO_CELLS},
     "width": {"space": "lenet5", "model": "resnet20", "models": "resnet20", "image_size": 32, **NO_CELLS},
