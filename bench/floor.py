@@ -197,7 +197,7 @@ def _above(
     floor = Floor()
     CellNetwork(genotype, 1, filters, 10).walk(
         cast("Any", floor), (size, size, 1)
-    )  # cells ask for a part of the primitives
+    )  # cells ask for a part
     kinds = floor.seconds(batch_size, peak, width)
     least = sum(seconds for _, seconds in kinds.values())
     step, _ = our_step((genotype, size, filters, batch_size))

@@ -48,6 +48,7 @@ def test_cells_come_within_the_tolerance_and_change_no_more_than_they_must(name,
 def test_the_imagenet_stem_takes_every_fourth():
     match = matched(CellNetwork(ZOO["nasnet_a"], 1, 16, 10, "imagenet"), (64, 64, 3), 200_000, "params")
     assert match.within
+    assert isinstance(match.architecture, CellNetwork)
     assert match.architecture.filters % 4 == 0
 
 
@@ -66,6 +67,7 @@ def test_a_chain_goes_by_one_factor_for_all_layers():
     layers = (ConvLayer(3, 3, filters=24), ConvLayer(5, 3, filters=48, inputs=(0,)))
     match = matched(ChainNetwork(ChainGenotype(layers), 10), SHAPE, 100_000, "params")
     assert match.within
+    assert isinstance(match.architecture, ChainNetwork)
     first, second = (layer.filters for layer in match.architecture.genotype.layers)
     assert (first, second) == tuple(round(match.changed["width"] * n) for n in (24, 48))
 
