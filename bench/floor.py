@@ -195,9 +195,7 @@ def _above(
     from bench.step import our_step
 
     floor = Floor()
-    CellNetwork(genotype, 1, filters, 10).walk(
-        cast("Any", floor), (size, size, 1)
-    )  # cells ask for a part
+    CellNetwork(genotype, 1, filters, 10).walk(cast("Any", floor), (size, size, 1))  # cells ask for a part
     kinds = floor.seconds(batch_size, peak, width)
     least = sum(seconds for _, seconds in kinds.values())
     step, _ = our_step((genotype, size, filters, batch_size))
