@@ -128,6 +128,50 @@ def test_the_auxiliary_head_of_darts_reads_its_second_reduction():
         count(network, (16, 16, 3), auxiliary=True)
 
 
+def test_enas_fits_the_inputs_of_its_cells_by_rules_of_its_own():
+    """Both inputs of the first cell; the newest twice where its channels differ; the head behind the second reduction.
+
+    micro_child.py: channels by hand, of cells with 5 and 4 outputs behind a stem of 3F.
+    """
+    weights = count(CellNetwork(ZOO["enas"], 1, 8, 10), (32, 32, 3), auxiliary=True).weights
+    kernels = {w.name.removesuffix("/kernel"): w.shape[2:] for w in weights if w.name.endswith("/kernel")}
+    fitted = {name: shape for name, shape in kernels.items() if "block" not in name and "output" not in name}
+    assert {name: shape for name, shape in fitted.items() if name.startswith(("cell", "reduction"))} == {
+        "cell_0.calibration.conv": (24, 8),
+        "cell_0.input.conv": (8, 8),
+        "cell_0.previous.conv": (24, 8),
+        "reduction_0.calibration.conv": (40, 16),
+        "reduction_0.input.conv": (16, 16),
+        "reduction_0.previous.conv": (24, 16),
+        "cell_1.calibration.conv": (64, 16),
+        "cell_1.input.conv": (16, 16),
+        "cell_1.previous.path_1": (40, 8),
+        "cell_1.previous.path_2": (40, 8),
+        "reduction_1.calibration.conv": (80, 32),
+        "reduction_1.input.conv": (32, 32),
+        "reduction_1.previous.conv": (64, 32),
+        "cell_2.calibration.conv": (128, 32),
+        "cell_2.input.conv": (32, 32),
+        "cell_2.previous.path_1": (80, 16),
+        "cell_2.previous.path_2": (80, 16),
+    }
+    assert kernels["auxiliary.conv_1"] == (160, 128)  # cell_2 has 5 outputs of 32; cell_1, 5 of 16
+
+
+@pytest.mark.parametrize(
+    ("name", "cifar", "imagenet"),
+    [
+        ("nasnet_a", (0.9, 1e-5), (0.9997, 1e-3)),  # slim's nasnet.py, cifar_ and imagenet_config
+        ("pnasnet_5", (0.9, 1e-5), (0.9997, 1e-3)),
+        ("enas", (0.9, 1e-3), (0.9997, 1e-3)),  # image_ops.py; NASNet's on ImageNet, which it was not made for
+        ("darts_v2", (0.9, 1e-5), (0.9, 1e-5)),  # PyTorch's defaults
+    ],
+)
+def test_batch_norm_is_that_of_the_rules(name, cifar, imagenet):
+    assert CellNetwork(ZOO[name], 1, 8, 10).batch_norm == cifar
+    assert CellNetwork(ZOO[name], 1, 8, 10, "imagenet").batch_norm == imagenet
+
+
 def test_where_reductions_stand():
     """PNASNet strides the first cell of a stage; the others have a Reduction Cell before it."""
     pnasnet = CellNetwork(ZOO["pnasnet_5"], 2, 8, 10)

@@ -72,6 +72,8 @@ def test_recipes_of_networks_by_hand():
         0.5,
         90,
     )
+    # Neither publication names a bound on the gradient's norm; both have a momentum of 0.9.
+    assert (alexnet.optimizer, alexnet.clip_norm) == ("momentum", 0.0)
     rates = Schedule(alexnet, total_steps=90 * 7, steps_per_epoch=7)
     falls = [epoch for epoch in range(1, 90) if float(rates(7 * epoch)) < 0.5 * float(rates(7 * epoch - 1))]
     assert falls == [20, 40, 60, 80]
@@ -83,10 +85,12 @@ def test_recipes_of_networks_by_hand():
         4,
         True,
     )
+    assert (resnet.optimizer, resnet.clip_norm) == ("momentum", 0.0)
     rates = Schedule(resnet, total_steps=64_000, steps_per_epoch=351)
     shown = [float(rates(step)) for step in (0, 31_999, 32_000, 47_999, 48_000, 63_999)]
     assert shown == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
     lenet = training(recipe="lenet", learning_rate=0.0005)
+    assert (lenet.epochs, lenet.pad, lenet.flip) == (20, 0, False)  # digits have no mirror image
     rates = Schedule(lenet, total_steps=20 * 469, steps_per_epoch=469)
     of_passes = [float(rates(469 * epoch)) for epoch in range(lenet.epochs)]
     expected = [5e-4] * 2 + [2e-4] * 3 + [1e-4] * 3 + [5e-5] * 4 + [1e-5] * 8
