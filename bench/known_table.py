@@ -99,9 +99,8 @@ def main() -> None:
     if known is not None:
         mean = known.mean(0)
         within = known.std(0, ddof=1).mean() if len(known) > 1 else 0.0
-        print(
-            f"{tuples} tuples, rewards {mean.min():.3f} to {mean.max():.3f}, mean {mean.mean():.3f}, between searches {within:.3f}"
-        )
+        rewards = f"{mean.min():.3f} to {mean.max():.3f}, mean {mean.mean():.3f}"
+        print(f"{tuples} tuples, rewards {rewards}, standard deviation between searches {within:.3f}")
     marks = [mark for mark in (tuples // 3, tuples, flags.trials) if mark <= flags.trials]
     for title, (name, config) in STRATEGIES.items():
         shown: list[list[float]] = []
