@@ -11,6 +11,8 @@ set_variables()  # before any test imports Keras
 LONGEST = (
     *(
         "train",
+        "any_with_any",
+        "compare",
         "every_mode",
         "search",
         "kill",
