@@ -89,12 +89,26 @@ def test_help_names_every_flag_with_its_default_and_does_not_wait_for_tensorflow
         (["--mode=finetune", "--from=keras:NASNetMobile", "--weights=/no/such"], "--weights=/no/such: no such file"),
         (["--mode=finetune"], "--from is missing"),
         (["--mode=export", "--from=/no/such"], "--from=/no/such"),
-        (["--mode=train", "--decay_rate=0.9"], "--decay_rate=0.9: has no meaning with schedule=cosine"),
+        pytest.param(
+            ["--mode=train", "--decay_rate=0.9"],
+            "--decay_rate=0.9: has no meaning with schedule=cosine",
+            marks=pytest.mark.slow,
+        ),
         (["--mode=train", "--model=vgg16", "--image_size=16"], "vgg16 cannot be built for pictures of 16x16"),
-        (["--mode=train", "--model=vgg16", "--repeats=2"], "--repeats=2: has no meaning with model=vgg16"),
-        (["--space=chain", "--blocks=2"], "--blocks=2: has no meaning with space=chain; it goes with nasnet"),
-        (["--space=lenet5", "--free=8"], "--space=lenet5: free must be 1 to 6"),
-        (["--space=chain", "--pool_at=3,x"], "--pool_at=3,x: must be numbers of layers"),
+        pytest.param(
+            ["--mode=train", "--model=vgg16", "--repeats=2"],
+            "--repeats=2: has no meaning with model=vgg16",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--space=chain", "--blocks=2"],
+            "--blocks=2: has no meaning with space=chain; it goes with nasnet",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["--space=lenet5", "--free=8"], "--space=lenet5: free must be 1 to 6", marks=pytest.mark.slow),
+        pytest.param(
+            ["--space=chain", "--pool_at=3,x"], "--pool_at=3,x: must be numbers of layers", marks=pytest.mark.slow
+        ),
         (["--space=chain", "--strategy=grid", "--grow_every=2"], "--strategy=grid: cannot exhaust a space that grows"),
         (["--workers=-1"], "--workers=-1: must be 0 or more"),
         (["--seconds_per_child=0"], "--seconds_per_child=0.0: must be above 0"),

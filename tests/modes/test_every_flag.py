@@ -41,6 +41,7 @@ from nasnet.estimators.config import ChildConfig
 from nasnet.estimators.estimator import Estimate, TrainedChild
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.estimators.training import WholeTraining
+from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import InProcess
 from nasnet.execution.job import Result
 from nasnet.modes.flags import GROUPS, MODES, RunConfig, flag_names, groups_of, resolve
@@ -60,6 +61,12 @@ from nasnet.trials.config import ChainConfig
 from nasnet.trials.spaces import check_space
 
 CASES = [(mode, group, field.name) for mode in MODES for group in GROUPS[mode] for field in dataclasses.fields(group)]
+LATER = [
+    case
+    for case in CASES
+    if case[0] in ("finetune", "tune", "compare") and case[1] in (TrainingConfig, ExecutionConfig)
+]
+"""Modes train and search have these too, and CI has no time for all."""
 HERE = object()
 """Stands for what `sources` made, under the name of the flag."""
 
@@ -464,7 +471,11 @@ def test_a_mode_runs_through_and_the_same_flags_hand_on_the_same(walker, sources
 
 
 @QUIET
-@pytest.mark.parametrize(("mode", "group", "name"), CASES, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("mode", "group", "name"),
+    [pytest.param(*case, marks=[pytest.mark.slow] if case in LATER else []) for case in CASES],
+    ids=lambda value: getattr(value, "__name__", value),
+)
 def test_another_value_of_a_flag_changes_what_is_handed_on_or_is_refused(walker, mode, group, name):
     flag = flag_names(group)[name]
     if (mode, flag) in ELSEWHERE:
