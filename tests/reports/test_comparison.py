@@ -76,6 +76,17 @@ def test_table_csv_and_plot(tmp_path, test):
     assert [row["name"] for row in read] == [row.name for row in found]
     assert float(read[1]["valid_difference"]) == pytest.approx(0.25)
     assert (read[0]["valid_difference"], read[2]["failed"], read[2]["seeds"]) == ("", "1", "2")
+    assert [(row["parameters"], row["mult_adds"]) for row in read] == [
+        (str(row.parameters), str(row.mult_adds)) for row in found
+    ]
+    # Accuracies and differences of the second network: on valid 0.2 and 0.3, on test 0.2 and 0.0.
+    second = [("valid", 0.8, 0.02, (0.2, 0.3)), ("test", 0.55, 0.005, (0.2, 0.0))]
+    for split, mean, variance, differences in second[: 1 + test]:
+        half = 12.706205 * abs(differences[0] - differences[1]) / 2  # t(0.975, 1), times sd / sqrt(2)
+        middle = sum(differences) / 2
+        expected = [mean, variance**0.5, middle, middle - half, middle + half]
+        names = ("mean", "sd", "difference", "difference_low", "difference_high")
+        assert [float(read[1][f"{split}_{name}"]) for name in names] == pytest.approx(expected, abs=1e-6)
     assert ("test_mean" in read[0]) == test
     assert float(read[0]["train_seconds"]) == 2.0
 
