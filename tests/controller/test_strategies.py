@@ -7,7 +7,10 @@ import pytest
 from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
 from controller.config import CHAIN_DEFAULTS, BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
+from controller.evolution import RegularizedEvolution
+from controller.local_search import LocalSearch
 from controller.policy.policy_gradient import PolicyGradient
+from controller.predictor import Predictor
 from controller.strategies import check_strategy, make_strategy
 from controller.strategy import Outcome, Trial
 
@@ -44,6 +47,30 @@ def test_every_strategy_runs_on_every_space_that_it_serves(space, name, config):
     if isinstance(strategy, PolicyGradient):
         assert strategy.last_update is not None
         assert strategy.last_update.updates == 16 // config.update_trials
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("evolution", RegularizedEvolution), ("local_search", LocalSearch), ("predictor", Predictor)]
+)
+def test_by_its_name_a_strategy_has_all_that_it_was_given(name, kind):
+    """What failures are worth, its own settings, the space's features: as if it had been made by hand."""
+    space, learner, failures = NASNetSpace(2), LearnerConfig(4, 2, 4, 4), FailureConfig(nan_reward=9.0)
+    more = (space.features,) if kind is Predictor else ()
+    named = make_strategy(name, space.decisions, None, SMALL, failures, 3, None, learner, space.features)
+    by_hand, deaf = (kind(space.decisions, learner, 3, heard, None, *more) for heard in (failures, None))
+    differs = False
+    for i in range(24):
+        proposal = by_hand.propose(i)
+        assert named.propose(i) == proposal
+        differs |= deaf.propose(i) != proposal
+        trial = Trial(proposal, Outcome.NAN, None, 1.0, "nan") if i % 4 == 1 else ok(proposal, float(i % 3))
+        for strategy in (named, by_hand, deaf):
+            strategy.observe(trial)
+    assert differs
+
+
+def ok(proposal, reward):
+    return Trial(proposal, Outcome.OK, reward, 1.0)
 
 
 def test_a_strategy_says_in_one_line_what_it_cannot_serve():

@@ -41,6 +41,10 @@ def test_boxes_keep_their_ranges_and_are_drawn_as_tensorflow_draws_them(height, 
     assert (top + tall).max() <= height + 1e-3
     assert (left + wide).max() <= width + 1e-3
 
+    rows, columns = top / np.maximum(height - tall, 1e-3), left / np.maximum(width - wide, 1e-3)
+    inner = (height - tall > 0.1) & (width - wide > 0.1)
+    assert abs(np.corrcoef(rows[inner], columns[inner])[0, 1]) < 0.1  # two places, drawn each for itself
+
     # TensorFlow's own, in whole pixels of a picture that is a hundred times as large, where rounding is small.
     theirs = []
     for number in range(count):
@@ -111,6 +115,27 @@ def test_colours_stay_within_their_ranges_and_grey_stays_grey():
     assert ks_2samp(shifts[:, 0], np.linspace(-32, 32, 500)).statistic < 0.1
     bright = inception(np.full((50, 1, 1, 3), 250.0, np.float32), ranges=Inception((1.0, 1.0), (1.0, 1.0)))
     assert bright.max() == 255
+
+
+def test_brightness_and_saturation_are_drawn_each_for_itself():
+    """Of a colour that no draw takes to black or white: red moves by the shift, the chroma of 80 is multiplied."""
+    coloured = np.tile(np.array([200, 150, 120], np.float32), (600, 1, 1, 1))
+    found = inception(coloured, ranges=Inception((1.0, 1.0), (1.0, 1.0)))[:, 0, 0]
+    shifts, factors = found[:, 0] - 200, (found[:, 0] - found[:, 2]) / 80
+    assert ks_2samp(shifts, np.linspace(-32, 32, 600)).statistic < 0.1
+    assert ks_2samp(factors, np.linspace(0.5, 1.5, 600)).statistic < 0.1
+    assert abs(np.corrcoef(shifts, factors)[0, 1]) < 0.15
+
+
+def test_one_picture_in_four_is_brightened_before_it_is_saturated():
+    """Of red without green: brightened first, green is saturated back to 0; brightened last, it is as light as that."""
+    red = np.tile(np.array([100, 0, 0], np.float32), (800, 1, 1, 1))
+    found = inception(red, ranges=Inception((1.0, 1.0), (1.0, 1.0), 32.0, (1.5, 1.5)))[:, 0, 0]
+    brighter = found[found[:, 0] > 101]
+    assert len(brighter) > 300
+    first = brighter[:, 1] < 0.5
+    assert abs(first.mean() - 0.25) < 0.09
+    np.testing.assert_allclose(brighter[~first, 1], brighter[~first, 0] - 100, atol=1e-3)
 
 
 def test_replicas_draw_for_their_rows_what_one_would_have(monkeypatch):
