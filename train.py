@@ -139,12 +139,14 @@ def _main(argv: list[str]) -> None:
 
     try:
         config = resolved()
-        if lists_models(config):
-            list_models(config)
-            return
-        check_inputs(config)
+        lists = lists_models(config)
+        if not lists:
+            check_inputs(config)
     except OSError as error:  # a name that is too long, a folder that is not ours to look into
         raise UserError(f"{error.filename}: cannot be looked at ({error.strerror})") from error
+    if lists:  # not in there: what a reader that goes away raises is an OSError too
+        list_models(config)
+        return
     if light:
         runner(mode)(config, workdir)
         return

@@ -100,6 +100,7 @@ def test_help_into_head_is_no_traceback():
     [
         ["--help"],
         ["--mode=export", "--help"],  # short: nothing is written before the end
+        ["--mode=count", "--model=all"],
         ["--mode=search", "--blocks=1", "--filters=2", "--steps=2", "--trials=2", "--workers=1", "--finalists=0"],
     ],
 )
