@@ -171,6 +171,15 @@ def test_only_the_order_of_rewards_counts_for_the_predictor(change):
     assert searched(predictor(6), 60) == searched(predictor(6), 60, lambda tokens: float(change(additive(tokens))))
 
 
+def test_equal_rewards_have_no_order_for_the_predictor():
+    """Trials of three rewards, the same in another order: the same function."""
+    rng = np.random.default_rng(3)
+    features, rewards = rng.normal(size=(45, 3)), np.repeat([0.1, 0.5, 0.9], 15)
+    order = rng.permutation(45)
+    one, other = RewardModel(features, rewards), RewardModel(features[order], rewards[order])
+    np.testing.assert_allclose(one._weights, other._weights, rtol=1e-6)
+
+
 def test_a_draw_of_the_model_is_from_its_posterior():
     """Against the closed form: precisions as scikit-learn finds them, draws' mean and covariance as they follow."""
     rng = np.random.default_rng(0)

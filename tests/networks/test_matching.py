@@ -34,6 +34,7 @@ def test_cells_come_within_the_tolerance_and_change_no_more_than_they_must(name,
     assert match.size == (counts.parameters if measure == "params" else counts.mult_adds)
     assert match.off == match.size / target - 1
     assert match.within
+    assert abs(match.off) <= 0.05
     assert match.changed == {
         field.name: getattr(match.architecture, field.name)
         for field in dataclasses.fields(network)

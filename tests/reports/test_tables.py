@@ -57,6 +57,13 @@ def test_a_printed_figure_is_met_by_what_rounds_to_it(number, decimals, unit, aw
     assert not Compared(printed, int(1.02 * number * one + one)).comes_out
 
 
+@pytest.mark.parametrize(
+    ("ours", "comes_out"), [(98_900_000, False), (99_100_000, True), (100_900_000, True), (101_100_000, False)]
+)
+def test_a_count_comes_out_within_a_hundredth(ours, comes_out):
+    assert Compared("100M", ours).comes_out == comes_out
+
+
 def test_what_is_not_known_is_not_compared():
     assert (Compared("", 5).said, Compared("1M", None).said) == ("-", "-")
     assert Compared("", 5).comes_out
