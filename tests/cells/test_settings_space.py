@@ -231,3 +231,10 @@ def test_what_is_outside_is_refused():
         LENET.decode((0,) * 5)
     with pytest.raises(ValueError, match=r"layer_1\.pool.*got 3"):
         LENET.decode((0, 0, 0, 0, 0, 3))
+
+
+@pytest.mark.parametrize(("network", "window"), [("lenet5", 2), ("alexnet", 3), ("vgg16", 2)])
+def test_an_average_is_of_the_published_window(network, window):
+    space = SettingsSpace(network, ({"lenet5": 32}.get(network, 224),) * 2 + (3,))
+    pools = [layer.pool for layer in space.decode((2,) * len(space.decisions)).layers if layer.pool is not None]
+    assert {(pool.kind, pool.size, pool.stride) for pool in pools} == {("average", window, 2)}

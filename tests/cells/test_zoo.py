@@ -14,6 +14,8 @@ from cells.operations import NASNET_OPERATIONS
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork, positions
 from cells.zoo.cells import UNPUBLISHED, ZOO
+from tests.support.numbers import Numbers
+from tests.support.numbers import draw as draw_array
 
 OPERATIONS = {
     "id": "identity",
@@ -170,6 +172,13 @@ def test_enas_fits_the_inputs_of_its_cells_by_rules_of_its_own():
 def test_batch_norm_is_that_of_the_rules(name, cifar, imagenet):
     assert CellNetwork(ZOO[name], 1, 8, 10).batch_norm == cifar
     assert CellNetwork(ZOO[name], 1, 8, 10, "imagenet").batch_norm == imagenet
+
+
+@pytest.mark.parametrize("name", ["nasnet_a", "pnasnet_5", "enas", "darts_v2"])
+def test_a_relu_stands_before_the_average_but_in_darts(name):
+    reading = Numbers()
+    CellNetwork(ZOO[name], 1, 2, 3).walk(reading, draw_array("image", (8, 8, 3)))
+    assert ("head.relu: relu" in reading.log) == (name != "darts_v2")
 
 
 def test_where_reductions_stand():
