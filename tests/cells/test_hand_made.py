@@ -12,6 +12,7 @@ from cells.zoo.googlenet import GoogLeNet
 from cells.zoo.networks import hand_made_from_json
 from cells.zoo.resnet import CifarResNet, ResNet
 from cells.zoo.vgg import VGG16
+from tests.support.numbers import Numbers, draw
 
 NETWORKS = {**vgg.NETWORKS, **googlenet.NETWORKS, **resnet.NETWORKS}
 
@@ -194,3 +195,13 @@ def test_the_least_pictures():
 def test_weights_are_the_same_at_every_resolution(name):
     first, *others = (count(NETWORKS[name](10), (size, size, 3)).weights for size in (32, 33, 48, 224))
     assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize(
+    ("network", "blocks"), [(resnet.CifarResNet(3, depth=14), 6), (resnet.ResNet(3, 0.05, depth=18), 8)]
+)
+def test_the_last_block_s_path_is_dropped_at_the_full_rate(network, blocks):
+    reading = Numbers()
+    network.walk(reading, draw("image", (8, 8, 3)))
+    shares = [float(line.split()[-1]) for line in reading.log if "drop_path" in line]
+    assert shares == pytest.approx([number / blocks for number in range(1, blocks + 1)], abs=1e-3)

@@ -181,6 +181,12 @@ def test_a_relu_stands_before_the_average_but_in_darts(name):
     assert ("head.relu: relu" in reading.log) == (name != "darts_v2")
 
 
+def test_the_auxiliary_head_of_darts_on_imagenet_has_a_stride_of_2():
+    """cnn/model.py, AuxiliaryHeadImageNet: 7x7 pixels at 224, pooled to the 2x2 of its second convolution."""
+    weights = count(CellNetwork(ZOO["darts_v2"], 4, 48, 1000, "imagenet"), (224, 224, 3), auxiliary=True).weights
+    assert [w.shape for w in weights if w.name == "auxiliary.conv_2/kernel"] == [(2, 2, 128, 768)]
+
+
 def test_where_reductions_stand():
     """PNASNet strides the first cell of a stage; the others have a Reduction Cell before it."""
     pnasnet = CellNetwork(ZOO["pnasnet_5"], 2, 8, 10)
