@@ -32,7 +32,10 @@ import nasnet.modes
 from bench.drawn import cheap_genotype, drawn_pictures, drawn_spec
 from cells.spaces.nasnet import NASNetSpace
 from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
+from controller.evolution import RegularizedEvolution
+from controller.local_search import LocalSearch
 from controller.policy.policy_gradient import PolicyGradient
+from controller.predictor import Predictor
 from controller.random_search import RandomSearch
 from controller.strategies import make_strategy
 from controller.strategy import Outcome, Trial
@@ -112,6 +115,10 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
     "tune_trials": {"tuner": "grid"},
     "match": {"models": "models"},
     "controller_update_epochs": {"strategy": "ppo"},
+    "evolution_population": {"strategy": "evolution"},
+    "evolution_sample": {"strategy": "evolution"},
+    "uniform_trials": {"strategy": "local_search"},
+    "refit_trials": {"strategy": "predictor"},
     "children_per_worker": {"workers": 2},
     "memory_per_child": {"workers": 2},
     "seconds_per_child": {"workers": 2},
@@ -317,6 +324,13 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
         def observe(self, trial: Trial) -> None:
             self._random.observe(trial)
 
+    def learner(real: type) -> type:
+        def __init__(self: Any, decisions: Any, config: Any, *others: Any) -> None:
+            log(real.__name__, config)
+            real.__init__(self, decisions, config, *others)
+
+        return type(real.__name__, (real,), {"__init__": __init__})
+
     class Proxy(ProxyEstimator):
         def estimate(self, genotype: Any, name: str) -> Estimate:
             log("ProxyEstimator", self, name)
@@ -378,6 +392,7 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
         open_replicas: replicas,
     }
     taken_out |= {logits_of: logits, WholeTraining: Whole}
+    taken_out |= {real: learner(real) for real in (RegularizedEvolution, LocalSearch, Predictor)}
     for name, module in list(sys.modules.items()):
         if name.startswith(("nasnet.", "controller.")):
             for key, value in list(vars(module).items()):
