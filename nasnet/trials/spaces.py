@@ -45,14 +45,19 @@ def make_space(
         if options.space == NASNET:
             return NASNetSpace(options.blocks)
         if options.space == CHAIN:
-            same = {name: value for name, value in dataclasses.asdict(chain).items() if name not in _RENAMED}
-            return ChainSpace(**same, layers=chain.max_layers, pool_at=_pool_at(chain))
+            return ChainSpace(
+                layers=chain.max_layers,
+                strides=chain.strides,
+                skips=chain.skips,
+                scale=chain.scale,
+                pool_at=_pool_at(chain),
+                start_layers=chain.start_layers,
+                grow_layers=chain.grow_layers,
+                grow_every=chain.grow_every,
+            )
         return SettingsSpace(options.space, image_shape, options.free, 1.0 if network.width is None else network.width)
     except ValueError as error:
         raise SettingError("space", options.space, str(error)) from error
-
-
-_RENAMED = ("max_layers", "pool_at")
 
 
 def _pool_at(chain: ChainConfig) -> tuple[int, ...]:

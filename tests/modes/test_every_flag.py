@@ -532,6 +532,7 @@ def test_a_flag_that_nobody_reads_falls_out(walker, monkeypatch, mode):
 
 READ_ELSEWHERE = {
     ("SearchConfig", "estimator"),  # has one word
+    ("PolicyGradientConfig", "update_epochs"),  # by its own `epochs_of`
     ("RecipeConfig", "recipe"),  # is read before there is a config, by `resolve`
     ("ReplicaConfig", "distribute"),  # in `open_replicas`, which a process can do once: tests/training/test_replicas.py
     ("ReplicaConfig", "replicas"),
