@@ -79,7 +79,7 @@ def test_all_lists_every_name_and_what_each_costs():
     ("flags", "said"),
     [
         (["--model=nasnet_a", "--stem=imagenet", "--filters=8", "--image_size=2"], "2x2.*3 pixels a side are enough"),
-        (["--model=nasnet_a", "--filters=3", "--stem=imagenet"], "--filters.*multiple of 4.*got 3"),
+        (["--model=nasnet_a", "--filters=3", "--stem=imagenet"], "--filters.*8 or more.*got 3"),
         (["--model=nasnet_a", "--auxiliary", "--image_size=8"], "auxiliary.*8x8.*9 pixels a side"),
         (["--model=nasnet_a", "--width=2"], "--width=2.0: has no meaning with model=nasnet_a"),
         (["--model=nowhere"], "--model=nowhere: neither a file nor a known name; known: nasnet_a"),

@@ -20,7 +20,7 @@ def test_the_innermost_thing_is_said_in_a_silence(monkeypatch):
     lines, heard = [], {"reading": threading.Event(), "training": threading.Event()}
 
     def note(line: str) -> None:
-        lines.append(line.split()[1])
+        lines.append(line.split()[1].rstrip(","))
         assert line.startswith(("still reading, for 0:0", "still training 3 children, for 0:0"))
         heard[lines[-1]].set()
 
