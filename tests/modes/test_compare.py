@@ -51,6 +51,7 @@ def results(workdir):
     return {path.parent.name: path for path in sorted((workdir / "trainings").glob("*/result.json"))}
 
 
+@pytest.mark.slow  # a minute: CI has none to spare
 def test_killed_it_goes_on_and_nothing_that_ended_is_trained_again(cells, tmp_path):
     """SIGKILL after the first training; then the same command with another seed and, at the end, the test split."""
     workdir = tmp_path / "run"
