@@ -5,6 +5,8 @@ convolutions and poolings are padded on all sides, as there; where a size is odd
 reduction of an odd size, which DARTS' code refuses, has zeros behind the last pixel.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import dataclasses
