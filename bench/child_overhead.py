@@ -31,7 +31,7 @@ import numpy as np
 
 from bench.drawn import drawn_genotypes, drawn_spec
 from bench.machine import machine, spread
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
 from nasnet.data.dataset import DataSet, open_dataset
 
 FILTERS, BATCH_SIZE, RATE = 8, 64, 0.02

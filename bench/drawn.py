@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cells.genotype import Block, Cell, CellGenotype
+from cells.genotype.cell import Block, Cell, CellGenotype
 from cells.operations import NASNET_OPERATIONS, OPERATIONS
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork, Stem

@@ -30,7 +30,7 @@ import numpy as np
 from bench.drawn import drawn_genotypes
 from bench.fidelity_statistics import Tau, chosen, sampling_error, spread, tau
 from cells.count import count
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 from nasnet.data.dataset import DataSet, open_dataset

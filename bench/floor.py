@@ -27,7 +27,7 @@ import numpy as np
 from bench.drawn import drawn_genotypes
 from bench.machine import machine, spread
 from cells.count import Shape
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
 from cells.primitives import Padding, Pair
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A

@@ -8,8 +8,8 @@ import zlib
 
 import numpy as np
 
-from cells.chain import ChainGenotype
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
+from cells.genotype.chain import ChainGenotype
 from controller.strategy import Outcome
 from nasnet.execution.job import Job, Result
 

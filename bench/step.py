@@ -28,7 +28,7 @@ import numpy as np
 
 from bench.drawn import drawn_genotypes, drawn_pictures, drawn_spec
 from bench.machine import machine, spread
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from bench.drawn import drawn_genotypes, drawn_pictures
 from bench.machine import machine, spread
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.job import Job, Resources

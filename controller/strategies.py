@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cells.spaces.space import Decision, Tokens
 from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
-from controller.evolution import RegularizedEvolution
 from controller.grid_search import GridSearch
-from controller.local_search import LocalSearch
+from controller.learners.evolution import RegularizedEvolution
+from controller.learners.local_search import LocalSearch
 from controller.random_search import RandomSearch
 from controller.strategy import Features, Length, Strategy
 
@@ -74,7 +74,7 @@ def make_strategy(
     if name == "local_search":
         return LocalSearch(decisions, learner, seed, failures, length)
     if name == "predictor":
-        from controller.predictor import Predictor
+        from controller.learners.predictor import Predictor
 
         return Predictor(decisions, learner, seed, failures, length, features)
     from controller.policy.policy_gradient import PolicyGradient

@@ -29,7 +29,7 @@ ORDER = (
     "train",
 )
 """A room imports itself and what stands before it, nothing else. Of `nasnet/` the second name counts."""
-CELLS = ("primitives", "operations", "genotype", "chain", "architecture", "spaces", "walks", "zoo", "count", "drawing")
+CELLS = ("primitives", "operations", "genotype", "architecture", "spaces", "walks", "zoo", "count", "drawing")
 HEAVY = {"tensorflow", "keras", "keras_tuner", "tensorflow_datasets", "sklearn", "ray"}
 ROOMS_WITHOUT_TENSORFLOW = ("cells", "runtime", "execution", "trials")
 FILES_WITHOUT_TENSORFLOW = {

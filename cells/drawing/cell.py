@@ -24,7 +24,7 @@ from cells.drawing.svg import (
     text_width,
     write,
 )
-from cells.genotype import Cell, CellGenotype
+from cells.genotype.cell import Cell, CellGenotype
 
 # Pixels. A block is a frame with two operations side by side and the combiner above them.
 PAD, BETWEEN = 8, 48

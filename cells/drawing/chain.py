@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import xml.etree.ElementTree as ET
 
-from cells.chain import ChainGenotype, ConvLayer
 from cells.count import count
 from cells.drawing.cell import FAMILIES, INPUT_COLOURS, OUTPUT
 from cells.drawing.svg import (
@@ -24,6 +23,7 @@ from cells.drawing.svg import (
     text_width,
     write,
 )
+from cells.genotype.chain import ChainGenotype, ConvLayer
 from cells.walks.chain import ChainNetwork
 
 # Pixels. A layer is a frame with its convolution and above that its pooling.

@@ -12,7 +12,7 @@ import itertools
 import math
 import random
 
-from cells.genotype import Cell
+from cells.genotype.cell import Cell
 
 Node = tuple[int, int]
 """State, row: the state's box in its own row, and its lane in each row that it passes further up."""

@@ -6,8 +6,8 @@ import dataclasses
 import functools
 import math
 
-from cells.chain import ChainGenotype, ConvLayer, Pool
-from cells.genotype import Genotype
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
+from cells.genotype.genotype import Genotype
 from cells.spaces.space import Decision, Tokens, check_tokens
 
 SIZES = (1, 3, 5, 7)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from cells.genotype import Block, Cell, CellGenotype, Genotype, loose_ends
+from cells.genotype.cell import Block, Cell, CellGenotype, loose_ends
+from cells.genotype.genotype import Genotype
 from cells.operations import COMBINERS, NASNET_OPERATIONS
 from cells.spaces.space import Decision, Tokens, check_tokens
 

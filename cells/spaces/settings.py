@@ -6,8 +6,8 @@ import dataclasses
 import math
 from typing import Literal
 
-from cells.chain import ChainGenotype, ConvLayer, Pool
-from cells.genotype import Genotype
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
+from cells.genotype.genotype import Genotype
 from cells.spaces.space import Decision, Tokens, check_tokens
 
 CHOICES = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Protocol
 
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 
 Tokens = tuple[int, ...]
 

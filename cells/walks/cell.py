@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from cells.genotype import Block, Cell
+from cells.genotype.cell import Block, Cell
 from cells.operations import OPERATIONS, factorized_reduction, relu_conv_bn
 from cells.primitives import Feature, Primitives
 from cells.walks.rules import RULES, Rules

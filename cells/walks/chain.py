@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, TypeVar
 
 from cells.architecture import Fan, Outputs
-from cells.chain import ChainGenotype, ConvLayer
+from cells.genotype.chain import ChainGenotype, ConvLayer
 from cells.primitives import Feature, Padding, Pair, Primitives
 
 T = TypeVar("T")

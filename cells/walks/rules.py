@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from cells.genotype import Publication
+from cells.genotype.cell import Publication
 
 
 @dataclasses.dataclass(frozen=True)

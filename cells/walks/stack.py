@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Literal, TypeVar
 
 from cells.architecture import Fan, Outputs
-from cells.genotype import Cell, CellGenotype
+from cells.genotype.cell import Cell, CellGenotype
 from cells.primitives import Feature, Primitives
 from cells.walks.cell import fold
 from cells.walks.rules import RULES, Rules

@@ -6,7 +6,7 @@ Their outputs are stored, for most publications also concatenate states that a b
 
 from __future__ import annotations
 
-from cells.genotype import Block, Cell, CellGenotype
+from cells.genotype.cell import Block, Cell, CellGenotype
 
 _ID, _AVG3, _MAX2, _MAX3 = "identity", "3x3 average pooling", "2x2 max pooling", "3x3 max pooling"
 _SEP3, _SEP5, _SEP7 = (f"{size}x{size} depthwise-separable conv" for size in (3, 5, 7))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 
 MEASURE = 2
 """What a reward is a measure of: another number, another training of the children, and their rewards do not compare.

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from pathlib import Path
 
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 from nasnet.data.config import DataConfig
 from nasnet.estimators.estimator import Estimate, Timing
 from nasnet.estimators.training import step_seconds

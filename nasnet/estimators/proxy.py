@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
 from nasnet.estimators.estimator import Estimate, Timing, TrainedChild

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 from nasnet.data.config import DataConfig
 from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
 from nasnet.networks.spec import NetworkSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Timing, TrainedChild
 

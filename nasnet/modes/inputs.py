@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cells.architecture import Architecture
 from cells.count import Counts, count
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 from cells.zoo.cells import ZOO
 from cells.zoo.networks import NETWORKS
 from nasnet.data.config import DataConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
 from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cells.architecture import Architecture
-from cells.chain import CHAIN, ChainGenotype
-from cells.genotype import KIND, CellGenotype, Genotype, kind_of
+from cells.genotype.cell import CellGenotype
+from cells.genotype.chain import CHAIN, ChainGenotype
+from cells.genotype.genotype import KIND, Genotype, kind_of
 from cells.zoo.cells import UNPUBLISHED, ZOO
 from cells.zoo.networks import NETWORKS, hand_made, hand_made_from_json
 from nasnet.networks.config import NetworkConfig

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from cells.architecture import Architecture
-from cells.chain import CHAIN, ChainGenotype
-from cells.genotype import KIND, CellGenotype, Genotype, kind_of
+from cells.genotype.cell import CellGenotype
+from cells.genotype.chain import CHAIN, ChainGenotype
+from cells.genotype.genotype import KIND, Genotype, kind_of
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from cells.zoo.networks import NETWORKS, hand_made_from_json

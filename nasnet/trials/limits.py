@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cells.architecture import Architecture
 from cells.count import Counts, count
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 from nasnet.trials.config import LimitConfig
 
 

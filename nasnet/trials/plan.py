@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 
 from cells.count import count
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space, Tokens
 from controller.strategy import Trial
 from nasnet.data.dataset import DataSet

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from cells.genotype import Genotype
+from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space, check_tokens
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.execution.job import Job, Result

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from cells.chain import ChainGenotype, ConvLayer, Pool
 from cells.count import count
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.walks.chain import ChainNetwork
 from tests.support.chains import drawn_chain, renumbered
 

@@ -9,10 +9,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from cells.chain import ChainGenotype, ConvLayer, Pool
 from cells.count import count
 from cells.drawing.chain import draw, layer_label
 from cells.drawing.parts import draw as draw_parts
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.spaces.settings import SettingsSpace
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork

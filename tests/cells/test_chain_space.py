@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cells.chain import ChainGenotype, ConvLayer, Pool
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
 from cells.zoo.cells import NASNET_A

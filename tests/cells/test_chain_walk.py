@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cells.chain import ChainGenotype, ConvLayer, Pool
 from cells.count import count
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.walks.chain import ChainNetwork, centred
 from tests.support.numbers import Numbers, avg_pool, batch_norm, dense, draw, relu
 from tests.support.numbers import conv as np_conv

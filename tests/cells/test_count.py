@@ -8,7 +8,7 @@ import pytest
 
 from bench.drawn import drawn_genotypes, every_operation
 from cells.count import count
-from cells.genotype import Block, Cell, CellGenotype
+from cells.genotype.cell import Block, Cell, CellGenotype
 from cells.walks.stack import CellNetwork, positions
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from tests.support.numbers import Numbers, draw

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cells.drawing.cell import FAMILIES, draw, family, label
-from cells.genotype import Block, Cell, CellGenotype
+from cells.genotype.cell import Block, Cell, CellGenotype
 from cells.operations import COMBINERS, NASNET_OPERATIONS, OPERATIONS
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 

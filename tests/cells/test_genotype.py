@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.drawn import drawn_genotypes
-from cells.genotype import Block, Cell, CellGenotype, loose_ends
+from cells.genotype.cell import Block, Cell, CellGenotype, loose_ends
 from cells.operations import COMBINERS, NASNET_OPERATIONS
 from cells.zoo.cells import ZOO
 

@@ -13,8 +13,8 @@ import dataclasses
 
 import pytest
 
-from cells.chain import ChainGenotype, ConvLayer, Pool
 from cells.count import count
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.spaces.chain import POOL, ChainSpace
 from cells.spaces.settings import SettingsSpace
 from cells.walks.chain import ChainNetwork

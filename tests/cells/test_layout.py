@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import isotonic_regression
 
 from cells.drawing.layout import GAP, LANE_WIDTH, ROW_LIMIT, Layout, crossings, lay_out, spread
-from cells.genotype import Block, Cell, loose_ends
+from cells.genotype.cell import Block, Cell, loose_ends
 
 WIDTH, OFFSET = 160, 40
 

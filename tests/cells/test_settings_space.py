@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cells.chain import ChainGenotype, ConvLayer, Pool
 from cells.count import count
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.spaces.settings import NETWORKS, SettingsSpace
 from cells.walks.chain import ChainNetwork
 from cells.zoo.networks import hand_made

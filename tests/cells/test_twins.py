@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cells.count import count
-from cells.genotype import Block, Cell, CellGenotype, loose_ends
+from cells.genotype.cell import Block, Cell, CellGenotype, loose_ends
 from cells.operations import COMBINERS, NASNET_OPERATIONS
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import ZOO

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cells.genotype import Block, Cell, CellGenotype
+from cells.genotype.cell import Block, Cell, CellGenotype
 from cells.primitives import Feature
 from cells.walks.cell import fold
 from cells.walks.stack import CellNetwork

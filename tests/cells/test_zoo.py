@@ -9,7 +9,7 @@ import pytest
 
 from cells.count import count
 from cells.drawing.cell import draw
-from cells.genotype import CellGenotype, loose_ends
+from cells.genotype.cell import CellGenotype, loose_ends
 from cells.operations import NASNET_OPERATIONS
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork, positions

@@ -10,10 +10,10 @@ from sklearn.linear_model import BayesianRidge
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, Tokens
 from controller.config import BadSetting, LearnerConfig, PolicyGradientConfig
-from controller.draws import mutants, neighbours, sizes_of, uniform
-from controller.evolution import RegularizedEvolution
-from controller.local_search import LocalSearch
-from controller.predictor import Predictor, RewardModel
+from controller.learners.draws import mutants, neighbours, sizes_of, uniform
+from controller.learners.evolution import RegularizedEvolution
+from controller.learners.local_search import LocalSearch
+from controller.learners.predictor import Predictor, RewardModel
 from controller.strategies import check_strategy
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 

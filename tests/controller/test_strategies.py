@@ -7,10 +7,10 @@ import pytest
 from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
 from controller.config import CHAIN_DEFAULTS, BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
-from controller.evolution import RegularizedEvolution
-from controller.local_search import LocalSearch
+from controller.learners.evolution import RegularizedEvolution
+from controller.learners.local_search import LocalSearch
+from controller.learners.predictor import Predictor
 from controller.policy.policy_gradient import PolicyGradient
-from controller.predictor import Predictor
 from controller.strategies import check_strategy, make_strategy
 from controller.strategy import Outcome, Trial
 

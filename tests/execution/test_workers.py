@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome
 from nasnet.execution.engine import InProcess

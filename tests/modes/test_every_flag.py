@@ -32,10 +32,10 @@ import nasnet.modes
 from bench.drawn import cheap_genotype, drawn_pictures, drawn_spec
 from cells.spaces.nasnet import NASNetSpace
 from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
-from controller.evolution import RegularizedEvolution
-from controller.local_search import LocalSearch
+from controller.learners.evolution import RegularizedEvolution
+from controller.learners.local_search import LocalSearch
+from controller.learners.predictor import Predictor
 from controller.policy.policy_gradient import PolicyGradient
-from controller.predictor import Predictor
 from controller.random_search import RandomSearch
 from controller.strategies import make_strategy
 from controller.strategy import Outcome, Trial

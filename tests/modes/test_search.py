@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
 from controller.config import PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient

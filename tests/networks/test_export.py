@@ -18,8 +18,8 @@ import tensorflow as tf
 from scipy.special import softmax
 
 from bench.drawn import cheap_genotype, drawn_genotypes
-from cells.chain import ChainGenotype, ConvLayer, Pool
 from cells.drawing.chain import draw as draw_chain
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from nasnet.data.fingerprint import Fingerprint

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cells.chain import ChainGenotype, ConvLayer
 from cells.count import count
+from cells.genotype.chain import ChainGenotype, ConvLayer
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import ZOO

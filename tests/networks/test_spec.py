@@ -9,7 +9,7 @@ import random
 import pytest
 
 from bench.drawn import drawn_pictures
-from cells.genotype import Block, Cell, CellGenotype
+from cells.genotype.cell import Block, Cell, CellGenotype
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A

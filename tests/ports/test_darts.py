@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cells.count import count
-from cells.genotype import Block, Cell, CellGenotype
+from cells.genotype.cell import Block, Cell, CellGenotype
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import DARTS_V1, DARTS_V2
 from nasnet.networks.keras_model import build, named_weights

@@ -11,7 +11,7 @@ import pytest
 
 from bench.drawn import all_operations, drawn_genotypes
 from cells.count import count
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
 from cells.operations import NASNET_OPERATIONS
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import AMOEBANET_A, NASNET_A

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 
-from cells.chain import ChainGenotype, ConvLayer, Pool
+from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 
 
 def drawn_chain(rng: random.Random, most_layers: int = 6, *, filters: tuple[int, ...] = (2, 3, 5)) -> ChainGenotype:

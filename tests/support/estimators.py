@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cells.genotype import CellGenotype
+from cells.genotype.cell import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
 from nasnet.estimators.estimator import Estimate, TrainedChild
 

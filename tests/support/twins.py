@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 
-from cells.genotype import Block, Cell, CellGenotype
+from cells.genotype.cell import Block, Cell, CellGenotype
 from cells.operations import NASNET_OPERATIONS
 
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from bench.drawn import cheap_genotype, drawn_pictures
-from cells.chain import ChainGenotype, ConvLayer
+from cells.genotype.chain import ChainGenotype, ConvLayer
 from cells.walks.chain import ChainNetwork
 from cells.zoo.googlenet import GoogLeNet
 from cells.zoo.resnet import CifarResNet, ResNet

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cells.genotype import Block, Cell, CellGenotype
+from cells.genotype.cell import Block, Cell, CellGenotype
 from cells.walks.stack import CellNetwork
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.saved import save_trained

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from cells.genotype import VERSION, kind_of
+from cells.genotype.genotype import VERSION, kind_of
 from cells.primitives import Padding
 
 CHAIN = "chain"

@@ -10,10 +10,11 @@ import numpy as np
 from scipy.stats import norm, rankdata
 from sklearn.linear_model import BayesianRidge
 
-from cells.spaces.space import Decision, Tokens, check_tokens
+from cells.spaces.space import Decision, Tokens
 from controller.config import FailureConfig, LearnerConfig
-from controller.draws import as_tokens, mutants, sizes_of, uniform
-from controller.strategy import FailureRewards, Features, Length, Proposal, Trial, trial_rng
+from controller.learners.draws import as_tokens, mutants, uniform
+from controller.learners.learner import Learner
+from controller.strategy import Features, Length, Proposal, Trial
 
 POOL, PARENTS, CHILDREN, ROUNDS = 200, 10, 10, 5
 """Of a proposal's search: uniform tokens, and as many mutants of the best trials; how many of the best have mutants,
@@ -67,7 +68,7 @@ class RewardModel:
         return lambda features: self._standardised(features) @ weights
 
 
-class Predictor:
+class Predictor(Learner):
     """Strategy: Thompson sampling on a linear model of the reward.
 
     The first `uniform_trials` are uniform. The model is fitted anew after every `refit_trials` observed. A proposal
@@ -86,22 +87,17 @@ class Predictor:
         length: Length | None = None,
         features: Features | None = None,
     ) -> None:
-        self._decisions, self._sizes = decisions, sizes_of(decisions)
-        self._config = config
-        self._seed = seed
-        self._length = length
+        super().__init__(decisions, config, seed, failures, length)
         self._features = functools.lru_cache(maxsize=100_000)(features) if features else None
-        self._rewards = FailureRewards(failures)
         self._observed: list[tuple[Tokens, float]] = []
         self._seen: set[Tokens] = set()
         self._model: RewardModel | None = None
 
     def propose(self, trial_id: int) -> Proposal:
         """See `Strategy.propose`."""
-        rng = trial_rng(self._seed, trial_id)
-        sizes = self._sizes[: self._length(trial_id) if self._length else None]
         if self._model is None:
-            return Proposal.chosen(trial_id, as_tokens(uniform(sizes, 1, rng)[0]))
+            return self._uniform(trial_id)
+        sizes, rng = self._drawn_by(trial_id)
         value = self._model.draw(rng)
         alike = sorted((one for one in self._observed if len(one[0]) == len(sizes)), key=lambda one: -one[1])
         pool = uniform(sizes, POOL, rng)
@@ -123,9 +119,8 @@ class Predictor:
 
     def observe(self, trial: Trial) -> None:
         """See `Strategy.observe`."""
-        tokens = trial.proposal.tokens
-        check_tokens(self._decisions[: len(tokens)], tokens)
-        self._observed.append((tokens, self._rewards.reward_of(trial)))
+        tokens, reward = self._heard(trial)
+        self._observed.append((tokens, reward))
         self._seen.add(tokens)
         made = len(self._observed) - self._config.uniform_trials
         if made >= 0 and made % self._config.refit_trials == 0:

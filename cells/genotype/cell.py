@@ -1,35 +1,15 @@
-"""An architecture as a value: frozen, hashable, JSON in and out."""
+"""A pair of cells as a value: frozen, hashable, JSON in and out."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
+from cells.genotype.genotype import KIND, VERSION, kind_of
 from cells.operations import COMBINERS, OPERATIONS
-
-VERSION = 1
-KIND = "cells"
-"""What the JSON of cells says that it is. Files that have no kind are older, and cells."""
 
 Publication = Literal["nasnet", "pnasnet", "enas", "darts"]
 """By whose rules cells are put together (`walks/rules.py`)."""
-
-
-class Genotype(Protocol):
-    """What a space's tokens name: a frozen dataclass. With sizes and classes it becomes an architecture."""
-
-    @property
-    def kind(self) -> str:
-        """What its JSON says that it is."""
-        ...
-
-    def canonical(self) -> Genotype:
-        """The one that stands for all that are the same network but for the names and the order of its weights."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values: "version", "kind", and what it is made of."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,17 +181,6 @@ class CellGenotype:
             raise ValueError(f'a genotype of "kind": {kind!r}; expected {KIND!r}')
         cells = _cell_from_json("normal", value), _cell_from_json("reduction", value)
         return cls(*cells, value.get("rules", "nasnet"))
-
-
-def kind_of(value: Any) -> str:  # noqa: ANN401 - whatever a JSON file held
-    """Which kind of architecture a JSON value describes. Raises ValueError unless it is of this version."""
-    if not isinstance(value, dict) or value.get("version") != VERSION:
-        found = value.get("version") if isinstance(value, dict) else type(value).__name__
-        raise ValueError(f'not a genotype of "version": {VERSION}, got {found!r}')
-    kind = value.get("kind", KIND)
-    if not isinstance(kind, str):
-        raise ValueError(f'"kind" is {kind!r}; expected a name, such as {KIND!r}')
-    return kind
 
 
 def _cell_to_json(cell: Cell) -> dict[str, Any]:

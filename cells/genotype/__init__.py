@@ -1,0 +1,1 @@
+"""Genotypes: what is found, as frozen values with JSON in and out."""

@@ -1,0 +1,1 @@
+"""Strategies that learn from whole tuples of tokens and their rewards, without a network."""
