@@ -19,7 +19,7 @@ from nasnet.modes.flags import ONCE, RUN_FLAGS, WITHOUT_TENSORFLOW, Flag, RunCon
 from nasnet.modes.flags import flags as config_flags
 from nasnet.modes.help import help_text
 from nasnet.modes.inputs import check_inputs
-from nasnet.modes.runners import runner
+from nasnet.modes.runners import needs_tensorflow, runner
 from nasnet.modes.workdir import check_workdir, resolved_before
 from nasnet.runtime import devices
 from nasnet.runtime.console import close_output, complain, open_streams, say
@@ -147,8 +147,8 @@ def _main(argv: list[str]) -> None:
     if lists:  # not in there: what a reader that goes away raises is an OSError too
         list_models(config)
         return
-    if light:
-        runner(mode)(config, workdir)
+    if not needs_tensorflow(config):
+        runner(config)(config, workdir)
         return
     check_temporary_folder()
     set_aside = set_variables()
@@ -157,7 +157,7 @@ def _main(argv: list[str]) -> None:
         import tensorflow as tf  # not before everything cheap has been checked
 
         usable = len(tf.config.list_physical_devices("GPU"))  # looking for GPUs writes lines too
-        run = runner(config.mode)
+        run = runner(config)
     unused = devices.hide_unusable_gpus(usable)
     for note in (*set_aside, *([unused] if unused else [])):
         say(note)

@@ -12,6 +12,8 @@ from controller.strategy import Features, Length, Strategy
 
 STRATEGIES = ("ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor")
 """What `make_strategy` takes. The first two are policy gradients, and have an LSTM."""
+WITHOUT_LSTM = ("random", "grid", "evolution", "local_search", "predictor")
+"""Those that load no TensorFlow."""
 
 
 def check_strategy(

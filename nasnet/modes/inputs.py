@@ -14,6 +14,7 @@ from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_configured
 from nasnet.data.pictures import SUFFIXES
 from nasnet.estimators.config import check_child
+from nasnet.estimators.table import Table, read_table
 from nasnet.modes.flags import GROUPS, RunConfig
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.models import NamedModel, least_side, model_of_genotype, named_model
@@ -25,13 +26,16 @@ from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig, check_schedule
-from nasnet.trials.config import ChainConfig, CompareConfig, SearchConfig
+from nasnet.trials.config import TABLE, ChainConfig, CompareConfig, SearchConfig
 from nasnet.trials.spaces import check_space
 
 
 def check_inputs(config: RunConfig) -> None:
     """Raises UserError for what is not there, and for children that cannot be as the flags say."""
     groups = GROUPS[config.mode]
+    if SearchConfig in groups:  # before what is given is looked at more closely: it may have no meaning at all
+        given = {name: config.values[name] for name in config.given}
+        check_space(config.group(SearchConfig), config.group(ChainConfig), given)
     if DataConfig in groups:
         check_dataset(config.group(DataConfig).dataset)
     if SourceConfig in groups:
@@ -46,10 +50,10 @@ def check_inputs(config: RunConfig) -> None:
     if TrainingConfig in groups:
         check_schedule(config.group(TrainingConfig), config.given)
     if SearchConfig in groups:
-        given = {name: config.values[name] for name in config.given}
-        check_space(config.group(SearchConfig), config.group(ChainConfig), given)
         if config.group(SearchConfig).child == "functions":
             check_child(config.group(TrainingConfig))
+        if config.group(SearchConfig).space == TABLE:
+            open_table(config)
 
 
 def model_of(config: RunConfig) -> NamedModel:
@@ -165,6 +169,14 @@ def open_data(config: RunConfig) -> DataSet:
     options = config.group(DataConfig)
     with doing(f"reading the pictures of {options.dataset}"):
         return _with_notes_said(open_configured(options))
+
+
+def open_table(config: RunConfig) -> Table:
+    """The table that `--table` names. Raises UserError for none, and as `read_table`."""
+    path = config.group(SearchConfig).table
+    if path is None:
+        raise UserError("--table is missing; give a CSV file with a column for each decision, and reward")
+    return read_table(expanded(path))
 
 
 def write_skipped(workdir: Path, data: DataSet) -> None:

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nasnet.modes.flags import RunConfig
+from controller.strategies import WITHOUT_LSTM
+from nasnet.modes.flags import WITHOUT_TENSORFLOW, RunConfig
+from nasnet.trials.config import TABLE
 
 Runner = Callable[[RunConfig, Path], None]
 """From a resolved config and a workdir to files and lines on the screen."""
 
 
-def runner(mode: str) -> Runner:
-    """The function of a mode, one of `flags.MODES`."""
-    match mode:
+def needs_tensorflow(config: RunConfig) -> bool:
+    """Whether a run does. A search in a table does where its strategy has an LSTM."""
+    known = config.values.get("space") == TABLE and config.values["strategy"] in WITHOUT_LSTM
+    return config.mode not in WITHOUT_TENSORFLOW and not known
+
+
+def runner(config: RunConfig) -> Runner:
+    """The function of a config's mode, one of `flags.MODES`."""
+    match config.mode:
+        case "search" if config.values["space"] == TABLE:
+            from nasnet.modes.tables.search import run_table_search as run
         case "search":
             from nasnet.modes.search import run_search as run
         case "compare":
@@ -33,7 +43,7 @@ def runner(mode: str) -> Runner:
         case "count":
             from nasnet.modes.count import run_count as run
         case "table":
-            from nasnet.modes.table import run_table as run
+            from nasnet.modes.tables.published import run_table as run
         case _:
-            raise ValueError(f"no mode {mode!r}")
+            raise ValueError(f"no mode {config.mode!r}")
     return run

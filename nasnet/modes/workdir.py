@@ -23,12 +23,12 @@ _LOCK = ".lock"
 _CONFIG = "config.json"
 _SOURCE = "source.json"
 _BEFORE_CONFIG = (_LOCK, f".{Path(_CONFIG).stem}.")  # all that a run has written when its config is not there yet
-_FILES = (("dataset", DATA), ("from", _SOURCE), ("model", _SOURCE), ("weights", _SOURCE))
+_FILES = (("dataset", DATA), ("from", _SOURCE), ("model", _SOURCE), ("weights", _SOURCE), ("table", _SOURCE))
 """Flags that name files, and what in the workdir says what was in them."""
 _NEWER = (
     *flag_names(ChainConfig).values(),
     *flag_names(LearnerConfig).values(),
-    *("free", "width", "stem_multiplier", "skip_reduction_input"),
+    *("free", "table", "width", "stem_multiplier", "skip_reduction_input"),
     *("staircase", "rate_drops", "augment"),
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),
 )
@@ -211,7 +211,7 @@ def _check_source(workdir: Path, config: RunConfig, now: str, *, renews: bool) -
     found = read_json(path)
     if isinstance(found, dict) and found.get("sha256") == now:
         return
-    name = {"train": "model", "compare": "models"}.get(config.mode, "from")
+    name = {"train": "model", "compare": "models", "search": "table"}.get(config.mode, "from")
     was, value = resolved_before(workdir).get(name), config.values[name]
     if isinstance(was, str) and _path(name, was) != _path(name, value):
         raise UserError(

@@ -10,11 +10,17 @@ from typing import Any, Literal
 from controller.config import CHAIN_DEFAULTS
 from nasnet.runtime.setting import Settings, setting
 
-NASNET, CHAIN, SETTINGS = "nasnet", "chain", ("lenet5", "alexnet", "vgg16")
-"""The spaces: of cells, of layers one by one, of the settings of a known network."""
+NASNET, CHAIN, SETTINGS, TABLE = "nasnet", "chain", ("lenet5", "alexnet", "vgg16"), "table"
+"""The spaces: of cells, of layers one by one, of the settings of a known network, of what a file knows."""
 SETTINGS_DEFAULTS = MappingProxyType({"learning_rate": 0.02, "final_learning_rate": 0.02})
 """Of the last kind, whose networks have no batch norm: the best of four measured rates (docs/search.md)."""
-SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {CHAIN: CHAIN_DEFAULTS, **dict.fromkeys(SETTINGS, SETTINGS_DEFAULTS)}
+TABLE_DEFAULTS = MappingProxyType({"estimator": TABLE, "workers": 0, "gpus_per_child": 0})
+"""Of a table, which is looked up in this process: the machine decides nothing."""
+SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {
+    CHAIN: CHAIN_DEFAULTS,
+    **dict.fromkeys(SETTINGS, SETTINGS_DEFAULTS),
+    TABLE: TABLE_DEFAULTS,
+}
 """What a space says otherwise than the mode search."""
 
 
@@ -22,11 +28,14 @@ SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {CHAIN: CHAIN_DEFAULTS, **dict.fr
 class SearchConfig(Settings):
     """What is searched, how, and for how long."""
 
-    space: Literal["nasnet", "chain", "lenet5", "alexnet", "vgg16"] = setting(
+    space: Literal["nasnet", "chain", "lenet5", "alexnet", "vgg16", "table"] = setting(
         "nasnet",
         "search space: nasnet, two cells (section 3); chain, layer by layer with skip connections (2017 paper), with "
-        "that paper's controller and reward where no flag says otherwise; or the settings of a known network, three "
-        "options each",
+        "that paper's controller and reward where no flag says otherwise; the settings of a known network, three "
+        "options each; or table, the tuples of a CSV file of known rewards: nothing is trained (docs/search.md)",
+    )
+    table: str | None = setting(
+        None, "CSV file of space=table: a column for each decision, and reward; test and seconds may be there"
     )
     blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1, most=20)
     strategy: Literal["ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor"] = setting(
@@ -41,7 +50,10 @@ class SearchConfig(Settings):
         unit="settings",
         least=1,
     )
-    estimator: Literal["proxy"] = setting("proxy", "how a cell is scored: short training of a small network (A.1)")
+    estimator: Literal["proxy", "table"] = setting(
+        "proxy",
+        "how a cell is scored: short training of a small network (A.1); space=table implies table, which looks it up",
+    )
     trials: int = setting(
         200,
         "networks to try in all (the paper: 20,000; A.3); more on the same workdir go on, finalists are ranked anew",

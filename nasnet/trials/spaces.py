@@ -9,12 +9,13 @@ from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.settings import SettingsSpace
 from cells.spaces.space import Space, Tokens
+from controller.config import LearnerConfig, PolicyGradientConfig
 from controller.grid_search import number_of_tuples
 from controller.strategy import Features
 from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError
-from nasnet.trials.config import CHAIN, NASNET, SETTINGS, ChainConfig, SearchConfig
+from nasnet.trials.config import CHAIN, NASNET, SETTINGS, TABLE, ChainConfig, SearchConfig
 
 _OF_CELLS = ("blocks", "final_repeats", "final_filters")
 _OF_SETTINGS = ("free", "width")
@@ -23,17 +24,31 @@ _MEANT_FOR: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_OF_CELLS, (NASNET,)),
     **{field.name: (CHAIN,) for field in dataclasses.fields(ChainConfig)},
     **dict.fromkeys(_OF_SETTINGS, SETTINGS),
+    "table": (TABLE,),
 }
 """Setting -> the spaces that it has a meaning with, where those are not all."""
+_OF_TABLE = {
+    *("space", "table", "strategy", "estimator", "trials", "stop_after", "deterministic", "invalid_reward"),
+    *(
+        field.metadata.get("flag") or field.name
+        for config in (PolicyGradientConfig, LearnerConfig)
+        for field in dataclasses.fields(config)
+    ),
+}
+"""What has a meaning with a table: nothing is trained there."""
 
 
 def check_space(options: SearchConfig, chain: ChainConfig, given: Mapping[str, object]) -> None:
     """Raises SettingError for a given setting that has no meaning with the space, and for depths that are none."""
     for name, value in given.items():
+        if options.space == TABLE and name not in _OF_TABLE:
+            raise SettingError(name, value, "has no meaning with space=table, whose rewards are looked up")
         spaces = _MEANT_FOR.get(name, (options.space,))
         if options.space not in spaces:
             rule = f"has no meaning with space={options.space}; it goes with {' or '.join(spaces)}"
             raise SettingError(name, value, rule)
+    if (options.estimator == TABLE) != (options.space == TABLE):
+        raise SettingError("estimator", options.estimator, f"does not go with space={options.space}; leave it out")
     _pool_at(chain)
 
 

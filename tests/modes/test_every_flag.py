@@ -75,7 +75,7 @@ HERE = object()
 
 VALUES: dict[str, Any] = {
     # What is no number and no word of a list, or a number that must fit others.
-    **dict.fromkeys(("dataset", "from", "model", "recipe", "weights", "csv", "models"), HERE),
+    **dict.fromkeys(("dataset", "from", "model", "recipe", "weights", "csv", "models", "table"), HERE),
     "image_size": 12,
     "channels": "1",
     "valid_fraction": 0.4,
@@ -98,8 +98,10 @@ VALUES: dict[str, Any] = {
 """Another value of a flag, where the default's neighbour will not do."""
 
 NO_CELLS: dict[str, Any] = dict.fromkeys(("blocks", "repeats", "filters", "final_filters"))
+NO_CHILDREN = NO_CELLS | dict.fromkeys(("dataset", "steps", "workers", "finalists", "final_epochs"))
 GOES_WITH: dict[str | tuple[str, str], Any] = {
     "space": NO_CELLS,
+    "table": {"space": "table", "table": "known", "strategy": "random", **NO_CHILDREN},
     "free": {"space": "lenet5", **NO_CELLS},
     "width": {"space": "lenet5", "model": "resnet20", "models": "resnet20", "image_size": 32, **NO_CELLS},
     **{name: {"space": "chain", **NO_CELLS} for name in flag_names(ChainConfig).values()},
@@ -144,13 +146,13 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
 ELSEWHERE = {
     ("search", "cluster"): "needs a Ray cluster: tests/execution/test_workers.py",
     ("compare", "cluster"): "needs a Ray cluster, as a search does",
-    ("search", "estimator"): "has one word",
     ("table", "format"): "hands nothing on: tests/modes/test_table.py",
 }
 """What cannot be another here, and why."""
 
 REFUSED = {
     *((mode, "gpus_per_child") for mode in ("search", "compare")),  # on a machine without a GPU
+    ("search", "estimator"),  # which goes with a space
     ("export", "weights"),  # they go with keras:NAME, which has no classes to export
     *((mode, flag) for mode in ("evaluate", "export") for flag in ("image_size", "channels")),  # the network's own
 }
@@ -176,6 +178,8 @@ def sources(tmp_path_factory) -> dict[str, str]:
     (home / "genotype.json").write_text(json.dumps(cheap_genotype().to_json()))
     (home / "recipe.json").write_text('{"version": 1, "batch_size": 5}')
     (home / "weights.h5").write_bytes(b"")
+    (home / "known.csv").write_text("a,reward\nx,0.5\ny,0.25\n")
+    (home / "others.csv").write_text("a,reward\nx,0.5\ny,0.75\n")
     return {
         "home": str(home),
         "pictures": f"folder:{home / 'pictures'}",
@@ -187,6 +191,8 @@ def sources(tmp_path_factory) -> dict[str, str]:
         "recipe": str(home / "recipe.json"),
         "weights": str(home / "weights.h5"),
         "csv": str(home / "table.csv"),
+        "known": str(home / "known.csv"),
+        "table": str(home / "others.csv"),
         "models": f"{home / 'genotype.json'},{home / 'other'}",
     }
 
@@ -277,7 +283,7 @@ def handed_on(mode: str, given: dict[str, Any], home: str, workdir: Path) -> lis
         try:
             config = dataclasses.replace(resolve(mode, 3, given), paths=(f"{home}/pictures/a/0.png",))
             check_inputs(config)
-            runner(mode)(config, workdir)
+            runner(config)(config, workdir)
         except UserError as error:
             log("refused", str(error))
         except Exception as error:
@@ -438,7 +444,8 @@ class Walker:
         known = {flag for group in GROUPS[mode] for flag in flag_names(group).values()}
         for with_name, value in GOES_WITH.get((mode, flag), GOES_WITH.get(flag, {})).items():
             if with_name in known:
-                base[with_name] = self._sources.get(value, value) if isinstance(value, str) else value
+                named = isinstance(value, str) and with_name != "space"  # one of which is called table
+                base[with_name] = self._sources.get(value, value) if named else value
         base = {name: value for name, value in base.items() if value is not None}
         value = VALUES.get(flag, _another(group, name, resolve(mode, 3, base).values[flag]))
         value = self._sources[flag] if value is HERE else value
@@ -531,7 +538,6 @@ def test_a_flag_that_nobody_reads_falls_out(walker, monkeypatch, mode):
 
 
 READ_ELSEWHERE = {
-    ("SearchConfig", "estimator"),  # has one word
     ("PolicyGradientConfig", "update_epochs"),  # by its own `epochs_of`
     ("RecipeConfig", "recipe"),  # is read before there is a config, by `resolve`
     ("ReplicaConfig", "distribute"),  # in `open_replicas`, which a process can do once: tests/training/test_replicas.py
@@ -578,6 +584,8 @@ def test_each_field_of_a_config_that_is_handed_on_is_read(walker, sources, tmp_p
         for space in ("chain", "lenet5"):
             given = {name: value for name, value in base_of("search", sources).items() if name not in NO_CELLS}
             handed_on("search", {**given, "space": space}, sources["home"], tmp_path / space)
+        table = {"space": "table", "table": sources["known"], "strategy": "random", "trials": 2}
+        handed_on("search", table, sources["home"], tmp_path / "table")
         handed_on("count", {"model": "resnet20", "width": 0.1}, sources["home"], tmp_path / "count")
         Training(spec, data, all_on, seed=0, transfer=transfer).run(tmp_path / "checkpoints", options=ReplicaConfig())
         ProxyEstimator(data, NetworkConfig(1, 2), TrainingConfig(epochs=1), 0).estimate(cheap_genotype(), "trial_0")
