@@ -29,7 +29,9 @@ def trained(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("lenet") / "run"
     config = resolve("train", 0, {**SMALL, "model": "lenet5", "width": 0.5})
     check_inputs(config)
-    run_train(config, workdir)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nasnet.training.replicas._set_threads", lambda: None)  # another test may have started TensorFlow
+        run_train(config, workdir)
     return workdir
 
 
