@@ -10,8 +10,8 @@ from controller.learners.local_search import LocalSearch
 from controller.random_search import RandomSearch
 from controller.strategy import Features, Length, Strategy
 
-STRATEGIES = ("ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor")
-"""What `make_strategy` takes. The first two are policy gradients, and have an LSTM."""
+STRATEGIES = ("ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor", "dyna_ppo")
+"""What `make_strategy` takes. The first two are policy gradients, as the last one is in part: they have an LSTM."""
 WITHOUT_LSTM = ("random", "grid", "evolution", "local_search", "predictor")
 """Those that load no TensorFlow."""
 
@@ -53,12 +53,13 @@ def make_strategy(
         name: one of `STRATEGIES`.
         decisions: those of the space, all that any trial has.
         length: how many of them a trial takes; None where all trials take all.
-        policy_config: of the policy gradients, ppo and reinforce; what decides between those is the name.
+        policy_config: of the policy gradients, ppo, reinforce and dyna_ppo; what decides between those is the name.
         failures: what they hear of a trial that failed.
         seed: of what is drawn.
         first: the tokens that grid begins with, such as those of a published network; the others do not hear of it.
-        learner_config: of evolution, local_search and predictor; None has its defaults.
-        features: what the space says of tokens in numbers, for predictor; None: which options were taken.
+        learner_config: of evolution, local_search, predictor and dyna_ppo; None has its defaults.
+        features: what the space says of tokens in numbers, for the models of the last two; None: which options were
+            taken.
 
     Raises:
         BadSetting: as `check_strategy`.
@@ -79,6 +80,10 @@ def make_strategy(
         from controller.learners.predictor import Predictor
 
         return Predictor(decisions, learner, seed, failures, length, features)
+    if name == "dyna_ppo":
+        from controller.policy.dyna import DynaPPO
+
+        return DynaPPO(decisions, policy_config, learner, seed, failures, length, features)
     from controller.policy.policy_gradient import PolicyGradient
 
     loss = "reinforce" if name == "reinforce" else "ppo"

@@ -97,13 +97,20 @@ class Policy:
         Raises:
             ValueError: for a length that ends within a step.
         """
+        tokens, log_probs = self.sample_batch(1, trial_rng(self._seed, trial_id), length)
+        return tuple(tokens[0].tolist()), tuple(log_probs[0].tolist())
+
+    def sample_batch(
+        self, number: int, rng: np.random.Generator, length: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`number` independent draws at once: tokens `[number, length]` and their log-probabilities, as `sample`."""
         # argmax(logits + Gumbel noise) is a draw from softmax(logits), and never a masked option.
-        noise = trial_rng(self._seed, trial_id).gumbel(size=self._allowed.shape)
+        noise = rng.gumbel(size=(number, *self._allowed.shape))
         steps = self._layout.steps if length is None else self._layout.steps_of(length)
         with tf.device("CPU:0"):
             tokens, log_probs = self._sample(tf.constant(noise, tf.float32), tf.constant(steps))
         used = self._layout.slots[:steps] >= 0
-        return tuple(tokens.numpy()[used].tolist()), tuple(log_probs.numpy()[used].tolist())
+        return tokens.numpy()[:, used], log_probs.numpy()[:, used]
 
     def score(self, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """How probable the policy finds these tokens. To be traced by its caller, as one graph with the gradient.
@@ -139,9 +146,14 @@ class Policy:
         order = np.argsort(np.concatenate([self._plain, skips]))
         return tf.gather(tf.concat([of_plain, of_skips], axis=1), order, axis=1)
 
-    @tf.function(autograph=False, jit_compile=False, reduce_retracing=True)
+    # One trace for any B: which sizes came before must not decide the bits that a resumed search draws.
+    @tf.function(
+        input_signature=(tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([], tf.int32)),
+        autograph=False,
+        jit_compile=False,
+    )
     def _sample(self, noise: tf.Tensor, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Noise `[T, K]` to tokens `[steps, G]` and log-probabilities `[steps, G]`: `score`, one step at a time."""
+        """Noise `[B, T, K]` to tokens and log-probabilities `[B, steps, G]`: `score`, one step at a time."""
         layout, table = self._layout, self._embed.kernel
         slots = np.maximum(layout.slots, 0)
         width = slots.shape[1]
@@ -149,7 +161,7 @@ class Policy:
         rows = np.concatenate([np.zeros((1, width), int), np.minimum(slots[:-1] + 1, len(layout.decisions) - 1)])
         shares = np.concatenate([np.eye(1, width), _shares(layout)[:-1]]).astype(np.float32)
         rows, shares, slots = tf.constant(rows, tf.int32), tf.constant(shares), tf.constant(slots, tf.int32)
-        allowed = tf.constant(self._allowed)
+        allowed, trials = tf.constant(self._allowed), tf.shape(noise)[0]
 
         def step(
             s: tf.Tensor,
@@ -159,30 +171,31 @@ class Policy:
             tokens: tf.TensorArray,
             log_probs: tf.TensorArray,
         ) -> tuple[object, ...]:
-            output = tf.gather_nd(table, tf.stack([rows[s], before], axis=1))
-            output = tf.reduce_sum(shares[s][:, None] * output, axis=0)[None]
+            places = tf.broadcast_to(rows[s], tf.shape(before))
+            output = tf.gather_nd(table, tf.stack([places, before], axis=2))
+            output = tf.reduce_sum(shares[s][:, None] * output, axis=1)
             new_states = []
             for lstm, state in zip(self._lstms, states, strict=True):
                 output, state = lstm.cell(output, state)
                 new_states.append(state)
             if layout.skips.any():
-                seen = tf.tensor_scatter_nd_update(seen, [[s]], output)
+                seen = tf.tensor_scatter_nd_update(seen, [[s]], output[None])
             logits = tf.where(tf.gather(allowed, slots[s]), self._logits_at(s, output, seen), IMPOSSIBLE)
-            chosen = tf.argmax(logits + tf.gather(noise, slots[s]), axis=1, output_type=tf.int32)
-            log_prob = tf.gather(tf.nn.log_softmax(logits), chosen, batch_dims=1)
+            chosen = tf.argmax(logits + tf.gather(noise, slots[s], axis=1), axis=2, output_type=tf.int32)
+            log_prob = tf.gather(tf.nn.log_softmax(logits), chosen, batch_dims=2)
             return s + 1, chosen, new_states, seen, tokens.write(s, chosen), log_probs.write(s, log_prob)
 
         units = self._lstms[0].units
-        nothing = [[tf.zeros((1, units)), tf.zeros((1, units))] for _ in self._lstms]
-        seen = tf.zeros((layout.steps, units))
-        arrays = [tf.TensorArray(dtype, steps, element_shape=(width,)) for dtype in (tf.int32, tf.float32)]
+        nothing = [[tf.zeros((trials, units)), tf.zeros((trials, units))] for _ in self._lstms]
+        seen = tf.zeros((layout.steps, trials, units))
+        arrays = [tf.TensorArray(dtype, steps, element_shape=(None, width)) for dtype in (tf.int32, tf.float32)]
         *_, tokens, log_probs = tf.while_loop(
-            lambda s, *_: s < steps, step, (0, tf.zeros(width, tf.int32), nothing, seen, *arrays)
+            lambda s, *_: s < steps, step, (0, tf.zeros((trials, width), tf.int32), nothing, seen, *arrays)
         )
-        return tokens.stack(), log_probs.stack()
+        return tf.transpose(tokens.stack(), [1, 0, 2]), tf.transpose(log_probs.stack(), [1, 0, 2])
 
     def _logits_at(self, s: tf.Tensor, state: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:
-        """The logits `[G, K]` of step `s`, from its state `[1, H]` and those of the steps up to it `[S, H]`."""
+        """The logits `[B, G, K]` of step `s`, from its states `[B, H]` and those of the steps up to it `[S, B, H]`."""
         layout = self._layout
         first = np.maximum(layout.slots, 0)[:, 0]
         head = tf.constant(np.searchsorted(self._plain, first).clip(max=len(self._plain) - 1), tf.int32)
@@ -190,13 +203,14 @@ class Policy:
 
         def softmax() -> tf.Tensor:
             logits = state @ kernel[head[s]] + bias[head[s]]
-            return tf.pad(logits, [[0, layout.slots.shape[1] - 1], [0, 0]])
+            return tf.pad(logits[:, None], [[0, 0], [0, layout.slots.shape[1] - 1], [0, 0]])
 
         def sigmoids() -> tf.Tensor:
             anchors = tf.constant(layout.anchor_step[np.maximum(layout.slots, 0)], tf.int32)[s]
             own = tf.fill(tf.shape(anchors), s)
-            logits = anchor_logits(seen[None], anchors, own, *(dense.kernel for dense in self._anchors))[0]
-            return tf.pad(logits[:, None], [[0, 0], [1, self._options - 2]])
+            states = tf.transpose(seen, [1, 0, 2])
+            logits = anchor_logits(states, anchors, own, *(dense.kernel for dense in self._anchors))
+            return tf.pad(logits[..., None], [[0, 0], [0, 0], [1, self._options - 2]])
 
         if not layout.skips.any():
             return softmax()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import keras
@@ -77,9 +78,17 @@ class PolicyGradient:
 
     def observe(self, trial: Trial) -> None:
         """See `Strategy.observe`. Raises ValueError for tokens outside the decisions that the trial has."""
+        self._learn(trial.proposal, self._heard(trial))
+
+    def _heard(self, trial: Trial) -> float:
+        """The reward to learn from, once for each trial."""
         length = self._length and self._length(trial.proposal.trial_id)
         check_tokens(self._decisions[:length], trial.proposal.tokens)
-        self._batch.append((trial.proposal, self._rewards.reward_of(trial)))
+        return self._rewards.reward_of(trial)
+
+    def _learn(self, proposal: Proposal, reward: float) -> None:
+        """Adds a trial to the batch, which makes an update where it is full."""
+        self._batch.append((proposal, reward))
         if len(self._batch) == self._config.update_trials:
             proposals, rewards = zip(*self._batch, strict=True)
             self._batch.clear()
@@ -103,7 +112,7 @@ class PolicyGradient:
         updates = 1 if self._last_update is None else self._last_update.updates + 1
         self._last_update = UpdateFigures(updates, float(np.mean(rewards)), baseline, *(float(x) for x in figures))
 
-    def _whole(self, rows: list[tuple[float, ...]]) -> np.ndarray:
+    def _whole(self, rows: Sequence[Sequence[float] | np.ndarray]) -> np.ndarray:
         """The rows as `[B, T]`, 0 behind the end of each."""
         whole = np.zeros((len(rows), len(self._decisions)))
         for i, row in enumerate(rows):

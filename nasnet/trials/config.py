@@ -38,11 +38,21 @@ class SearchConfig(Settings):
         None, "CSV file of space=table: a column for each decision, and reward; test and seconds may be there"
     )
     blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1, most=20)
-    strategy: Literal["ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor"] = setting(
+    strategy: Literal[
+        "ppo",
+        "reinforce",
+        "random",
+        "grid",
+        "evolution",
+        "local_search",
+        "predictor",
+        "dyna_ppo",
+    ] = setting(
         "ppo",
         "who proposes: the LSTM controller, with PPO (A.2) or with REINFORCE (2017 paper); random; grid, which tries "
         "everything once, evenly spread where there are fewer trials; regularized evolution; local search from the "
-        "best; or a linear model of the reward, by Thompson sampling",
+        "best; a linear model of the reward, by Thompson sampling; or dyna_ppo, PPO on real trials and on imagined "
+        "ones on that model",
     )
     free: int | None = setting(
         None,

@@ -13,7 +13,8 @@ from controller.config import BadSetting, LearnerConfig, PolicyGradientConfig
 from controller.learners.draws import mutants, neighbours, sizes_of, uniform
 from controller.learners.evolution import RegularizedEvolution
 from controller.learners.local_search import LocalSearch
-from controller.learners.predictor import Predictor, RewardModel
+from controller.learners.predictor import Predictor
+from controller.learners.reward_model import RewardModel
 from controller.strategies import check_strategy
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 

@@ -17,7 +17,7 @@ from controller.strategy import Outcome, Trial
 FLAGS = {field.name: field.metadata.get("flag") or field.name for field in dataclasses.fields(PolicyGradientConfig)}
 CHAIN = PolicyGradientConfig(**{name: CHAIN_DEFAULTS[flag] for name, flag in FLAGS.items() if flag in CHAIN_DEFAULTS})
 GROWING = ChainSpace(4, strides=True, start_layers=2, grow_layers=1, grow_every=5)
-LEARNERS = ("evolution", "local_search", "predictor")
+LEARNERS = ("evolution", "local_search", "predictor", "dyna_ppo")
 SMALL = PolicyGradientConfig(update_trials=4, units=4, embedding_size=2)
 
 
@@ -30,12 +30,14 @@ SMALL = PolicyGradientConfig(update_trials=4, units=4, embedding_size=2)
         pytest.param(GROWING, "reinforce", CHAIN, marks=pytest.mark.slow),
         pytest.param(GROWING, "ppo", SMALL, marks=pytest.mark.slow),
         *((space, "random", SMALL) for space in (NASNetSpace(2), GROWING)),
-        *((space, name, SMALL) for space in (NASNetSpace(2), GROWING) for name in LEARNERS),
+        *((space, name, SMALL) for space in (NASNetSpace(2), GROWING) for name in LEARNERS[:-1]),
+        (GROWING, "dyna_ppo", SMALL),
+        pytest.param(NASNetSpace(2), "dyna_ppo", SMALL, marks=pytest.mark.slow),
         *((space, "grid", SMALL) for space in (NASNetSpace(2), ChainSpace(3, start_layers=3))),
     ],
 )
 def test_every_strategy_runs_on_every_space_that_it_serves(space, name, config):
-    learner = LearnerConfig(4, 2, uniform_trials=4, refit_trials=4)
+    learner = LearnerConfig(4, 2, uniform_trials=4, refit_trials=4, imagined_steps=1, imagined_samples=3)
     strategy = make_strategy(
         name, space.decisions, space.length, config, FailureConfig(), 3, None, learner, getattr(space, "features", None)
     )

@@ -38,6 +38,8 @@ TINY: dict[str, Any] = {
     "evolution_sample": 1,
     "uniform_trials": 2,
     "refit_trials": 2,
+    "imagined_steps": 1,
+    "imagined_samples": 2,
 }
 SPACES: dict[str, dict[str, Any]] = {
     "nasnet": {"blocks": 1, "repeats": 1, "filters": 2},
@@ -47,13 +49,14 @@ SPACES: dict[str, dict[str, Any]] = {
     "alexnet": {"width": 0.05, "free": 3},
     "vgg16": {"width": 0.05},
 }
-LEARNERS = ("evolution", "local_search", "predictor")
+LEARNERS = ("evolution", "local_search", "predictor", "dyna_ppo")
 STRATEGIES = ("ppo", "reinforce", "random", "grid", *LEARNERS)
 CHILDREN = ("functions", "keras")
 REFUSED = {("growing", "grid"): "--strategy=grid: cannot exhaust a space that grows"}
 
 TABLE = [(space, strategy, child) for space in SPACES for strategy in STRATEGIES for child in CHILDREN]
 LEARNERS_NOW = {("nasnet", "predictor"), ("growing", "evolution"), ("growing", "predictor"), ("lenet5", "local_search")}
+LEARNERS_NOW |= {("lenet5", "dyna_ppo")}
 KERAS_NOW = {("growing", "reinforce"), ("lenet5", "random")}
 """Keras' children take ten times as long."""
 LATER = {

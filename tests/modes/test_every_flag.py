@@ -35,6 +35,7 @@ from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
 from controller.learners.evolution import RegularizedEvolution
 from controller.learners.local_search import LocalSearch
 from controller.learners.predictor import Predictor
+from controller.policy.dyna import DynaPPO
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategies import make_strategy
@@ -121,6 +122,7 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
     "evolution_sample": {"strategy": "evolution"},
     "uniform_trials": {"strategy": "local_search"},
     "refit_trials": {"strategy": "predictor"},
+    **{f"imagined_{of}": {"strategy": "dyna_ppo"} for of in ("steps", "samples", "entropy_weight", "learning_rate")},
     "children_per_worker": {"workers": 2},
     "memory_per_child": {"workers": 2},
     "seconds_per_child": {"workers": 2},
@@ -332,7 +334,7 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
 
     def learner(real: type) -> type:
         def __init__(self: Any, decisions: Any, config: Any, *others: Any) -> None:
-            log(real.__name__, config)
+            log(real.__name__, config, *(other for other in others if isinstance(other, LearnerConfig)))
             real.__init__(self, decisions, config, *others)
 
         return type(real.__name__, (real,), {"__init__": __init__})
@@ -398,7 +400,7 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
         open_replicas: replicas,
     }
     taken_out |= {logits_of: logits, WholeTraining: Whole}
-    taken_out |= {real: learner(real) for real in (RegularizedEvolution, LocalSearch, Predictor)}
+    taken_out |= {real: learner(real) for real in (RegularizedEvolution, LocalSearch, Predictor, DynaPPO)}
     for name, module in list(sys.modules.items()):
         if name.startswith(("nasnet.", "controller.")):
             for key, value in list(vars(module).items()):
@@ -595,8 +597,8 @@ def test_each_field_of_a_config_that_is_handed_on_is_read(walker, sources, tmp_p
             proposal = policy.propose(number)
             policy.observe(Trial(proposal, outcome, 0.5 if outcome == Outcome.OK else None, 1.0))
 
-        for name in ("evolution", "local_search", "predictor"):
-            learner = LearnerConfig(2, 1, uniform_trials=2, refit_trials=1)
+        for name in ("evolution", "local_search", "predictor", "dyna_ppo"):
+            learner = LearnerConfig(2, 1, uniform_trials=2, refit_trials=2, imagined_steps=1, imagined_samples=2)
             strategy = make_strategy(
                 name, NASNetSpace(1).decisions, None, settings, FailureConfig(), 0, learner_config=learner
             )
