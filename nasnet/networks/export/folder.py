@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,12 @@ TOLERANCE = 1e-5
 # Runs isolated (-I) in an empty folder, with the packages that this run uses and none of ours.
 _CHECK = """
 import json, os, sys
-sys.path[:] = json.loads(sys.argv[3])
+sys.path[:] = json.loads(sys.argv[1])
 sys.modules.update(dict.fromkeys(("cells", "controller", "nasnet", "train")))  # None: cannot be imported
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras, numpy as np, tensorflow as tf
-folder, samples = sys.argv[1], np.load(sys.argv[2])
+folder = sys.stdin.readline().rstrip("\\n")
+samples = np.load("samples.npz")
 pictures, logits = samples["pictures"], samples["logits"]
 model = keras.models.load_model(os.path.join(folder, "model.keras"))
 saved = tf.saved_model.load(os.path.join(folder, "saved_model"))  # kept: it owns the variables of serve
@@ -84,14 +87,14 @@ def export(
     for stale in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(stale)  # of a run that was killed; the workdir's lock is ours
     try:
-        with _in_place_of(folder), replaced(folder) as beside:
+        with _fresh_process() as fresh, _in_place_of(folder), replaced(folder) as beside:
             beside.mkdir(parents=True)
             _write(beside, spec, model, folder.parent.name)
             if data is not None:
                 write_json(beside / DATA, data.to_json())
             pictures = np.random.default_rng(0).integers(0, 256, (4, *spec.image_shape), np.uint8)
             logits = np.asarray(model(pictures.astype(np.float32), training=False))
-            differences = _check(beside, pictures, logits, encode=takes_files(spec))
+            differences = _check(fresh, beside, pictures, logits, encode=takes_files(spec))
             files = {str(path.relative_to(beside)): _hash(path) for path in sorted(beside.rglob("*")) if path.is_file()}
             made = {"export_check": differences, "weights": weights_hash(model), "files": files}
             write_json(beside / "metrics.json", {**metrics, **made})
@@ -175,18 +178,47 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check(folder: Path, pictures: np.ndarray, logits: np.ndarray, *, encode: bool) -> dict[str, float]:
+@dataclasses.dataclass(frozen=True)
+class _Fresh:
+    """A process that has imported Keras, or is about to, and waits for the name of a folder; it runs in `place`."""
+
+    process: subprocess.Popen[str]
+    place: Path
+
+
+@contextlib.contextmanager
+def _fresh_process() -> Iterator[_Fresh]:
+    """Starts the process of `_check`: its imports take seconds, in which the folder is written."""
+    packages = json.dumps([os.path.abspath(entry) for entry in sys.path if entry])
+    with tempfile.TemporaryDirectory() as place:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _CHECK, packages],
+            cwd=place,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            try:
+                yield _Fresh(process, Path(place))
+            finally:
+                process.kill()
+
+
+def _check(fresh: _Fresh, folder: Path, pictures: np.ndarray, logits: np.ndarray, *, encode: bool) -> dict[str, float]:
     """Opens a folder in a fresh process and compares its logits and, with `encode`, what it says of PNG files."""
-    with tempfile.TemporaryDirectory() as empty:
-        samples = Path(empty) / "samples.npz"
-        encoded = [_png(picture) for picture in pictures] if encode else []
-        np.savez(samples, pictures=pictures.astype(np.float32), logits=logits, encoded=np.array(encoded, np.bytes_))
-        packages = json.dumps([os.path.abspath(entry) for entry in sys.path if entry])
-        command = [sys.executable, "-I", "-c", _CHECK, str(folder.resolve()), str(samples), packages]
-        done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RunError(f"{folder}: does not open in a fresh process ({(done.stderr.splitlines() or ['?'])[-1]})")
-    found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    encoded = [_png(picture) for picture in pictures] if encode else []
+    np.savez(
+        fresh.place / "samples.npz",
+        pictures=pictures.astype(np.float32),
+        logits=logits,
+        encoded=np.array(encoded, np.bytes_),
+    )
+    said, errors = fresh.process.communicate(f"{folder.resolve()}\n")
+    if fresh.process.returncode:
+        raise RunError(f"{folder}: does not open in a fresh process ({(errors.splitlines() or ['?'])[-1]})")
+    found = dict(line.split(" ", 1) for line in said.splitlines())
     foreign = found.pop("foreign")
     differences = {name: float(value) for name, value in found.items()}
     # Relative to the logits' size: a tolerance in absolute terms would depend on how well the network was trained.

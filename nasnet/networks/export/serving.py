@@ -33,7 +33,9 @@ def write_saved_model(path: Path, spec: NetworkSpec, model: keras.Model) -> None
     archive: Any = keras.export.ExportArchive()
     pixels = tf.TensorSpec((None, *spec.image_shape), tf.float32, name="image")
     archive.track(model)
-    archive.add_endpoint("serve", lambda image: model(image, training=False), [pixels])
+    # Both signatures call this one: a network of many layers takes seconds each time that it is traced.
+    network = tf.function(lambda image: model(image, training=False), input_signature=[pixels], autograph=False)
+    archive.add_endpoint("serve", lambda image: network(image), [pixels])
     if takes_files(spec):
         names = tf.constant(spec.classes)
 
@@ -42,7 +44,7 @@ def write_saved_model(path: Path, spec: NetworkSpec, model: keras.Model) -> None
             images = tf.map_fn(
                 lambda one: picture(one, spec.image_shape, spec.preparation), image_bytes, fn_output_signature=shape
             )
-            likeliest = tf.math.top_k(tf.nn.softmax(model(images, training=False)), len(spec.classes))
+            likeliest = tf.math.top_k(tf.nn.softmax(network(images)), len(spec.classes))
             return {"classes": tf.gather(names, likeliest.indices), "probabilities": likeliest.values}
 
         archive.add_endpoint("classify", classify, [tf.TensorSpec([None], tf.string, name="image_bytes")])
