@@ -1,18 +1,22 @@
 """Which strategy finds most in how many trials? On tables of known networks, and on a stand-in for our own space.
 
-    python bench/strategies.py --tables=/work/shared/benchmarks          # all strategies, half an hour on two cores
-    python bench/strategies.py --tables=... --seeds=10 --strategies random predictor
+    python bench/strategies.py --tables=/work/shared/benchmarks             # all strategies, half an hour on two cores
+    python bench/strategies.py --tables=... --seeds=10 --only=nb201,random,predictor        # a part of it
+    python bench/strategies.py --tables=... --results=strategies.csv        # keeps each search; none of it is run again
 
 nb201: NAS-Bench-201 (15,625 cells of 6 decisions). A trial's reward is the valid accuracy after 12 epochs; what is
 shown is the best so far, and in brackets the test accuracy after 200 epochs of that cell, which no strategy hears.
 macro: NAS-Bench-Macro (6,561 networks of 8 decisions), the mean accuracy of three trainings.
 space: NASNet's space of 50 decisions, by a forest of trees that was fitted to 2,239 children of ours on digits. A trial
 hears its value with noise as large as that between two trainings; what is shown is the best true value of the three
-trials that looked best, less random's. Limits: the forest knows what it was shown, cells of uniform draws and of two
-strong strategies; beyond, it answers with the nearest of those. It counts operations, inputs and depths, as the model
-of `predictor` does in part, which flatters that strategy.
+trials that looked best. Limits: the forest knows what it was shown, cells of uniform draws and of two strong
+strategies; beyond, it answers with the nearest of those. It counts operations, inputs and depths, as the model of
+`predictor` does in part, which flatters what learns from those.
 
-Trials are made in waves of 20: all of one are proposed before the first of them is observed.
+Trials are made as a search makes them, in waves of 20: all of one are proposed before the first of them is observed,
+and a tuple that was tried before has the reward that it had. After +- stands half of a 95% interval over seeds. Last
+comes one line: nb201_150 and macro_150 are the best strategy's mean best reward after 150 trials,
+paper_minus_random_300 is that of ppo less random's after 300 on nb201, space_100 the best strategy's less random's.
 """
 
 from __future__ import annotations
@@ -24,8 +28,9 @@ import functools
 import multiprocessing
 import os
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -37,32 +42,67 @@ from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, Tokens
 from controller.config import FailureConfig, PolicyGradientConfig
 from controller.strategies import STRATEGIES, make_strategy
-from controller.strategy import Features, Outcome, Proposal, Trial
+from controller.strategy import Features, Outcome, Trial
+from nasnet.estimators.table import Known, Table
 
 WAVE = 20
+TRIALS = {"nb201": 300, "macro": 300, "space": 200}
+"""Of each table."""
 MARKS = (50, 100, 150, 200, 300)
-TABLES = ("nb201", "macro", "space")
+LEFT_OUT = ("grid",)
+"""It learns nothing, and each seed is the same."""
 NOISE = 0.036
 """Of a reward between two trainings of a cell, standard deviation: reliability 0.88 of rewards whose own is 0.105."""
 
+Key = tuple[str, str, int]
+"""A search: its table, its strategy, its seed."""
+Run = dict[int, tuple[float, float]]
+"""What a search came to, at each mark: the best reward, and what that is elsewhere."""
+
 
 @dataclasses.dataclass(frozen=True)
-class Known:
-    """Rewards that are known.
+class Played:
+    """What a strategy is played on.
 
-    `heard` and `shown` are functions of a wave's tokens: rewards `[n]` without noise, and what they come to elsewhere.
+    `values` is a function of a wave's tokens: their rewards `[n]`, to which noise is added, and what those come to
+    elsewhere `[n]`.
     """
 
     decisions: tuple[Decision, ...]
-    heard: Callable[[list[Tokens]], np.ndarray]
-    shown: Callable[[list[Tokens]], np.ndarray] | None = None
+    values: Callable[[list[Tokens]], tuple[np.ndarray, np.ndarray]]
     noise: float = 0.0
     features: Features | None = None
-    optimum: float | None = None
+    best: float | None = None
 
 
-def _looked_up(table: dict[Tokens, float]) -> Callable[[list[Tokens]], np.ndarray]:
-    return lambda wave: np.array([table[tokens] for tokens in wave])
+@functools.cache
+def played(name: str, folder: Path) -> Played:
+    """A table of `TRIALS`."""
+    if name == "space":
+        space = NASNetSpace()
+        return Played(space.decisions, _forest(space, folder), NOISE, space.features)
+    table = nb201(folder) if name == "nb201" else macro(folder)
+
+    def values(wave: list[Tokens]) -> tuple[np.ndarray, np.ndarray]:
+        known = [table.known[tokens] for tokens in wave]
+        rewards = np.array([one.reward for one in known])
+        return rewards, np.array([one.judged for one in known]) if name == "nb201" else rewards
+
+    return Played(table.decisions, values, best=table.best)
+
+
+def nb201(folder: Path) -> Table:
+    """NAS-Bench-201 (arXiv 2001.00326): an operation for each of six edges."""
+    edges, rows = ("e10", "e20", "e21", "e30", "e31", "e32"), _rows(folder / "nb201_cifar10.csv")
+    numbers = {name: [float(row[name]) for row in rows] for name in ("c10_valid_12ep", "c10_test_200ep")}
+    known = [Known(reward, judged) for reward, judged in zip(*numbers.values(), strict=True)]
+    return Table.of(edges, dict(zip([tuple(row[edge] for edge in edges) for row in rows], known, strict=True)))
+
+
+def macro(folder: Path) -> Table:
+    """NAS-Bench-Macro (arXiv 2103.11922): a block for each of eight layers."""
+    rows = _rows(folder / "nasbench_macro.csv")
+    return Table.of([f"layer_{i}" for i in range(8)], {tuple(row["arch"]): Known(float(row["mean"])) for row in rows})
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -70,27 +110,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@functools.cache
-def known(name: str, folder: Path) -> Known:
-    """A table of `TABLES`."""
-    if name == "nb201":
-        rows = _rows(folder / "nb201_cifar10.csv")
-        edges = ("e10", "e20", "e21", "e30", "e31", "e32")
-        cells = [tuple(int(row[edge]) for edge in edges) for row in rows]
-        valid = {cell: float(row["c10_valid_12ep"]) for cell, row in zip(cells, rows, strict=True)}
-        test = {cell: float(row["c10_test_200ep"]) for cell, row in zip(cells, rows, strict=True)}
-        decisions = tuple(Decision(edge, 5) for edge in edges)
-        return Known(decisions, _looked_up(valid), _looked_up(test), optimum=max(valid.values()))
-    if name == "macro":
-        rows = _rows(folder / "nasbench_macro.csv")
-        mean = {tuple(map(int, row["arch"])): float(row["mean"]) for row in rows}
-        return Known(tuple(Decision(f"layer_{i}", 3) for i in range(8)), _looked_up(mean), optimum=max(mean.values()))
-    space = NASNetSpace()
-    forest = _forest(space, folder)
-    return Known(space.decisions, forest, noise=NOISE, features=space.features)
-
-
-def _forest(space: NASNetSpace, folder: Path) -> Callable[[list[Tokens]], np.ndarray]:
+def _forest(space: NASNetSpace, folder: Path) -> Callable[[list[Tokens]], tuple[np.ndarray, np.ndarray]]:
     from sklearn.ensemble import ExtraTreesRegressor
 
     tokens: list[Tokens] = []
@@ -102,7 +122,12 @@ def _forest(space: NASNetSpace, folder: Path) -> Callable[[list[Tokens]], np.nda
                 rewards.append(float(row["reward"]))
     forest = ExtraTreesRegressor(200, min_samples_leaf=2, random_state=0)
     forest.fit([_described(cell) for cell in tokens], rewards)
-    return lambda wave: forest.predict(np.array([_described(cell) for cell in wave]))
+
+    def values(wave: list[Tokens]) -> tuple[np.ndarray, np.ndarray]:
+        predicted = forest.predict(np.array([_described(cell) for cell in wave]))
+        return predicted, predicted
+
+    return values
 
 
 def _described(tokens: Tokens) -> list[float]:
@@ -120,30 +145,30 @@ def _described(tokens: Tokens) -> list[float]:
     return said
 
 
-def play(name: str, table: str, folder: Path, seed: int, trials: int) -> np.ndarray:
-    """What a search comes to after 1, 2, ... trials: `[trials, 2]`, its reward and what is shown of it."""
-    of = known(table, folder)
+def play(key: Key, folder: Path) -> Run:
+    """Plays one search."""
+    table, name, seed = key
+    of, trials = played(table, folder), TRIALS[table]
     strategy = make_strategy(
         name, of.decisions, None, PolicyGradientConfig(), FailureConfig(), seed, features=of.features
     )
     rng = np.random.default_rng([seed, 1])
-    made: list[Tokens] = []
-    true: list[float] = []
-    heard: list[float] = []
-    for first in range(0, trials, WAVE):
-        wave: list[Proposal] = [strategy.propose(trial_id) for trial_id in range(first, min(trials, first + WAVE))]
-        values = of.heard([proposal.tokens for proposal in wave])
-        for proposal, value in zip(wave, values.tolist(), strict=True):
-            made.append(proposal.tokens)
-            true.append(value)
-            heard.append(value + of.noise * rng.standard_normal())
-            strategy.observe(Trial(proposal, Outcome.OK, heard[-1] / (100 if of.optimum else 1), 1.0))
-    shown = of.shown(made) if of.shown else np.array(true)
-    found = np.zeros((trials, 2))
-    for so_far in range(1, trials + 1):
-        best = np.argsort(-np.array(heard[:so_far]), kind="stable")[: 3 if of.noise else 1]
-        at = max(best.tolist(), key=lambda trial_id: true[trial_id])
-        found[so_far - 1] = true[at], shown[at]
+    true, elsewhere, heard = np.zeros(trials), np.zeros(trials), np.zeros(trials)
+    first: dict[Tokens, int] = {}
+    for start in range(0, trials, WAVE):
+        wave = [strategy.propose(trial_id) for trial_id in range(start, min(trials, start + WAVE))]
+        at = slice(start, start + len(wave))
+        true[at], elsewhere[at] = of.values([proposal.tokens for proposal in wave])
+        heard[at] = true[at] + of.noise * rng.standard_normal(len(wave))
+        for proposal in wave:
+            trial_id = proposal.trial_id
+            heard[trial_id] = heard[first.setdefault(proposal.tokens, trial_id)]
+            strategy.observe(Trial(proposal, Outcome.OK, float(heard[trial_id]), 1.0))
+    found: Run = {}
+    for mark in (mark for mark in MARKS if mark <= trials):
+        looked_best = np.argsort(-heard[:mark], kind="stable")[: 3 if of.noise else 1]
+        best = max(looked_best.tolist(), key=lambda trial_id: true[trial_id])
+        found[mark] = float(true[best]), float(elsewhere[best])
     return found
 
 
@@ -151,58 +176,108 @@ def _one_thread() -> None:
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="3")
 
 
+def _only(text: str) -> tuple[list[str], list[str]]:
+    """The tables and the strategies that are named, all of a kind where none is."""
+    strategies = [name for name in STRATEGIES if name not in LEFT_OUT]
+    named = text.split(",") if text else []
+    if unknown := set(named) - {*TRIALS, *strategies}:
+        raise argparse.ArgumentTypeError(f"{min(unknown)!r}: expected {', '.join([*TRIALS, *strategies])}")
+    return [t for t in TRIALS if t in named] or list(TRIALS), [s for s in strategies if s in named] or strategies
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=Path, required=True, help="folder of the CSV files")
-    parser.add_argument("--strategies", nargs="+", default=[name for name in STRATEGIES if name != "grid"])
-    parser.add_argument("--on", nargs="+", choices=TABLES, default=list(TABLES))
+    parser.add_argument("--only", type=_only, default=_only(""), help="tables and strategies, with commas between")
     parser.add_argument("--seeds", type=int, default=100, help="of the two tables")
     parser.add_argument("--space_seeds", type=int, default=30, help="of the stand-in for our own space")
+    parser.add_argument("--results", type=Path, help="CSV file to which each search is added")
     parser.add_argument("--workers", type=int, default=2)
     flags = parser.parse_args()
     print(machine("numpy", "scikit-learn", "tensorflow"), flush=True)
     _one_thread()
-    results: dict[tuple[str, str], np.ndarray] = {}
+    tables, strategies = flags.only
+    kept = _read(flags.results)
+    searches = [
+        (table, name, seed)
+        for table in tables
+        for name in strategies
+        for seed in range(flags.space_seeds if table == "space" else flags.seeds)
+    ]
+    runs = {key: kept[key] for key in searches if key in kept}
+    left = Counter((table, name) for table, name, _ in searches)
+    left.subtract((table, name) for table, name, _ in runs)
     with ProcessPoolExecutor(flags.workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
-        for table in flags.on:
-            seeds, trials = (flags.space_seeds, 200) if table == "space" else (flags.seeds, 300)
-            for name in flags.strategies:
-                runs = [pool.submit(play, name, table, flags.tables, seed, trials) for seed in range(seeds)]
-                results[table, name] = np.array([run.result() for run in runs])
-                _say(table, name, results[table, name], known(table, flags.tables).optimum)
-    print("RESULT strategies " + " ".join(f"{key}={value:.3f}" for key, value in _figures(results).items()))
+        waiting = {pool.submit(play, key, flags.tables): key for key in searches if key not in runs}
+        for done in [name for name, number in left.items() if not number]:
+            _say(*done, runs, flags.tables)
+        for future in as_completed(waiting):
+            key = waiting[future]
+            runs[key] = future.result()
+            _add(flags.results, key, runs[key])
+            left[key[:2]] -= 1
+            if not left[key[:2]]:
+                _say(*key[:2], runs, flags.tables)
+    print("RESULT strategies " + " ".join(f"{key}={value:.3f}" for key, value in _figures(runs).items()))
 
 
-def _say(table: str, name: str, found: np.ndarray, optimum: float | None) -> None:
+def _read(path: Path | None) -> dict[Key, Run]:
+    found: defaultdict[Key, Run] = defaultdict(dict)
+    for row in _rows(path) if path and path.exists() else ():
+        key = row["table"], row["strategy"], int(row["seed"])
+        found[key][int(row["trials"])] = float(row["reward"]), float(row["elsewhere"])
+    return dict(found)
+
+
+def _add(path: Path | None, key: Key, run: Run) -> None:
+    if path is None:
+        return
+    begins = not path.exists()
+    lines = [",".join(map(str, (*key, mark, *values))) for mark, values in run.items()]
+    with open(path, "a") as file:
+        head = "table,strategy,seed,trials,reward,elsewhere\n" if begins else ""
+        file.write(head + "\n".join(lines) + "\n")
+
+
+def _at(runs: dict[Key, Run], table: str, name: str, mark: int) -> np.ndarray:
+    """What the searches came to at a mark: `[seeds, 2]`, by seed."""
+    return np.array([run[mark] for key, run in sorted(runs.items()) if key[:2] == (table, name)])
+
+
+def _say(table: str, name: str, runs: dict[Key, Run], folder: Path) -> None:
     parts: list[str] = []
-    for mark in (mark for mark in MARKS if mark <= found.shape[1]):
-        rewards, shown = found[:, mark - 1, 0], found[:, mark - 1, 1]
+    best = played(table, folder).best if table != "space" else None  # which would fit the forest here too
+    for mark in (mark for mark in MARKS if mark <= TRIALS[table]):
+        rewards, shown = _at(runs, table, name, mark).T
         error = rewards.std(ddof=1) / np.sqrt(len(rewards)) if len(rewards) > 1 else 0.0
         part = f"{mark}: {rewards.mean():.3f} +- {1.96 * error:.3f}"
         part += f" ({shown.mean():.2f})" if table == "nb201" else ""
-        parts.append(part + (f", optimum in {np.mean(rewards >= optimum - 1e-9):.0%}" if optimum else ""))
-    print(f"{table:6} {name:13} {len(found)} seeds  " + "; ".join(parts), flush=True)
+        parts.append(part + (f", optimum in {np.mean(rewards >= best - 1e-9):.0%}" if best else ""))
+    seeds = sum(key[:2] == (table, name) for key in runs)
+    print(f"{table:6} {name:13} {seeds} seeds  " + "; ".join(parts), flush=True)
 
 
-def _figures(results: dict[tuple[str, str], np.ndarray]) -> dict[str, float]:
-    def best(table: str, trials: int) -> float:
-        return max(runs[:, trials - 1, 0].mean() for (of, _), runs in results.items() if of == table)
+def _figures(runs: dict[Key, Run]) -> dict[str, float]:
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for table, name, _ in runs:
+        names[table].add(name)
 
-    def less_random(table: str, name: str, trials: int) -> float:
-        return float(np.mean(results[table, name][:, trials - 1, 0] - results[table, "random"][:, trials - 1, 0]))
+    def best(table: str, mark: int) -> float:
+        return max(_at(runs, table, name, mark)[:, 0].mean() for name in names[table])
+
+    def less_random(table: str, name: str, mark: int) -> float:
+        return float(_at(runs, table, name, mark)[:, 0].mean() - _at(runs, table, "random", mark)[:, 0].mean())
 
     figures: dict[str, float] = {}
-    tables = {of for of, _ in results}
-    if "nb201" in tables:
+    if names["nb201"]:
         figures |= {"nb201_150": best("nb201", 150), "nb201_300": best("nb201", 300)}
-    if "macro" in tables:
+    if names["macro"]:
         figures["macro_150"] = best("macro", 150)
-    if {("nb201", "ppo"), ("nb201", "random")} <= set(results):
+    if {"ppo", "random"} <= names["nb201"]:
         figures["paper_minus_random_300"] = less_random("nb201", "ppo", 300)
-    if ("space", "random") in results:
-        names = [name for of, name in results if of == "space"]
-        for trials in (100, 200):
-            figures[f"space_{trials}"] = max(less_random("space", name, trials) for name in names)
+    if "random" in names["space"]:
+        for mark in (100, 200):
+            figures[f"space_{mark}"] = max(less_random("space", name, mark) for name in names["space"])
     return figures
 
 
