@@ -78,6 +78,7 @@ def test_a_table_by_hand(tmp_path, capfd):
     assert "those tuples took 1:00:13 when the table was made\n" in said
     [missing] = [record for record in records(tmp_path / "run") if record.get("outcome") == "invalid"]
     assert (missing["reward"], missing["cause"]) == (None, "not in the table")
+    assert sorted(r["seconds"] for r in records(tmp_path / "run") if r["kind"] == "trial") == [0.0, 3.0, 10.0, 3600.0]
     one = search(tmp_path / "one", tmp_path / "hand.csv", strategy="grid", trials=1)
     assert (one["options"], one["place"], one["regret"]) == ({"op": "conv", "width": "1"}, 2, 0.25)
     assert (one["trials"], one["seconds"], one["test"]) == (1, 3.0, 0.9)
