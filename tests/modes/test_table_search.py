@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from controller.config import LearnerConfig, PolicyGradientConfig
+from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
+from controller.strategies import make_strategy
+from controller.strategy import Outcome, Trial
+from nasnet.estimators.table import read_table
 from nasnet.modes.flags import GROUPS, flag_names, resolve
 from nasnet.modes.inputs import check_inputs
 from nasnet.modes.runners import runner
@@ -116,6 +119,23 @@ def test_a_journal_cut_anywhere_goes_on_to_the_same(drawn, tmp_path, strategy, d
     assert reward == max(tried)
     assert place == 1 + sum(other > reward for other, _ in drawn[1].values())
     assert whole["regret"] == max(drawn[1].values())[0] - reward
+
+
+@pytest.mark.parametrize("wave", [7, None])
+def test_proposals_are_the_strategy_s_by_hand(drawn, tmp_path, wave):
+    flags = {"strategy": "local_search", "seed": 3, "uniform_trials": 5, "update_trials": 7, "trials": 35}
+    search(tmp_path / "run", drawn[0], deterministic=wave is not None, **flags)
+    table, learner = read_table(drawn[0]), LearnerConfig(uniform_trials=5)
+    strategy = make_strategy(
+        "local_search", table.decisions, None, PolicyGradientConfig(), FailureConfig(), 3, None, learner
+    )
+    expected: list[list[int]] = []
+    for start in range(0, 35, wave or 1):
+        proposals = [strategy.propose(trial_id) for trial_id in range(start, start + (wave or 1))]
+        for proposal in proposals:
+            strategy.observe(Trial(proposal, Outcome.OK, table.known[proposal.tokens].reward, 0.0))
+        expected += [list(proposal.tokens) for proposal in proposals]
+    assert [record["tokens"] for record in records(tmp_path / "run") if record["kind"] == "proposal"] == expected
 
 
 def test_a_search_killed_by_the_system_goes_on_to_the_same(drawn, tmp_path):
