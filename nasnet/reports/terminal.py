@@ -47,10 +47,10 @@ def show_trial(progress: SearchProgress) -> None:
 
 
 def show_update(figures: UpdateFigures) -> None:
-    """What an update of the controller did."""
+    """What an update of the controller did. Rewards are as it heard them: to their power, with those of failures."""
     say(
-        f"update {figures.updates:3d}  mean reward {figures.mean_reward:.4f}  baseline {figures.baseline:.4f}  entropy "
-        f"{figures.entropy:.1f} nats a trial  KL {figures.approx_kl:.2g} nats a decision  clipped "
+        f"update {figures.updates:3d}  mean reward heard {figures.mean_reward:.4f}  baseline {figures.baseline:.4f}  "
+        f"entropy {figures.entropy:.1f} nats a trial  KL {figures.approx_kl:.2g} nats a decision  clipped "
         f"{figures.clip_fraction:.1%}"
     )
 

@@ -197,5 +197,5 @@ def test_each_update_of_the_controller_is_shown_once_and_a_replay_shows_the_last
         Search(space, strategy, journal, engine, trials, report=search._reports(strategy)).run()
         lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("update")]
         assert [int(line.split()[1]) for line in lines] == updates
-        assert f"mean reward {strategy.last_update.mean_reward:.4f}" in lines[-1]
+        assert f"mean reward heard {strategy.last_update.mean_reward:.4f}" in lines[-1]
         assert f"entropy {strategy.last_update.entropy:.1f} nats" in lines[-1]
