@@ -103,6 +103,7 @@ def open_dataset(
     channels: str = "auto",
     valid_fraction: float = splits.VALID_FRACTION,
     allow_test: bool = False,
+    check_test: bool = False,
     download: bool = True,
     skip_broken: bool = False,
     like: Like | None = None,
@@ -111,18 +112,18 @@ def open_dataset(
 
     A split that the data set lacks is carved from train by `splits.split_by_content`, independent of the run's seed.
     Where the test split is closed, of one that the set has no more is looked at than a listing tells. Of a flat folder
-    all files are read, as their content says which of them are for test; those are let go of at once.
+    all files are read, as their content says which are for test, and these let go of.
 
     Args:
-        spec: `digits`, `tfds:NAME`, `folder:PATH` or `npz:PATH`; see the functions of these names.
-            `digits` is always split into 1,000 train, 397 valid and 400 test pictures.
-        image_size: pixels a side to resize every picture to: bilinear, antialiased. None leaves them as they are.
+        spec: `digits` (1,000 train, 397 valid and 400 test), `tfds:NAME`, `folder:PATH` or `npz:PATH`; see these names.
+        image_size: pixels a side to resize every picture to, bilinear, antialiased; None: as they are.
         channels: "1" makes every picture grey, "3" RGB; "auto" RGB where a file of train or valid has colour.
         valid_fraction: share of the pictures to carve for valid, where there is no such split. For test it is 0.1. The
             default is that of the paper's 5,000 of 50,000 pictures (arXiv 1707.07012, appendix A.1).
         allow_test: whether `DataSet.test` may be called.
-        download: whether a set of TensorFlow Datasets that is not on disk is downloaded. Without a network, it tries
-            for minutes.
+        check_test: where it may not, read all the same a test split that the set has, to tell what is broken in it now,
+            and let go of it.
+        download: whether a set of TensorFlow Datasets that is not on disk is downloaded; it tries for minutes.
         skip_broken: leave out files that are no readable pictures, and name them in `DataSet.skipped`.
         like: a network's size, channels and classes, which the pictures are made to fit; `DataSet.classes` are then
             its classes, in its order.
@@ -132,15 +133,15 @@ def open_dataset(
     """
     size = _checked(spec, image_size, channels, valid_fraction, like)
     source = _open_source(spec, download, least=1 if like else 2)
-    loaded = _loaded(source, size, allow_test, skip_broken)
+    loaded = _loaded(source, size, allow_test, check_test, skip_broken)
     skipped = sources.check_broken(spec, list(loaded.values()), source.strays, skip_broken)
     carving = _carve(spec, source, loaded, valid_fraction, strict=like is None)
     fingerprint = sources.fingerprint_of(source, loaded)
     common = likeness(spec, source.classes, loaded, channels, like)
     test = loaded.get("test")
     read_test = functools.partial(_read_test, spec, source, size, common)
-    if test is not None and allow_test:
-        read_test = functools.partial(_given, common.split(test))
+    if test is not None and (allow_test or source.test):
+        read_test = functools.partial(_given, common.split(test))  # which is kept only where it is open
     return DataSet(
         spec,
         common.classes,
@@ -176,13 +177,14 @@ def _checked(
 
 
 def _loaded(
-    source: sources.Source, size: tuple[int, int] | None, allow_test: bool, skip_broken: bool
+    source: sources.Source, size: tuple[int, int] | None, allow_test: bool, check_test: bool, skip_broken: bool
 ) -> dict[str, sources.Loaded]:
     loaded = {"train": source.train(size)}
     if source.valid:
         loaded["valid"] = source.valid(size)
     broken = source.strays or any(part.broken for part in loaded.values())
-    if source.test and allow_test and not source.test_hidden and (broken or skip_broken):
+    now = broken or skip_broken if allow_test else check_test
+    if source.test and not source.test_hidden and now:
         loaded["test"] = source.test(size)  # so that one line, or one list, names all that is broken
     return loaded
 
@@ -200,7 +202,9 @@ def _read_test(spec: str, source: sources.Source, size: tuple[int, int] | None, 
     return common.split(loaded)
 
 
-def open_configured(options: DataConfig, *, allow_test: bool = False, like: Like | None = None) -> DataSet:
+def open_configured(
+    options: DataConfig, *, allow_test: bool = False, check_test: bool = False, like: Like | None = None
+) -> DataSet:
     """The data set that a config describes. Raises UserError as `open_dataset`."""
     return open_dataset(
         options.dataset,
@@ -209,6 +213,7 @@ def open_configured(options: DataConfig, *, allow_test: bool = False, like: Like
         valid_fraction=options.valid_fraction,
         skip_broken=options.skip_broken,
         allow_test=allow_test,
+        check_test=check_test,
         like=like,
     )
 

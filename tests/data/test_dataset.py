@@ -119,20 +119,21 @@ def reachable_arrays(root: object) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("spec", ["digits", "npz", "folder"])
+@pytest.mark.parametrize("spec", ["digits", "npz", "folder", "split folder"])
 def test_nothing_leads_to_a_test_picture_where_the_test_split_is_closed(tmp_path, spec):
     pictures = np.random.default_rng(0).integers(0, 256, (60, 4, 4), dtype=np.uint8)
     if spec == "npz":
         np.savez(tmp_path / "a.npz", x=pictures, y=np.arange(60) % 3)
         spec = f"npz:{tmp_path / 'a.npz'}"
-    elif spec == "folder":
+    elif "folder" in spec:
         from PIL import Image
 
         for index, picture in enumerate(pictures):
-            (tmp_path / str(index % 3)).mkdir(exist_ok=True)
-            Image.fromarray(picture).save(tmp_path / str(index % 3) / f"{index}.png")
+            of_split = ["train", "test"][index % 2] if "split" in spec else ""
+            (tmp_path / of_split / str(index % 3)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / of_split / str(index % 3) / f"{index}.png")
         spec = f"folder:{tmp_path}"
-    opened, closed = open_dataset(spec, allow_test=True), open_dataset(spec)
+    opened, closed = open_dataset(spec, allow_test=True), open_dataset(spec, check_test=True)
     forbidden = {picture.tobytes() for picture in opened.test().images}
     pixels = opened.image_shape[0] * opened.image_shape[1]
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from nasnet.data import dataset
 from nasnet.data.dataset import open_dataset
 from nasnet.data.pictures import MOST_PIXELS
 from nasnet.runtime.errors import UserError
@@ -291,6 +292,25 @@ def test_what_is_broken_in_test_is_told_with_the_rest_where_test_is_open(split_f
         "test/cat/bad.png"
     ]
     assert open_dataset(spec, skip_broken=True).skipped == ()
+
+
+def test_what_is_broken_in_a_closed_test_split_is_told_with_the_rest_where_it_is_checked(split_folder):
+    """And left out where it is skipped; a split of which nothing is left cannot be scored, and that is known."""
+    spec = f"folder:{split_folder}"
+    broken = split_folder / "test" / "dog" / "bad.png"
+    broken.write_text("")
+    assert open_dataset(spec).has_test  # nothing of it is looked at
+    fails(spec, "test/dog/bad.png is not a readable picture", check_test=True)
+    (split_folder / "valid" / "cat" / "worse.png").write_text("")
+    fails(spec, "2 files: test/dog/bad.png is not", "valid/cat/worse.png is not", check_test=True)
+    data = open_dataset(spec, check_test=True, skip_broken=True)
+    assert [line.split()[0] for line in data.skipped] == ["test/dog/bad.png", "valid/cat/worse.png"]
+    assert data.has_test
+    with pytest.raises(dataset.TestSplitClosed):
+        data.test()
+    for path in (split_folder / "test").rglob("*.png"):
+        path.write_bytes(b"no picture")
+    assert not open_dataset(spec, check_test=True, skip_broken=True).has_test
 
 
 def test_names_that_say_no_harm_are_passed_over(tmp_path):
