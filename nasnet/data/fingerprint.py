@@ -87,6 +87,18 @@ class Fingerprint:
         hashes = {content.rpartition(":")[2] for content in self.pictures.get("train", {}).values()} - {""}
         return sum(known in hashes for known in split.hashes)
 
+    def after(self, earlier: Fingerprint | None) -> Fingerprint:
+        """What a network was trained on in all that began with weights trained on `earlier`, None if that is not known.
+
+        Of "train" alone, and each content once.
+        """
+        train = dict(self.pictures.get("train", {}))
+        seen = set(train.values())
+        for name, content in (earlier.pictures.get("train", {}) if earlier else {}).items():
+            if content not in seen:
+                train[name if name not in train else f"{name} ({content})"] = content
+        return Fingerprint(self.classes, {"train": train})
+
     def _by_name(self) -> dict[str, tuple[str, str]]:
         """Name -> (split, content)."""
         return {name: (split, content) for split, named in self.pictures.items() for name, content in named.items()}

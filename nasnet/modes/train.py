@@ -16,10 +16,10 @@ from nasnet.modes.help import command_after
 from nasnet.modes.inputs import model_of, open_data, open_source, source_of, spec_on, transferred_to, write_skipped
 from nasnet.modes.trained.export import export_trained
 from nasnet.modes.workdir import claim_workdir
-from nasnet.networks.config import NetworkConfig
+from nasnet.networks.config import KERAS, NetworkConfig
 from nasnet.networks.export.folder import fingerprint_hash
 from nasnet.networks.layers import StatelessDropout
-from nasnet.networks.saved import load_trained, save_trained, weights_hash
+from nasnet.networks.saved import SOURCE_DATA, load_trained, save_trained, seen_by, source_data_of, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.tensorboard import TrainingScalars
 from nasnet.reports.terminal import TrainingScreen, show_export
@@ -173,6 +173,11 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     say(f"  {command_after(config, workdir, 'export', {'from': workdir})}")
 
 
+def _seen_by_source(config: RunConfig) -> Fingerprint | None:
+    source = source_of(config)
+    return None if source.startswith(KERAS) else seen_by(Path(source))
+
+
 def run_finetune(config: RunConfig, workdir: Path) -> None:
     """Takes over a trained network's weights at new classes, channels and size, trains on, and exports."""
     options = config.group(ReplicaConfig)
@@ -201,7 +206,11 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
         )
         if not replicas.chief:
             return
+        earlier = source_data_of(workdir / "final") or _seen_by_source(config)
+        if earlier is not None:
+            write_json(workdir / "final" / SOURCE_DATA, earlier.to_json())
         say(f"exporting it to {workdir / 'best'}, and opening that in a fresh process")
         with doing("exporting"):
-            export_trained(spec, model, workdir / "best", config, {"from": source_of(config)}, data, data.fingerprint)
+            extra = {"from": source_of(config)}
+            export_trained(spec, model, workdir / "best", config, extra, data, data.fingerprint, earlier)
         show_export(workdir / "best")

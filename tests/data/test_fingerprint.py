@@ -123,6 +123,25 @@ def test_rows_of_an_array_are_known_by_their_values_and_class(tmp_path):
     assert "1 added (0/" in str(before.difference(twice))
 
 
+def test_what_came_before_is_counted_with_a_network_s_own_pictures_and_each_once(tmp_path):
+    """Also where another picture has the same name, over two generations, through JSON."""
+    write_folder(tmp_path / "a")
+    other = write_folder(tmp_path / "b")
+    for number, path in enumerate(sorted(other.rglob("*.png"))[::2]):
+        Image.new("RGB", (4, 4), (number, 7, 7)).save(path)  # the others are the same pictures
+    Image.new("RGB", (4, 4), (7, 7, 90)).save(other / "dog" / "only here.png")
+    first, second = (open_dataset(f"folder:{tmp_path / name}", allow_test=True) for name in "ab")
+    known = second.fingerprint.after(first.fingerprint)
+    known = Fingerprint.from_json(json.loads(json.dumps(known.to_json())))
+    hashes = {*first.train.hashes, *second.train.hashes}
+    assert len(known.pictures["train"]) == len(hashes) < len(first.train) + len(second.train)
+    for split in (first.whole(), second.whole(), first.valid, second.test()):
+        assert known.trained_on(split) == sum(picture in hashes for picture in split.hashes)
+    third = Fingerprint(("x",), {"train": {"x/1.png": "9:0123456789abcdef"}})
+    assert third.after(known).trained_on(first.train) == len(first.train)
+    assert third.after(None).pictures == third.pictures
+
+
 @pytest.mark.parametrize("split", [True, False])
 def test_how_many_pictures_a_network_was_trained_on(tmp_path, split):
     folder = write_folder(tmp_path / "a" / "train" if split else tmp_path / "a")

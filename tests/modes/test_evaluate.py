@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import check_inputs, open_matching
 from nasnet.modes.trained.evaluate import run_evaluate
@@ -73,6 +74,32 @@ def test_it_says_how_many_of_the_pictures_were_trained_on(place, tmp_path, capsy
     assert f"was trained on {len(data.train)} of these 40 pictures" in capsys.readouterr().out
     assert evaluated(tmp_path / "moved", tmp_path / "c", split="valid")["valid"]["trained_on"] == 0
     assert "was trained on" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("own", ["known", "unknown"])
+def test_what_its_source_was_trained_on_counts_too(place, tmp_path, capsys, own):
+    """A fine-tuned network: it has seen a picture of valid and its source another, and both have seen a third."""
+    write_network(tmp_path / "net", CLASSES)
+    spec, _ = load_trained(tmp_path / "net")
+    config = resolve("evaluate", 0, {"from": "x", "dataset": f"folder:{place / 'data'}", "valid_fraction": 0.3})
+    valid = open_matching(spec, config).valid
+    assert len(valid) > 3
+
+    def fingerprint(*rows: int) -> dict:
+        return Fingerprint(CLASSES, {"train": {f"{row}": f"9:{valid.hashes[row]}" for row in rows}}).to_json()
+
+    if own == "known":
+        write_json(tmp_path / "net" / "data.json", fingerprint(0, 1))
+    write_json(tmp_path / "net" / "source_data.json", fingerprint(1, 2))
+    flags = {"split": "valid", "from": str(tmp_path / "net"), "valid_fraction": 0.3}
+    found = evaluated(place, tmp_path / "run", **flags)["valid"]
+    seen = 3 if own == "known" else 2
+    assert (found["trained_on"], found["source_trained_on"]) == (seen, 2)
+    said = f"the network or its source was trained on {seen} of these {len(valid)} pictures"
+    assert said in capsys.readouterr().out
+    write_json(tmp_path / "net" / "source_data.json", {"version": 1, "classes": 3})
+    with pytest.raises(UserError, match=r'source_data\.json: "classes" is 3; expected a list of names'):
+        evaluated(place, tmp_path / "run", **flags)
 
 
 def test_renamed_classes_are_refused_with_both_lists(place, tmp_path):

@@ -24,6 +24,7 @@ from PIL import Image
 
 from bench.drawn import cheap_genotype
 from nasnet.modes.flags import MODES
+from nasnet.networks.saved import seen_by, source_data_of
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.recipes import read_recipe
 from tests.support.slow import some_now
@@ -241,6 +242,11 @@ def finetune(walked: Walked, best: Path) -> None:
     tuned = walked.runs / "finetune"
     assert exported(walked, tuned / "best").image_shape[:2] == (SIDE, SIDE)
     assert read_recipe(str(tuned / "final" / "recipe.json")) == read_recipe(str(walked.runs / "tuned" / "recipe.json"))
+    seen = seen_by(best)  # what the network that it began with was trained on goes along
+    assert seen is not None
+    assert len(seen.pictures["train"]) == walked.counts["train"]
+    assert source_data_of(best) is None
+    assert source_data_of(tuned / "best") == source_data_of(tuned / "final") == seen
 
 
 def count(walked: Walked, best: Path) -> None:

@@ -11,8 +11,9 @@ from nasnet.data.dataset import DataSet, Split
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import open_matching, open_source, source_of, write_skipped
+from nasnet.modes.trained.export import of_known, trained_on_words
 from nasnet.networks.config import KERAS
-from nasnet.networks.saved import data_of
+from nasnet.networks.saved import data_of, source_data_of
 from nasnet.reports.config import EvaluateConfig
 from nasnet.reports.evaluation import draw_confusion, figures
 from nasnet.runtime import devices
@@ -32,9 +33,9 @@ def run_evaluate(config: RunConfig, workdir: Path) -> None:
     write_skipped(workdir, data)
     source = source_of(config)
     ours = not source.startswith(KERAS)  # theirs was trained on ImageNet
-    trained_on = data_of(Path(source)) if ours else None
-    found = {name: _scored(name, split, model, spec.classes, trained_on) for name, split in splits.items()}
-    if ours and trained_on is None:
+    known = (data_of(Path(source)), source_data_of(Path(source))) if ours else (None, None)
+    found = {name: _scored(name, split, model, spec.classes, *known) for name, split in splits.items()}
+    if ours and known[0] is None:
         say(f"which pictures it was trained on is not known: no data.json with --from={config.values['from']}")
     hidden = {} if data.has_test else {"test": None}
     write_json(
@@ -65,7 +66,12 @@ def _splits(data: DataSet, asked: str) -> dict[str, Split]:
 
 
 def _scored(
-    name: str, split: Split, model: keras.Model, classes: tuple[str, ...], trained_on: Fingerprint | None
+    name: str,
+    split: Split,
+    model: keras.Model,
+    classes: tuple[str, ...],
+    trained_on: Fingerprint | None,
+    source_data: Fingerprint | None,
 ) -> dict[str, Any]:
     found = figures(split.labels, logits_of(model, split.images), classes)
     low, high = found["accuracy_95"]
@@ -73,7 +79,7 @@ def _scored(
         f"{name}: accuracy {found['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), loss {found['loss']:.4f}, "
         f"{len(split)} pictures"
     )
-    known = None if trained_on is None else trained_on.trained_on(split)
-    if known and name != "train":
-        say(f"  the network was trained on {known} of these {len(split)} pictures")
-    return {**found, "trained_on": known}
+    known = of_known(split, trained_on, source_data)
+    if known["trained_on"] and name != "train":
+        say(f"  {trained_on_words(split, known)}")
+    return {**found, **known}

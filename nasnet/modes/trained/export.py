@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from nasnet.modes.inputs import open_matching, open_source, source_of, write_ski
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import KERAS
 from nasnet.networks.export.folder import export, fingerprint_hash, is_export_of
-from nasnet.networks.saved import data_of, weights_hash
+from nasnet.networks.saved import data_of, source_data_of, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.terminal import show_export
 from nasnet.runtime import devices
@@ -36,6 +37,7 @@ def export_trained(
     extra: dict[str, Any],
     data: DataSet,
     trained_on: Fingerprint | None,
+    source_data: Fingerprint | None = None,
 ) -> None:
     """Scores a trained network on valid and, once, on test, and exports it, in the place of another network's export.
 
@@ -49,9 +51,10 @@ def export_trained(
         extra: goes into `metrics.json` too.
         data: what it is scored on; its test split is opened here, if it is not.
         trained_on: the pictures that it was trained on, which the export keeps; None where that is not known.
+        source_data: those that the network that it was fine-tuned from has seen, which it keeps as well.
     """
     scored_on = fingerprint_hash(data.fingerprint)
-    if is_export_of(folder, spec, model, trained_on, scored_on):
+    if is_export_of(folder, spec, model, trained_on, scored_on, source_data):
         return
     if folder.exists():
         say(f"{folder} is of other weights or of an older version; it is made anew")
@@ -63,8 +66,8 @@ def export_trained(
     costs = count(spec.architecture, spec.image_shape)
     metrics = {
         "version": 1,
-        "valid": _scored("valid", model, opened.valid, trained_on),
-        "test": None if test is None else _scored("test", model, test, trained_on),
+        "valid": _scored("valid", model, opened.valid, trained_on, source_data),
+        "test": None if test is None else _scored("test", model, test, trained_on, source_data),
         "scored_on": scored_on,
         **extra,
         "parameters": costs.parameters,
@@ -77,14 +80,31 @@ def export_trained(
             "numpy": np.__version__,
         },
     }
-    export(folder, spec, model, metrics, data=trained_on, replace=True)
+    export(folder, spec, model, metrics, data=trained_on, source_data=source_data, replace=True)
 
 
-def _scored(name: str, model: keras.Model, split: Split, trained_on: Fingerprint | None) -> dict[str, Any]:
-    known = None if trained_on is None else trained_on.trained_on(split)
-    if known:
-        say(f"{name}: the network was trained on {known} of these {len(split)} pictures")
-    return {**dataclasses.asdict(evaluate(model, split)), "trained_on": known}
+def _scored(
+    name: str, model: keras.Model, split: Split, trained_on: Fingerprint | None, source_data: Fingerprint | None
+) -> dict[str, Any]:
+    known = of_known(split, trained_on, source_data)
+    if known["trained_on"]:
+        say(f"{name}: {trained_on_words(split, known)}")
+    return {**dataclasses.asdict(evaluate(model, split)), **known}
+
+
+def of_known(split: Split, own: Fingerprint | None, earlier: Fingerprint | None) -> dict[str, int | None]:
+    """How many of a split's pictures a network or its source was trained on, and how many its source; None: unknown."""
+    seen = earlier if own is None else own.after(earlier)
+    return {
+        "trained_on": None if seen is None else seen.trained_on(split),
+        "source_trained_on": None if earlier is None else earlier.trained_on(split),
+    }
+
+
+def trained_on_words(split: Split, known: Mapping[str, int | None]) -> str:
+    """What `of_known` found, in words."""
+    whose = "the network or its source" if known["source_trained_on"] else "the network"
+    return f"{whose} was trained on {known['trained_on']} of these {len(split)} pictures"
 
 
 def _with_test(data: DataSet, spec: NetworkSpec, config: RunConfig) -> tuple[DataSet, Split | None]:
@@ -105,5 +125,6 @@ def run_export(config: RunConfig, workdir: Path) -> None:
     spec, model = open_source(config)
     data = open_matching(spec, config)  # what does not fit is told before anything is written
     with claim_workdir(workdir, config, data=data.fingerprint, source=weights_hash(model), renews=True):
-        export_trained(spec, model, workdir / "best", config, {}, data, data_of(Path(source)))
+        known = data_of(Path(source)), source_data_of(Path(source))
+        export_trained(spec, model, workdir / "best", config, {}, data, *known)
         show_export(workdir / "best")

@@ -25,7 +25,7 @@ from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.networks.export.serving import takes_files, write_saved_model
-from nasnet.networks.saved import DATA, save_trained, weights_hash
+from nasnet.networks.saved import DATA, SOURCE_DATA, save_trained, weights_hash
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import read_json, replaced, write_json, write_text
@@ -63,12 +63,14 @@ def export(
     metrics: dict[str, Any],
     *,
     data: Fingerprint | None = None,
+    source_data: Fingerprint | None = None,
     replace: bool = False,
 ) -> None:
     """Writes an export, and checks it before it appears.
 
     It is `{genotype.json, model.keras, saved_model/, metrics.json, classes.txt}`, `cell.svg` for what is of cells
-    and `network.svg` for what is not, `predict.py` for what takes picture files, and `data.json` where `data` is given.
+    and `network.svg` for what is not, `predict.py` for what takes picture files, and `data.json` and `source_data.json`
+    where `data` and `source_data` are given.
 
     Args:
         folder: where.
@@ -76,6 +78,7 @@ def export(
         model: an inference model of stock Keras layers, from raw pixels to logits.
         metrics: what goes into `metrics.json`; what `is_export_of` looks for joins it there.
         data: of the pictures that it was trained on.
+        source_data: of those that the network that it was fine-tuned from has seen.
         replace: whether another export may stand there. It is put away once the new one is whole.
 
     Raises:
@@ -90,8 +93,9 @@ def export(
         with _fresh_process() as fresh, _in_place_of(folder), replaced(folder) as beside:
             beside.mkdir(parents=True)
             _write(beside, spec, model, folder.parent.name)
-            if data is not None:
-                write_json(beside / DATA, data.to_json())
+            for name, known in ((DATA, data), (SOURCE_DATA, source_data)):
+                if known is not None:
+                    write_json(beside / name, known.to_json())
             pictures = np.random.default_rng(0).integers(0, 256, (4, *spec.image_shape), np.uint8)
             logits = np.asarray(model(pictures.astype(np.float32), training=False))
             differences = _check(fresh, beside, pictures, logits, encode=takes_files(spec))
@@ -110,11 +114,17 @@ def fingerprint_hash(data: Fingerprint) -> str:
 
 
 def is_export_of(
-    folder: Path, spec: NetworkSpec, model: keras.Model, data: Fingerprint | None, scored_on: str | None = None
+    folder: Path,
+    spec: NetworkSpec,
+    model: keras.Model,
+    data: Fingerprint | None,
+    scored_on: str | None = None,
+    source_data: Fingerprint | None = None,
 ) -> bool:
     """Whether a folder is a whole export of this network with these weights.
 
-    Trained on `data`, where that is known, and scored on the pictures of `scored_on`, as `fingerprint_hash` gives it.
+    Trained on `data`, its source on `source_data`, where these are known, and scored on the pictures of `scored_on`, as
+    `fingerprint_hash` gives it.
     """
     try:
         metrics = read_json(folder / "metrics.json")
@@ -125,6 +135,7 @@ def is_export_of(
             and {"genotype.json", "model.keras", "classes.txt"} <= dict(files).keys()
             and NetworkSpec.from_json(read_json(folder / "genotype.json")) == spec
             and _is_of(folder / DATA, data)
+            and _is_of(folder / SOURCE_DATA, source_data)
             and all(_hash(folder / name) == value for name, value in files)
         )
     except (OSError, UserError, ValueError, KeyError, TypeError, AttributeError):
