@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import tensorflow as tf
+from PIL import Image
 from scipy.special import softmax
 
 from bench.drawn import cheap_genotype, drawn_genotypes
@@ -23,7 +24,7 @@ from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from nasnet.data.fingerprint import Fingerprint
-from nasnet.data.pictures import prepare
+from nasnet.data.pictures import Preparation, prepare
 from nasnet.networks.export import folder as export_module
 from nasnet.networks.export.folder import export, is_export_of
 from nasnet.networks.keras_model import build
@@ -111,25 +112,65 @@ def test_its_signature_for_encoded_pictures_says_what_the_network_says(of_photog
     np.testing.assert_allclose(logits, model(pixels), atol=1e-5)
 
 
-def test_its_predict_py_says_the_same_where_nothing_of_ours_is(of_photographs, tmp_path):
-    folder, spec, _, probabilities = of_photographs
+def of_all_kinds(folder: Path, white: int) -> list[str]:
+    """Files of one photograph as people have them: turned by EXIF, transparent, with a palette, of 16 bits."""
+    with Image.open(PHOTOGRAPHS[0]) as photograph:
+        small = photograph.resize((40, 30))
+    turned = Image.Exif()
+    turned[274] = 6  # a quarter turn
+    small.save(folder / "turned.jpg", exif=turned)
+    small.quantize(20).save(folder / "palette.png")
+    small.convert("L").save(folder / "grey.png")
+    alpha = Image.linear_gradient("L").resize(small.size)
+    Image.merge("RGBA", (*small.split(), alpha)).save(folder / "transparent.png")
+    deep = np.asarray(small.convert("L"), np.uint16).astype(np.float64) * white / 255
+    Image.fromarray(deep.astype(np.uint16)).save(folder / "deep.png")
+    return sorted(map(str, folder.glob("*.*")))
+
+
+def check_its_predict_py(folder: Path, spec: NetworkSpec, model: keras.Model, tmp_path: Path) -> None:
+    """By a copy of the export, where nothing of ours can be imported; against `prepare` and the model itself."""
     shutil.copytree(folder, tmp_path / "elsewhere")
-    command = [sys.executable, "-I", "-X", "utf8", str(tmp_path / "elsewhere" / "predict.py"), *PHOTOGRAPHS]
+    (tmp_path / "pictures").mkdir()
+    paths = [*PHOTOGRAPHS, *of_all_kinds(tmp_path / "pictures", spec.preparation.white)]
+    images = np.stack([prepare(Path(path), spec.image_shape, spec.preparation) for path in paths])
+    probabilities = softmax(model.predict(images.astype(np.float32), verbose=0), axis=1)
+    command = [sys.executable, "-I", "-X", "utf8", str(tmp_path / "elsewhere" / "predict.py"), *paths]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", env=environment)
     assert done.returncode == 0, done.stderr
-    for line, path, row in zip(done.stdout.splitlines(), PHOTOGRAPHS, probabilities, strict=True):
+    for line, path, row in zip(done.stdout.splitlines(), paths, probabilities, strict=True):
         said = dict(part.rsplit(" ", 1) for part in line.removeprefix(f"{path}: ").split(", "))
         assert list(said) == [spec.classes[k] for k in np.argsort(-row)]
         np.testing.assert_allclose([float(said[name]) for name in spec.classes], row, atol=1e-4)
-    assert len((folder / "predict.py").read_text().splitlines()) < 50
+
+
+def test_its_predict_py_says_the_same_where_nothing_of_ours_is(of_photographs, tmp_path):
+    folder, spec, model, _ = of_photographs
+    check_its_predict_py(folder, spec, model, tmp_path)
+    lines = (folder / "predict.py").read_text().splitlines()
+    assert sum(bool(line) for line in lines) < 40
+
+
+@pytest.mark.slow
+def test_its_predict_py_says_the_same_for_a_network_that_takes_grey(tmp_path):
+    """Of 12 bits, and over black."""
+    preparation = Preparation(white=4095, background=0)
+    spec = NetworkSpec(
+        CellNetwork(cheap_genotype(), 1, 4, 3), DATA.classes, (20, 28, 1), (120.0,), (60.0,), preparation=preparation
+    )
+    model = unsure(build(spec, seed=1))
+    export(tmp_path / "run" / "best", spec, model, {"version": 1}, data=DATA)
+    check_its_predict_py(tmp_path / "run" / "best", spec, model, tmp_path)
 
 
 def test_its_predict_py_goes_on_after_a_file_that_is_no_picture(of_photographs, tmp_path):
     folder, _, _, _ = of_photographs
     (tmp_path / "no.jpg").write_bytes(Path(PHOTOGRAPHS[0]).read_bytes()[:100])
     (tmp_path / "half.jpg").write_bytes(Path(PHOTOGRAPHS[0]).read_bytes()[:9000])
-    paths = [str(tmp_path / "no.jpg"), PHOTOGRAPHS[0], str(tmp_path / "half.jpg"), str(tmp_path), PHOTOGRAPHS[1]]
+    Image.fromarray(np.full((9, 9), 256, np.uint16)).save(tmp_path / "too deep.png")  # above the white of 255
+    broken = ("no.jpg", "half.jpg", "too deep.png", "")
+    paths = [*(str(tmp_path / name) for name in broken), *PHOTOGRAPHS]
     command = [sys.executable, "-I", "-X", "utf8", str(folder / "predict.py"), *paths]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
