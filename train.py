@@ -133,15 +133,15 @@ def _main(argv: list[str]) -> None:
 
     def resolved() -> RunConfig:
         config = resolve(mode, flags.FLAGS.seed, given, {} if light else resolved_before(workdir))
-        if config.mode not in (*ONCE, *WITHOUT_TENSORFLOW) and not lists_models(config):
-            check_workdir(workdir, config)
         return dataclasses.replace(config, paths=tuple(extra))
 
     try:
         config = resolved()
         lists = lists_models(config)
         if not lists:
-            check_inputs(config)
+            check_inputs(config)  # before the workdir: what can be nowhere is not told as another config there
+            if mode not in (*ONCE, *WITHOUT_TENSORFLOW):
+                check_workdir(workdir, config)
     except OSError as error:  # a name that is too long, a folder that is not ours to look into
         raise UserError(f"{error.filename}: cannot be looked at ({error.strerror})") from error
     if lists:  # not in there: what a reader that goes away raises is an OSError too

@@ -11,6 +11,23 @@ T = TypeVar("T")
 Fan = Literal["fan_in", "fan_out"]
 
 
+class BadField(ValueError):
+    """A field of a network or of a space with a value that it cannot have. The message is one line of all three.
+
+    Args:
+        name: of the field.
+        value: what was received.
+        rule: what was expected, in plain English.
+    """
+
+    def __init__(self, name: str, value: object, rule: str) -> None:
+        super().__init__(name, value, rule)
+        self.name, self.value, self.rule = name, value, rule
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.rule}, got {self.value!r}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Outputs(Generic[T]):
     """What a walk gives: logits, those of each auxiliary head if they were asked for, and each part by name."""

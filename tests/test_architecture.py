@@ -40,7 +40,7 @@ FILES_WITHOUT_TENSORFLOW = {
     *(f"nasnet.training.{name}" for name in ("recipes", "score", "progress")),
     *("nasnet.estimators.estimator", "nasnet.estimators.proxy", "nasnet.estimators.finetuning"),
     *("nasnet.estimators.table", "nasnet.reports.table_search", "nasnet.modes.tables.search"),
-    *(f"nasnet.modes.{name}" for name in ("flags", "help", "workdir", "inputs", "runners")),
+    *(f"nasnet.modes.{name}" for name in ("flags", "help", "workdir", "inputs", "runners", "trained.pictures")),
 }
 """Beside those rooms and every config.py: what they import when they are imported is not TensorFlow."""
 TEST_SPLIT_CLOSED = ("estimators", "execution", "trials")

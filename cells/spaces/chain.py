@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 
+from cells.architecture import BadField
 from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Decision, Tokens, check_tokens
@@ -53,16 +54,15 @@ class ChainSpace:
     def __post_init__(self) -> None:
         for name, least in (("layers", 1), ("start_layers", 1), ("grow_layers", 0), ("grow_every", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+                raise BadField(name, getattr(self, name), f"must be {least} or more")
         if not self.grow_layers and self.start_layers < self.layers:
-            raise ValueError(f"grow_layers 0 never reaches layers {self.layers} from start_layers {self.start_layers}")
+            rule = f"must be 1 or more to come to networks of {self.layers} layers from those of {self.start_layers}"
+            raise BadField("grow_layers", self.grow_layers, rule)
         if not 0 < self.scale < math.inf or len(set(self.filters)) < len(FILTERS):
-            raise ValueError(
-                f"scale must leave {len(FILTERS)} different numbers of filters of {', '.join(map(str, FILTERS))}, "
-                f"got {self.scale}"
-            )
+            rule = f"must leave {len(FILTERS)} different numbers of filters of {', '.join(map(str, FILTERS))}"
+            raise BadField("scale", self.scale, rule)
         if any(not 1 <= depth <= self.layers for depth in self.pool_at) or len(set(self.pool_at)) < len(self.pool_at):
-            raise ValueError(f"pool_at must be different depths from 1 to {self.layers}, got {self.pool_at}")
+            raise BadField("pool_at", self.pool_at, f"must be different depths from 1 to {self.layers}")
 
     @property
     def filters(self) -> tuple[int, ...]:

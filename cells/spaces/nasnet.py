@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+from cells.architecture import BadField
 from cells.genotype.cell import Block, Cell, CellGenotype, loose_ends
 from cells.genotype.genotype import Genotype
 from cells.operations import COMBINERS, NASNET_OPERATIONS
@@ -40,7 +41,7 @@ class NASNetSpace:
 
     def __post_init__(self) -> None:
         if self.blocks < 1:
-            raise ValueError(f"a cell needs at least 1 block, got {self.blocks}")
+            raise BadField("blocks", self.blocks, "must be 1 or more")
 
     @property
     def decisions(self) -> tuple[Decision, ...]:

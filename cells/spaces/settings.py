@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import Literal
 
+from cells.architecture import BadField
 from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Decision, Tokens, check_tokens
@@ -104,21 +105,19 @@ class SettingsSpace:
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
-            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {self.network!r}")
+            raise BadField("network", self.network, f"must be one of {', '.join(NETWORKS)}")
         if len(self.image_shape) != 3 or min(self.image_shape) < 1:
-            raise ValueError(f"image_shape must be three sizes of 1 or more, got {self.image_shape}")
+            raise BadField("image_shape", self.image_shape, "must be three sizes of 1 or more")
         if not 0 < self.width < math.inf:
-            raise ValueError(f"width must be above 0, got {self.width}")
+            raise BadField("width", self.width, "must be above 0")
         for index, layer in enumerate(self._known.layers):
             options = self._options(index, "filters")
             if len(set(options)) < CHOICES:
-                raise ValueError(
-                    f"width must leave {CHOICES} different numbers of filters around the {layer.filters} of layer "
-                    f"{index}, got {self.width}, which leaves {', '.join(map(str, options))}"
-                )
+                rule = f"must leave {CHOICES} different numbers of filters around the {layer.filters} of layer {index}"
+                raise BadField("width", self.width, f"{rule}; it leaves {', '.join(map(str, options))}")
         most = len(_settings(self._known))
         if self.free is not None and not 1 <= self.free <= most:
-            raise ValueError(f"free must be 1 to {most}, for {self.network} has {most} settings, got {self.free}")
+            raise BadField("free", self.free, f"must be 1 to {most}, for {self.network} has {most} settings")
 
     @property
     def decisions(self) -> tuple[Decision, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-from cells.architecture import Fan, Outputs
+from cells.architecture import BadField, Fan, Outputs
 from cells.genotype.chain import ChainGenotype, ConvLayer
 from cells.primitives import Feature, Padding, Pair, Primitives
 
@@ -33,7 +33,7 @@ class ChainNetwork:
 
     def __post_init__(self) -> None:
         if self.classes < 2:
-            raise ValueError(f"classes must be 2 or more, got {self.classes}")
+            raise BadField("classes", self.classes, "must be 2 or more")
 
     @property
     def parts(self) -> tuple[str, ...]:

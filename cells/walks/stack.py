@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, TypeVar
 
-from cells.architecture import Fan, Outputs
+from cells.architecture import BadField, Fan, Outputs
 from cells.genotype.cell import Cell, CellGenotype
 from cells.primitives import Feature, Primitives
 from cells.walks.cell import fold
@@ -45,17 +45,19 @@ class CellNetwork:
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
-            raise ValueError(f"repeats must be 1 or more, got {self.repeats}")
+            raise BadField("repeats", self.repeats, "must be 1 or more")
         if self.classes < 2:
-            raise ValueError(f"classes must be 2 or more, got {self.classes}")
+            raise BadField("classes", self.classes, "must be 2 or more")
         if self.stem not in ("cifar", "imagenet"):
-            raise ValueError(f'stem must be "cifar" or "imagenet", got {self.stem!r}')
+            raise BadField("stem", self.stem, 'must be "cifar" or "imagenet"')
         least = 8 if self.stem == "imagenet" and self.rules.stem_cells else 2
         if self.filters < least:
             why = " (its first cell has a quarter)" if least == 8 else ""
-            raise ValueError(f"filters must be {least} or more with the {self.stem} stem{why}, got {self.filters}")
-        if self.stem_filters < 1 + (self.stem == "imagenet" and not self.rules.stem_cells):
-            raise ValueError(f"stem_multiplier leaves the stem no channels, got {self.stem_multiplier}")
+            raise BadField("filters", self.filters, f"must be {least} or more with the {self.stem} stem{why}")
+        least = 1 + (self.stem == "imagenet" and not self.rules.stem_cells)
+        if self.stem_filters < least:
+            rule = f"must leave the stem {least} channel(s) or more; it leaves {self.stem_filters}"
+            raise BadField("stem_multiplier", self.stem_multiplier, rule)
 
     @property
     def rules(self) -> Rules:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any, ClassVar, TypeVar
 
-from cells.architecture import Fan, Outputs
+from cells.architecture import BadField, Fan, Outputs
 from cells.primitives import Pair, Primitives
 
 T = TypeVar("T")
@@ -30,9 +30,9 @@ class HandMade:
 
     def __post_init__(self) -> None:
         if self.classes < 2:
-            raise ValueError(f"classes must be 2 or more, got {self.classes}")
+            raise BadField("classes", self.classes, "must be 2 or more")
         if not 0 < self.width < math.inf:
-            raise ValueError(f"width must be a number above 0, got {self.width}")
+            raise BadField("width", self.width, "must be a number above 0")
 
     @property
     def kind(self) -> str:

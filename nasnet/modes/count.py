@@ -6,15 +6,16 @@ import dataclasses
 from pathlib import Path
 
 from cells.architecture import Architecture
-from cells.count import Counts, Part, outline
+from cells.count import Counts, Part, count, outline
 from cells.zoo.cells import ZOO
 from cells.zoo.networks import NETWORKS
-from nasnet.modes.flags import GROUPS, RunConfig
+from nasnet.modes.flags import GROUPS, RunConfig, in_flags
 from nasnet.modes.inputs import counted, made, model_of
 from nasnet.networks.config import CountConfig, NetworkConfig, SourceConfig
 from nasnet.networks.models import ALL, NamedModel, named_model
 from nasnet.networks.spec import Shape
 from nasnet.runtime.console import say
+from nasnet.runtime.errors import SettingError, UserError
 
 
 def run_count(config: RunConfig, workdir: Path) -> None:
@@ -22,10 +23,9 @@ def run_count(config: RunConfig, workdir: Path) -> None:
     del workdir
     options, model = config.group(CountConfig), model_of(config)
     architecture, image_shape = _sized(model, config)
-    say(_line(model.name, counted(model.name, architecture, image_shape, "--auxiliary" if options.auxiliary else "")))
-    if options.layers:
-        for line in _table(outline(architecture, image_shape, auxiliary=options.auxiliary)):
-            say(line)
+    counts = counted(model.name, architecture, image_shape, "--auxiliary" if options.auxiliary else "")
+    for line in _lines(model.name, counts, architecture, image_shape, options):
+        say(line)
 
 
 def lists_models(config: RunConfig) -> bool:
@@ -34,23 +34,52 @@ def lists_models(config: RunConfig) -> bool:
 
 
 def list_models(config: RunConfig) -> None:
-    """Prints the names that a model can have, one a line: with a few words, or counted, as the mode is."""
-    width = max(map(len, (*ZOO, *NETWORKS)))
-    for name in (*ZOO, *NETWORKS):
-        architecture, image_shape = _sized(named_model(name), config)
-        if config.mode == "count":
-            say(_line(name, counted(name, architecture, image_shape)))
-        else:
-            shape = "x".join(map(str, image_shape))
-            said = "cells, at any size" if name in ZOO else f"hand-made, for {shape} and {architecture.classes} classes"
-            say(f"{name:{width}}  {said}")
+    """Prints the names that a model can have, one a line: with a few words, or counted, as the mode is.
+
+    A network that cannot be counted as the flags say has a line as well: why.
+
+    Raises:
+        UserError: for flags beside it where nothing is counted.
+    """
+    names = (*ZOO, *NETWORKS)
+    if config.mode == "count":
+        for name in names:
+            for line in _lines_or_why(named_model(name), config):
+                say(line)
+        return
+    if beside := [name for name in config.given if name != "model"]:
+        raise SettingError(beside[0], config.values[beside[0]], f"has no meaning with model={ALL}, which lists names")
+    for name in names:
+        (height, width, channels), classes = named_model(name).published(NetworkConfig())
+        drawn = f"hand-made, for {height}x{width}x{channels} and {classes} classes"
+        say(f"{name:{max(map(len, names))}}  {'cells, at any size' if name in ZOO else drawn}")
+
+
+def _lines_or_why(model: NamedModel, config: RunConfig) -> list[str]:
+    options = config.group(CountConfig)
+    try:
+        architecture, image_shape = _sized(model, config)
+    except UserError as error:
+        return [f"{model.name} cannot be built: {in_flags(error)}"]
+    try:
+        counts = count(architecture, image_shape, auxiliary=options.auxiliary)
+    except ValueError as error:
+        fails = "cannot be counted with --auxiliary at" if options.auxiliary else "does not fit"
+        return [f"{model.name} {fails} {image_shape[0]}x{image_shape[1]}: {error}"]
+    return _lines(model.name, counts, architecture, image_shape, options)
+
+
+def _lines(
+    name: str, counts: Counts, architecture: Architecture, image_shape: Shape, options: CountConfig
+) -> list[str]:
+    mib = counts.activation_bytes / 2**20
+    line = f"{name} parameters={counts.parameters} mult_adds={counts.mult_adds} activation_mib={mib:.2f}"
+    return [line, *(_table(outline(architecture, image_shape, auxiliary=options.auxiliary)) if options.layers else ())]
 
 
 def _sized(model: NamedModel, config: RunConfig) -> tuple[Architecture, Shape]:
     """The whole network and its pictures: as published or as its file says, where no flag says otherwise."""
-    network, options = config.group(NetworkConfig), CountConfig()
-    if config.mode == "count":
-        options = config.group(CountConfig)
+    network, options = config.group(NetworkConfig), config.group(CountConfig)
     (height, width, channels), classes = model.published(network)
     if options.image_size is not None:
         height = width = options.image_size
@@ -59,15 +88,15 @@ def _sized(model: NamedModel, config: RunConfig) -> tuple[Architecture, Shape]:
     if options.classes is not None:
         classes = options.classes
     shape = (height, width, channels)
-    if model.stored is not None:
-        given = config.given_of(NetworkConfig)
-        return dataclasses.replace(model.stored.architecture, classes=classes, **given), shape
-    return made(model, network, classes), shape
+    return made(_with_sizes(model, config), network, classes), shape
 
 
-def _line(name: str, counts: Counts) -> str:
-    mib = counts.activation_bytes / 2**20
-    return f"{name} parameters={counts.parameters} mult_adds={counts.mult_adds} activation_mib={mib:.2f}"
+def _with_sizes(model: NamedModel, config: RunConfig) -> NamedModel:
+    """Of a file that says its sizes the network of these, but for what a flag says otherwise; any other as it is."""
+    if model.stored is None:
+        return model
+    own, given = model.stored.architecture, config.given_of(NetworkConfig)
+    return dataclasses.replace(model, make=lambda _, classes: dataclasses.replace(own, classes=classes, **given))
 
 
 def _table(parts: tuple[Part, ...]) -> list[str]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from cells.architecture import Architecture
+from cells.architecture import Architecture, BadField
 from cells.count import Counts, count
 from cells.genotype.genotype import Genotype
+from cells.spaces.space import Space
 from cells.zoo.cells import ZOO
 from cells.zoo.networks import NETWORKS
+from controller.config import BadSetting, LearnerConfig, PolicyGradientConfig
+from controller.strategies import check_strategy
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_configured
-from nasnet.data.pictures import SUFFIXES
 from nasnet.estimators.config import check_child
 from nasnet.estimators.table import Table, read_table
-from nasnet.modes.flags import GROUPS, RunConfig
+from nasnet.modes.flags import GROUPS, RunConfig, in_its_flags
+from nasnet.modes.trained.pictures import check_table, named_pictures
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
-from nasnet.networks.models import NamedModel, least_side, model_of_genotype, named_model
-from nasnet.networks.saved import Model, check_trained, load_source, trained_folder
+from nasnet.networks.models import NamedModel, as_stored, least_side, model_of_genotype, named_model
+from nasnet.networks.saved import Model, check_trained, load_source, stored_spec, trained_folder
 from nasnet.networks.spec import NetworkSpec, Shape, transferred
 from nasnet.reports.config import PredictConfig
 from nasnet.runtime.clock import doing
@@ -26,8 +30,11 @@ from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig, check_schedule
-from nasnet.trials.config import TABLE, ChainConfig, CompareConfig, SearchConfig
-from nasnet.trials.spaces import check_space
+from nasnet.trials.config import TABLE, ChainConfig, CompareConfig, FinalConfig, SearchConfig
+from nasnet.trials.plan import final_of, finalist_steps_after
+from nasnet.trials.spaces import check_space, make_space
+
+_SOME_CLASSES = 2  # whether a network can be built does not hang on how many it has
 
 
 def check_inputs(config: RunConfig) -> None:
@@ -46,14 +53,68 @@ def check_inputs(config: RunConfig) -> None:
         compared_models(config)
     if config.mode == "predict":
         named_pictures(config.paths)
-        _check_table(config.group(PredictConfig))
+        check_table(config.group(PredictConfig))
     if TrainingConfig in groups:
         check_schedule(config.group(TrainingConfig), config.given)
+        _check_networks(config)
     if SearchConfig in groups:
-        if config.group(SearchConfig).child == "functions":
-            check_child(config.group(TrainingConfig))
-        if config.group(SearchConfig).space == TABLE:
-            open_table(config)
+        _check_search(config)
+
+
+def _check_networks(config: RunConfig) -> None:
+    """Raises UserError for a network to be trained that cannot be, as far as that is known without the pictures."""
+    groups, training, shape = GROUPS[config.mode], config.group(TrainingConfig), _known_shape(config)
+    if SourceConfig in groups:
+        check_network(model_of(config), config.group(NetworkConfig), training, shape, _SOME_CLASSES)
+    if CompareConfig in groups:
+        for model in compared_models(config):
+            with of_models(model):
+                check_network(as_stored(model), config.group(NetworkConfig), training, shape, _SOME_CLASSES)
+    if FromConfig in groups and shape is not None and not source_of(config).startswith(KERAS):
+        _check_stored(stored_spec(Path(source_of(config))).architecture, shape, training)
+
+
+def _check_search(config: RunConfig) -> None:
+    options, network, training = config.group(SearchConfig), config.group(NetworkConfig), config.group(TrainingConfig)
+    shape = _known_shape(config)
+    if options.space == TABLE:
+        space = open_table(config)
+    else:  # of pictures that are not known yet the shape decides no more than strides
+        space = make_space(options, config.group(ChainConfig), network, shape or (1, 1, 1))
+    learning = config.group(PolicyGradientConfig), config.group(LearnerConfig)
+    try:
+        check_strategy(options.strategy, space.decisions, space.length, *learning)
+    except BadSetting as error:
+        raise in_its_flags(error) from error
+    if options.space == TABLE:
+        return  # nothing is trained
+    if options.child == "functions":
+        check_child(training)
+    if training.steps:
+        finalist_steps_after(options, training.steps)
+    check_children(config, space, shape, _SOME_CLASSES)
+
+
+def check_children(config: RunConfig, space: Space, image_shape: Shape | None, classes: int) -> None:
+    """Raises UserError for children, or a winner, that cannot be built; of None for a shape, only for their sizes."""
+    options, child, training = config.group(SearchConfig), config.group(NetworkConfig), config.group(TrainingConfig)
+    final, recipe = final_of(config.group(FinalConfig), child, training)
+    for tokens in ((0,) * len(space.decisions), tuple(decision.size - 1 for decision in space.decisions)):
+        model = model_of_genotype(options.space, space.decode(tokens))
+        check_network(model, child, training, image_shape, classes)
+        try:
+            check_network(model, final, recipe, image_shape, classes)
+        except SettingError as error:
+            name = {"repeats": "final_repeats", "filters": "final_filters"}.get(error.name, error.name)
+            raise SettingError(name, error.value, error.rule) from error
+
+
+def _known_shape(config: RunConfig) -> Shape | None:
+    """What the pictures will be like as far as it is known before they are read, None where it is not."""
+    data = config.group(DataConfig)
+    if data.image_size is not None:
+        return data.image_size, data.image_size, 3
+    return (8, 8, 1) if data.dataset == "digits" else None
 
 
 def model_of(config: RunConfig) -> NamedModel:
@@ -92,6 +153,17 @@ def compared_models(config: RunConfig) -> list[NamedModel]:
     return models
 
 
+@contextlib.contextmanager
+def of_models(model: NamedModel) -> Iterator[None]:
+    """Raises what is raised meanwhile as an error of this one of the networks that `--models` names."""
+    try:
+        yield
+    except SettingError as error:
+        raise SettingError(error.name, error.value, f"{error.rule} (of {model.name})", error.see) from error
+    except UserError as error:
+        raise SettingError("models", model.name, str(error)) from error
+
+
 def _check_source(config: FromConfig) -> None:
     if config.source is None:
         raise UserError("--from is missing; give the folder of a trained network, such as runs/search/best")
@@ -103,40 +175,43 @@ def _check_source(config: FromConfig) -> None:
         raise SettingError("weights", config.weights, "no such file")
 
 
-def _check_table(options: PredictConfig) -> None:
-    """Raises UserError where a table cannot be renamed into place: over a folder, or over a device of the machine."""
-    if options.csv is not None and (path := expanded(options.csv)).exists() and not path.is_file():
-        raise UserError(f"--csv={path}: is no file; expected the name of one that is new or can be written anew")
-
-
 def spec_on(
     model: NamedModel | Genotype, data: DataSet, network: NetworkConfig, training: TrainingConfig
 ) -> NetworkSpec:
     """The network that flags describe, counted before anything is written. Raises UserError if it cannot be built."""
     named = model if isinstance(model, NamedModel) else model_of_genotype(model.kind, model)
-    architecture = made(named, network, len(data.classes))
-    return _counted(named.name, NetworkSpec.on(data, architecture, bn_momentum=training.bn_momentum), training)
+    architecture = check_network(named, network, training, data.image_shape, len(data.classes))
+    return NetworkSpec.on(data, architecture, bn_momentum=training.bn_momentum)
+
+
+def check_network(
+    model: NamedModel, network: NetworkConfig, training: TrainingConfig, image_shape: Shape | None, classes: int
+) -> Architecture:
+    """The whole network. Raises UserError if it cannot be built; of pictures of no known shape, for its sizes alone."""
+    architecture = made(model, network, classes)
+    if image_shape is not None:
+        counted(model.name, architecture, image_shape, "--auxiliary_weight" if training.auxiliary_weight else "")
+    return architecture
 
 
 def made(model: NamedModel, network: NetworkConfig, classes: int) -> Architecture:
-    """The whole network. Raises UserError for sizes that it cannot have."""
+    """The whole network. Raises SettingError for sizes that it cannot have."""
     try:
         return model.make(network, classes)
-    except ValueError as error:
-        flags = "/".join(f"--{name}" for name in model.settings)
-        raise UserError(f"{flags or model.name}: {error}") from error
+    except BadField as error:
+        raise SettingError(error.name, error.value, error.rule) from error
 
 
 def transferred_to(source: NetworkSpec, data: DataSet, training: TrainingConfig) -> NetworkSpec:
     """`source` on other pictures, as `spec_on`."""
     spec = transferred(source, data, training.bn_momentum)
-    return _counted(spec.architecture.describe(), spec, training)
-
-
-def _counted(name: str, spec: NetworkSpec, training: TrainingConfig) -> NetworkSpec:
-    """The network, once it is known that it can be built as it is trained. Raises UserError otherwise."""
-    counted(name, spec.architecture, spec.image_shape, "--auxiliary_weight" if training.auxiliary_weight else "")
+    _check_stored(spec.architecture, spec.image_shape, training)
     return spec
+
+
+def _check_stored(architecture: Architecture, image_shape: Shape, training: TrainingConfig) -> None:
+    auxiliary = "--auxiliary_weight" if training.auxiliary_weight else ""
+    counted(architecture.describe(), architecture, image_shape, auxiliary)
 
 
 def counted(name: str, architecture: Architecture, image_shape: Shape, auxiliary: str = "") -> Counts:
@@ -165,10 +240,10 @@ def counted(name: str, architecture: Architecture, image_shape: Shape, auxiliary
 
 
 def open_data(config: RunConfig) -> DataSet:
-    """The data set of a config, its test split closed. Says what was converted or passed over."""
+    """The data set of a config, its test split looked through and closed. Says what was converted or passed over."""
     options = config.group(DataConfig)
     with doing(f"reading the pictures of {options.dataset}"):
-        return _with_notes_said(open_configured(options))
+        return _with_notes_said(open_configured(options, check_test=True))
 
 
 def open_table(config: RunConfig) -> Table:
@@ -212,30 +287,3 @@ def source_of(config: RunConfig) -> str:
     source = config.group(FromConfig).source
     assert source is not None  # check_inputs comes first
     return source if source.startswith(KERAS) else str(trained_folder(expanded(source)))
-
-
-def named_pictures(paths: tuple[str, ...]) -> list[Path]:
-    """The files that a command names, and those below its folders with the suffix of a picture, by path.
-
-    Raises:
-        UserError: for a path that is not there, a folder without pictures, or no path at all.
-    """
-    if not paths:
-        raise UserError("no PATH is given; name pictures or folders of them after the flags of --mode=predict")
-    found: list[Path] = []
-    for path in map(expanded, paths):
-        if path.is_dir():
-            below = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            seen = [
-                file
-                for file in below
-                if not any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
-            ]
-            if not seen:
-                raise UserError(f"{path}: holds no pictures; expected {' '.join(sorted(SUFFIXES))}")
-            found += seen
-        elif path.exists():
-            found.append(path)
-        else:
-            raise UserError(f"{path}: no such file or folder; expected pictures or folders of them")
-    return found

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
-from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
+from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
-from controller.strategies import check_strategy, make_strategy
+from controller.strategies import make_strategy
 from controller.strategy import Strategy, Trial
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Estimator
@@ -25,14 +25,13 @@ from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.memory import MemoryNeed
 from nasnet.execution.start import open_engine
-from nasnet.modes.flags import RunConfig, in_its_flags
+from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import say_after_search
-from nasnet.modes.inputs import open_data, spec_on, write_skipped
+from nasnet.modes.inputs import check_children, open_data, spec_on, write_skipped
 from nasnet.modes.train import say_unsettled, train_to
 from nasnet.modes.trained.export import export_trained
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.models import model_of_genotype
 from nasnet.networks.spec import architecture_of
 from nasnet.reports.search import (
     at_work,
@@ -159,20 +158,11 @@ def _set_up(execution: ExecutionConfig) -> None:
 def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     """Finds what is wrong with the flags before anything is written. Returns the children's limits."""
     training = config.group(TrainingConfig)
-    child = config.group(NetworkConfig)
-    options, learning = config.group(SearchConfig), config.group(PolicyGradientConfig)
-    try:
-        check_strategy(options.strategy, space.decisions, space.length, learning, config.group(LearnerConfig))
-    except BadSetting as error:
-        raise in_its_flags(error) from error
-    for tokens in ((0,) * len(space.decisions), tuple(decision.size - 1 for decision in space.decisions)):
-        model = model_of_genotype(options.space, space.decode(tokens))
-        spec_on(model, data, child, training)
-        spec_on(model, data, *final_of(config.group(FinalConfig), child, training))
-    finalist_steps(options, training, data)
+    check_children(config, space, data.image_shape, len(data.classes))
+    finalist_steps(config.group(SearchConfig), training, data)
     return Limits(
         config.group(LimitConfig),
-        functools.partial(architecture_of, network=child, classes=len(data.classes)),
+        functools.partial(architecture_of, network=config.group(NetworkConfig), classes=len(data.classes)),
         data.image_shape,
         min(training.batch_size, len(data.train)),
     )

@@ -86,7 +86,7 @@ def named_model(model: str) -> NamedModel:
         raise SettingError("model", model, f"{UNPUBLISHED[model]}; known: {names}")
     path = expanded(model)
     if path.is_dir():
-        path = _genotype_in(path)
+        path = _genotype_in(model, path)
     if not path.is_file():
         raise SettingError("model", model, f"neither a file nor a known name; known: {names}")
     try:
@@ -97,10 +97,21 @@ def named_model(model: str) -> NamedModel:
         raise SettingError("model", model, str(error).removeprefix(f"{path}: ")) from error
 
 
-def _genotype_in(folder: Path) -> Path:
-    """The genotype of a trained network's folder, or of a run's best."""
-    found = [folder / "genotype.json", folder / "best" / "genotype.json"]
-    return next((path for path in found if path.is_file()), found[0])
+def as_stored(model: NamedModel) -> NamedModel:
+    """Of a trained network's folder the network that was trained there, at its own sizes; any other as it is."""
+    if model.stored is None or not expanded(model.name).is_dir():
+        return model
+    own = model.stored.architecture
+    return dataclasses.replace(model, make=lambda _, classes: dataclasses.replace(own, classes=classes))
+
+
+def _genotype_in(model: str, folder: Path) -> Path:
+    """The genotype of a trained network's folder, or of a run's best. Raises SettingError for any other folder."""
+    for path in (folder / "genotype.json", folder / "best" / "genotype.json"):
+        if path.is_file():
+            return path
+    rule = "a folder without genotype.json or best/genotype.json in it; expected a trained network's, or its run's"
+    raise SettingError("model", model, rule)
 
 
 def _of_file(name: str, value: Any) -> NamedModel:  # noqa: ANN401 - whatever a JSON file held

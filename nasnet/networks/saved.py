@@ -21,6 +21,8 @@ from nasnet.runtime.files import read_json, replaced, write_json
 _WEIGHTS = "weights.npz"
 DATA = "data.json"
 """The fingerprint of the pictures that a run is on: in its workdir, and in its export."""
+SOURCE_DATA = "source_data.json"
+"""Beside a fine-tuned network: the fingerprint of what its source, and what that began with, was trained on."""
 Model = Any  # a keras.Model: Keras is imported where one is loaded
 
 
@@ -55,11 +57,7 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
     """
     weights = folder / _WEIGHTS
     check_trained(folder)
-    path = folder / "genotype.json"
-    try:
-        spec = NetworkSpec.from_json(read_json(path))
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
+    spec = stored_spec(folder)
     if weights.is_file():
         return spec, _with_weights(spec, weights)
     if not zipfile.is_zipfile(folder / "model.keras"):  # Keras says of such a file that it is not found
@@ -74,6 +72,15 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
         # Keras raises a dozen types for a damaged archive; all of them mean the same to the user.
         raise UserError(f"{folder / 'model.keras'}: cannot be opened ({first_line(error)})") from error
     return spec, renewed(spec, model)
+
+
+def stored_spec(folder: Path) -> NetworkSpec:
+    """The network of a folder with `genotype.json`. Raises UserError for one that is missing or damaged."""
+    path = folder / "genotype.json"
+    try:
+        return NetworkSpec.from_json(read_json(path))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _with_weights(spec: NetworkSpec, path: Path) -> Model:
@@ -104,11 +111,30 @@ def data_of(folder: Path) -> Fingerprint | None:
     runs = [above for above in (folder.parent, folder.parent.parent) if _trained_in(above)]
     for path in (place / DATA for place in (folder, *runs)):
         if path.is_file():
-            try:
-                return Fingerprint.from_json(read_json(path))
-            except ValueError as error:
-                raise UserError(f"{path}: {error}") from error
+            return _fingerprint(path)
     return None
+
+
+def source_data_of(folder: Path) -> Fingerprint | None:
+    """The pictures that the source of a fine-tuned network's folder has seen; None where it does not say so.
+
+    Raises:
+        UserError: naming the file that is damaged.
+    """
+    return _fingerprint(folder / SOURCE_DATA) if (folder / SOURCE_DATA).is_file() else None
+
+
+def seen_by(folder: Path) -> Fingerprint | None:
+    """All pictures that a folder's network or its source was trained on. As `data_of` and `source_data_of`."""
+    own, earlier = data_of(folder), source_data_of(folder)
+    return earlier if own is None else own.after(earlier)
+
+
+def _fingerprint(path: Path) -> Fingerprint:
+    try:
+        return Fingerprint.from_json(read_json(path))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _trained_in(workdir: Path) -> bool:

@@ -71,7 +71,11 @@ def finalist_steps(options: SearchConfig, training: TrainingConfig, data: DataSe
     Raises:
         SettingError: for fewer than a child's: then it is no longer training that ranks them.
     """
-    own = steps_of(training, data)
+    return finalist_steps_after(options, steps_of(training, data))
+
+
+def finalist_steps_after(options: SearchConfig, own: int) -> int:
+    """As `finalist_steps`, of children that are trained for `own` steps."""
     if options.finalist_steps is None:
         return _LONGER * own
     if options.finalists and options.finalist_steps < own:

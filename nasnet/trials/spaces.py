@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from cells.architecture import BadField
 from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.settings import SettingsSpace
@@ -36,10 +37,12 @@ _OF_TABLE = {
     ),
 }
 """What has a meaning with a table: nothing is trained there."""
+_SETTING_OF = {"layers": "max_layers", "network": "space"}
+"""Field of a space -> the setting that it is made of, where that has another name."""
 
 
 def check_space(options: SearchConfig, chain: ChainConfig, given: Mapping[str, object]) -> None:
-    """Raises SettingError for a given setting that has no meaning with the space, and for depths that are none."""
+    """Raises SettingError for a given setting that has no meaning with the space, or with another that is given."""
     for name, value in given.items():
         if options.space == TABLE and name not in _OF_TABLE:
             raise SettingError(name, value, "has no meaning with space=table, whose rewards are looked up")
@@ -49,7 +52,9 @@ def check_space(options: SearchConfig, chain: ChainConfig, given: Mapping[str, o
             raise SettingError(name, value, rule)
     if (options.estimator == TABLE) != (options.space == TABLE):
         raise SettingError("estimator", options.estimator, f"does not go with space={options.space}; leave it out")
-    _pool_at(chain)
+    if "start_layers" in given and chain.start_layers > chain.max_layers:
+        rule = f"must be at most max_layers, which is {chain.max_layers}"
+        raise SettingError("start_layers", chain.start_layers, rule, see=("max_layers",))
 
 
 def make_space(
@@ -71,8 +76,9 @@ def make_space(
                 grow_every=chain.grow_every,
             )
         return SettingsSpace(options.space, image_shape, options.free, 1.0 if network.width is None else network.width)
-    except ValueError as error:
-        raise SettingError("space", options.space, str(error)) from error
+    except BadField as error:
+        value = chain.pool_at if error.name == "pool_at" else error.value
+        raise SettingError(_SETTING_OF.get(error.name, error.name), value, error.rule) from error
 
 
 def _pool_at(chain: ChainConfig) -> tuple[int, ...]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A, UNPUBLISHED
-from nasnet.modes.flags import resolve
+from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs, open_matching
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import UserError
@@ -58,6 +63,64 @@ def test_predictions_do_not_take_the_place_of_what_is_no_file(tmp_path, make):
         check_inputs(config)
     assert not (tmp_path / "table").is_file()
     check_inputs(dataclasses.replace(config, values={**config.values, "csv": str(tmp_path / "new.csv")}))
+
+
+CHAIN, LENET5 = {"space": "chain"}, {"space": "lenet5"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags", "said"),
+    [
+        ("search", {**LENET5, "free": 9}, "--free=9: must be 1 to 6"),
+        (
+            "search",
+            {**LENET5, "width": 0.1},
+            "--width=0.1: must leave 3 different numbers of filters .* leaves 1, 1, 1",
+        ),
+        ("search", {**CHAIN, "start_layers": 8, "max_layers": 4}, "--start_layers=8: .* 4 .*--max_layers"),
+        ("search", {**CHAIN, "start_layers": 16}, "--start_layers=16: .* 15 .*--max_layers"),
+        ("search", {**CHAIN, "grow_layers": 0}, "--grow_layers=0: must be 1 or more"),
+        ("search", {**CHAIN, "scale": 0.01}, "--scale=0.01: must leave 4 different numbers of filters"),
+        ("search", {**CHAIN, "pool_at": "3,99"}, "--pool_at=3,99: must be different depths from 1 to 15"),
+        ("search", {"stem": "imagenet", "filters": 4}, "--filters=4: must be 8 or more"),
+        ("search", {"stem": "imagenet", "final_filters": 5}, "--final_filters=5: must be 8 or more"),
+        ("search", {"steps": 5, "finalist_steps": 3}, "--finalist_steps=3: a child itself is trained for 5"),
+        ("search", {"strategy": "evolution", "evolution_sample": 9, "evolution_population": 3}, "--evolution_sample=9"),
+        ("search", {**LENET5, "image_size": 2, "width": 0.1}, "--width=0.1"),
+        ("train", {"stem_multiplier": 0.001}, "--stem_multiplier=0.001: must leave the stem 1"),
+        (
+            "train",
+            {"model": "vgg16", "image_size": 16},
+            "vgg16 cannot be built for pictures of 16x16: .*--image_size=32",
+        ),
+        ("train", {"model": "vgg16"}, "vgg16 cannot be built for pictures of 8x8"),  # digits
+        ("train", {"auxiliary_weight": 0.4}, "nasnet_a cannot be built .*--auxiliary_weight.* 8x8"),
+        ("compare", {"models": "resnet20,nasnet_a", "stem": "imagenet", "filters": 4}, "--filters=4: .*of nasnet_a"),
+        ("compare", {"models": "resnet20,vgg16"}, "--models=vgg16: vgg16 cannot be built for pictures of 8x8"),
+    ],
+)
+def test_an_impossible_value_names_its_own_flag_before_pictures_are_read(mode, flags, said):
+    with pytest.raises(UserError) as raised:
+        check_inputs(resolve(mode, 0, {"dataset": "digits", **flags}))
+    assert re.match(said, in_flags(raised.value)), in_flags(raised.value)
+
+
+@pytest.mark.parametrize("flags", [{"max_layers": 4}, {"max_layers": 4, "start_layers": 4}, {"start_layers": 15}])
+def test_networks_of_fewer_layers_than_the_first_trials_would_have_are_only_refused_where_both_are_said(flags):
+    check_inputs(resolve("search", 0, {**CHAIN, **flags}))
+
+
+def test_an_impossible_flag_is_told_before_the_workdir_that_another_config_used(tmp_path):
+    """One command, as it is typed: the second time with a flag that no workdir could take."""
+    (tmp_path / "config.json").write_text(json.dumps(resolve("search", 0, LENET5).to_json()))
+    for flags, said in (
+        (["--space=lenet5", "--free=99"], r"--free=99: must be 1 to 6"),
+        (["--space=chain"], r"--workdir=.* was used with another config \(.*space: lenet5 there, chain now"),
+    ):
+        command = [sys.executable, "train.py", "--mode=search", f"--workdir={tmp_path}", *flags]
+        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert re.fullmatch(rf"train\.py: {said}.*\n", done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("name", UNPUBLISHED)

@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from cells.count import Counts, count
 from nasnet.data.dataset import DataSet
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import compared_models, spec_on
+from nasnet.modes.inputs import compared_models, of_models, spec_on
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.matching import TOLERANCE, Match, matched
-from nasnet.networks.models import NamedModel
+from nasnet.networks.models import NamedModel, as_stored
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.clock import doing
-from nasnet.runtime.errors import SettingError, UserError
-from nasnet.runtime.files import expanded
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import CompareConfig
 
@@ -54,15 +52,10 @@ def contenders_of(config: RunConfig, data: DataSet) -> list[Contender]:
 
 def _contender(model: NamedModel, data: DataSet, config: RunConfig) -> Contender:
     """A network on these pictures; a folder's is the one that was trained there. Raises UserError if it cannot be."""
-    training, note = config.group(TrainingConfig), ""
-    if model.stored is not None and expanded(model.name).is_dir():
-        architecture = dataclasses.replace(model.stored.architecture, classes=len(data.classes))
-        model = dataclasses.replace(model, make=lambda *_: architecture)
-        note = "its network alone is taken and trained afresh, not its weights"
-    try:
-        spec = spec_on(model, data, config.group(NetworkConfig), training)
-    except UserError as error:
-        raise SettingError("models", model.name, str(error)) from error
+    own = as_stored(model)
+    note = "" if own is model else "its network alone is taken and trained afresh, not its weights"
+    with of_models(model):
+        spec = spec_on(own, data, config.group(NetworkConfig), config.group(TrainingConfig))
     return Contender(model.name, spec, count(spec.architecture, spec.image_shape), note)
 
 

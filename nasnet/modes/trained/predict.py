@@ -15,7 +15,8 @@ from scipy.special import softmax
 
 from nasnet.data.pictures import prepare
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import named_pictures, open_source
+from nasnet.modes.inputs import open_source
+from nasnet.modes.trained.pictures import named_pictures
 from nasnet.networks.export.serving import takes_files
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.config import PredictConfig
