@@ -121,8 +121,7 @@ def open_dataset(
         valid_fraction: share of the pictures to carve for valid, where there is no such split. For test it is 0.1. The
             default is that of the paper's 5,000 of 50,000 pictures (arXiv 1707.07012, appendix A.1).
         allow_test: whether `DataSet.test` may be called.
-        check_test: where it may not, read all the same a test split that the set has, to tell what is broken in it now,
-            and let go of it.
+        check_test: where it may not, read a test split that the set has to tell what is broken in it, and let go of it.
         download: whether a set of TensorFlow Datasets that is not on disk is downloaded; it tries for minutes.
         skip_broken: leave out files that are no readable pictures, and name them in `DataSet.skipped`.
         like: a network's size, channels and classes, which the pictures are made to fit; `DataSet.classes` are then
