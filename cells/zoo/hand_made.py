@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import math
 from typing import Any, ClassVar, TypeVar
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
-class HandMade:
+class HandMade(abc.ABC):
     """The part of an `Architecture` that is the same for all of them.
 
     Attributes:
@@ -35,14 +36,16 @@ class HandMade:
             raise BadField("width", self.width, "must be a number above 0")
 
     @property
+    @abc.abstractmethod
     def kind(self) -> str:
         """Its name: what `--model` takes, and its JSON's "kind"."""
-        raise NotImplementedError
+        ...
 
     @property
+    @abc.abstractmethod
     def parts(self) -> tuple[str, ...]:
         """See `Architecture.parts`."""
-        raise NotImplementedError
+        ...
 
     @property
     def batch_norm(self) -> tuple[float, float]:
@@ -62,9 +65,10 @@ class HandMade:
         """So many channels or units at this width."""
         return max(1, round(self.width * count))
 
+    @abc.abstractmethod
     def walk(self, p: Primitives[T], image: T, *, auxiliary: bool = False) -> Outputs[T]:
         """See `Architecture.walk`."""
-        raise NotImplementedError
+        ...
 
     def describe(self) -> str:
         """See `Architecture.describe`."""

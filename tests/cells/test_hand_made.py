@@ -9,6 +9,7 @@ import pytest
 from cells.count import count
 from cells.zoo import googlenet, resnet, vgg
 from cells.zoo.googlenet import GoogLeNet
+from cells.zoo.hand_made import HandMade
 from cells.zoo.networks import hand_made_from_json
 from cells.zoo.resnet import CifarResNet, ResNet
 from cells.zoo.vgg import VGG16
@@ -205,3 +206,18 @@ def test_the_last_block_s_path_is_dropped_at_the_full_rate(network, blocks):
     network.walk(reading, draw("image", (8, 8, 3)))
     shares = [float(line.split()[-1]) for line in reading.log if "drop_path" in line]
     assert shares == pytest.approx([number / blocks for number in range(1, blocks + 1)], abs=1e-3)
+
+
+def test_a_network_that_leaves_out_what_is_its_own_cannot_be_made():
+    class Unfinished(HandMade):
+        @property
+        def kind(self) -> str:
+            return "unfinished"
+
+        @property
+        def parts(self) -> tuple[str, ...]:
+            return ("head",)
+
+    made: type = Unfinished
+    with pytest.raises(TypeError, match=r"abstract method '?walk"):
+        made(10)
