@@ -8,6 +8,7 @@ from controller.grid_search import GridSearch
 from controller.learners.evolution import RegularizedEvolution
 from controller.learners.local_search import LocalSearch
 from controller.random_search import RandomSearch
+from controller.start import Started
 from controller.strategy import Features, Length, Strategy
 
 STRATEGIES = ("ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor", "dyna_ppo")
@@ -46,6 +47,7 @@ def make_strategy(
     first: Tokens | None = None,
     learner_config: LearnerConfig | None = None,
     features: Features | None = None,
+    start: tuple[Tokens, ...] = (),
 ) -> Strategy:
     """A fresh strategy.
 
@@ -60,17 +62,21 @@ def make_strategy(
         learner_config: of evolution, local_search, predictor and dyna_ppo; None has its defaults.
         features: what the space says of tokens in numbers, for the models of the last two; None: which options were
             taken.
+        start: different tokens that are its first trials, in this order, as long as those are.
 
     Raises:
         BadSetting: as `check_strategy`.
     """
     check_strategy(name, decisions, length, policy_config, learner_config)
+    if start and name != "grid":
+        more = policy_config, failures, seed, first, learner_config, features
+        return Started(make_strategy(name, decisions, length, *more), start)
     if length is not None and length(0) == len(decisions):
         length = None  # it does not grow
     if name == "random":
         return RandomSearch(decisions, seed, length)
     if name == "grid":
-        return GridSearch(decisions, first)
+        return GridSearch(decisions, first, start)
     learner = learner_config or LearnerConfig()
     if name == "evolution":
         return RegularizedEvolution(decisions, learner, seed, failures, length)

@@ -48,6 +48,11 @@ class Proposal:
         """A proposal whose tokens were chosen together, not drawn one by one: their log-probabilities are 0, for 1."""
         return cls(trial_id, tokens, (0.0,) * len(tokens))
 
+    @property
+    def was_drawn(self) -> bool:
+        """Whether a policy drew it: False where it was `chosen`."""
+        return any(self.log_probs)
+
     def __post_init__(self) -> None:
         if self.trial_id < 0:
             raise ValueError(f"a trial_id is 0 or more, got {self.trial_id}")

@@ -119,6 +119,25 @@ class ChainSpace:
             raise ValueError(f"the space has at most {self.layers} layers, the chain has {len(genotype.layers)}")
         return tuple(token for index, layer in enumerate(genotype.layers) for token in self._tokens(index, layer))
 
+    def features(self, tokens: Tokens) -> tuple[float, ...]:
+        """Of the network that tokens name, of as many layers as they are whole for: what it is made of, and its graph.
+
+        How many layers have each height of `SIZES`, each width of it, with `strides` each stride down and across of
+        `STRIDES`, and each number of filters, from the smallest; how many layers there are, how many times one reads
+        another, how many read the image, how many nobody reads; and the layers of the longest way through them.
+        """
+        layers = self.decode(tokens).layers
+        kinds = [("height", SIZES), ("width", SIZES), ("filters", self.filters)]
+        kinds[2:2] = [("stride_height", STRIDES), ("stride_width", STRIDES)] if self.strides else []
+        counted = [sum(getattr(layer, name) == value for layer in layers) for name, values in kinds for value in values]
+        depths: list[int] = []
+        for layer in layers:
+            depths.append(1 + max((depths[read] for read in layer.inputs), default=0))
+        reads = [read for layer in layers for read in layer.inputs]
+        of_image = sum(not layer.inputs for layer in layers)
+        graph = (len(layers), len(reads), of_image, len(layers) - len(set(reads)), max(depths))
+        return tuple(map(float, (*counted, *graph)))
+
     def _tokens(self, index: int, layer: ConvLayer) -> list[int]:
         if layer.padding != "same":
             raise ValueError(f"the space holds layers whose padding is same, layer {index} has {layer.padding!r}")

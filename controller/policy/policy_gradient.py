@@ -24,8 +24,9 @@ class PolicyGradient:
 
     Trials are collected in the order observed; every `update_trials` of them make one update, and are forgotten. They
     may have been drawn by an older policy or by another strategy altogether: PPO weighs them by the log-probabilities
-    that came with them. The order of `observe` matters (which trials share an update; the moving average): replayed
-    in the same order, with the same seed and threads, the weights are the same to the bit.
+    that came with them, and takes tokens that nobody drew (`Proposal.chosen`) for its own. The order of `observe`
+    matters (which trials share an update; the moving average): replayed in the same order, with the same seed and
+    threads, the weights are the same to the bit.
 
     A trial's advantage is its reward less the exponential moving average of the rewards observed before it. Read per
     trial, not per batch: per batch of 20, a weight of 0.95 would remember 400 trials, and trail behind a policy that
@@ -98,17 +99,20 @@ class PolicyGradient:
         advantages, baseline = self._advantages(rewards)
         self._baseline = baseline
         tokens = self._whole([proposal.tokens for proposal in proposals])
-        behaviour = self._whole([proposal.log_probs for proposal in proposals])
+        drawn = np.array([proposal.was_drawn for proposal in proposals])
         taken = None if self._length is None else self._whole([(1.0,) * len(p.tokens) for p in proposals])
         with tf.device("CPU:0"):
             batch = (
                 tf.constant(tokens, tf.int32),
-                tf.constant(behaviour, tf.float32),
                 tf.constant(advantages, tf.float32),
                 None if taken is None else tf.constant(taken, tf.float32),
             )
-            proximal = self._log_probs(batch[0], batch[3])
-            figures = [self._step(*batch, proximal) for _ in range(self._epochs)][-1]
+            proximal = self._log_probs(batch[0], batch[2])
+            # Tokens that were chosen have no policy that drew them, and a ratio to probability 1 would count them for
+            # next to nothing: they weigh as if this policy had drawn them.
+            behaviour = self._whole([proposal.log_probs for proposal in proposals])
+            behaviour = tf.constant(np.where(drawn[:, None], behaviour, proximal.numpy()), tf.float32)
+            figures = [self._step(*batch, proximal, behaviour) for _ in range(self._epochs)][-1]
         updates = 1 if self._last_update is None else self._last_update.updates + 1
         self._last_update = UpdateFigures(updates, float(np.mean(rewards)), baseline, *(float(x) for x in figures))
 
@@ -146,10 +150,10 @@ class PolicyGradient:
     def _step(
         self,
         tokens: tf.Tensor,
-        behaviour_log_probs: tf.Tensor,
         advantages: tf.Tensor,
         taken: tf.Tensor | None,
         proximal_log_probs: tf.Tensor,
+        behaviour_log_probs: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         """One step of the optimizer on tokens, log-probabilities and decisions taken `[B, T]` and advantages `[B]`."""
         config = self._config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import shlex
 import shutil
 import time
@@ -15,7 +16,7 @@ import tensorflow as tf
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
 from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
-from controller.policy.policy_gradient import PolicyGradient
+from controller.policy.figures import UpdateFigures
 from controller.random_search import RandomSearch
 from controller.strategies import make_strategy
 from controller.strategy import Strategy, Trial
@@ -61,7 +62,7 @@ from nasnet.trials.limits import Limits
 from nasnet.trials.plan import final_of, finalist_steps, plan_of, steps_of
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search, SearchProgress
-from nasnet.trials.spaces import children_of, features_of, first_tokens, make_space, say_space, trials_of
+from nasnet.trials.spaces import children_of, features_of, first_tokens, make_space, say_space, start_tokens, trials_of
 
 _DRAWN = 8  # networks that are counted to say what a child takes
 
@@ -75,12 +76,13 @@ def run_search(config: RunConfig, workdir: Path) -> None:
         _set_up(execution)
         data = open_data(config)
         space = make_space(options, config.group(ChainConfig), config.group(NetworkConfig), data.image_shape)
-        limits = _check(config, data, space)
+        limits, start = _check(config, data, space), list(start_tokens(options, space))
         if execution.cluster:
             from nasnet.execution.ray_workers import connect
 
             connect(execution.cluster)
-        with claim_workdir(workdir, config, data=data.fingerprint):
+        source = hashlib.sha256(str(start).encode()).hexdigest() if start else None
+        with claim_workdir(workdir, config, data=data.fingerprint, source=source):
             write_skipped(workdir, data)
             say_pictures(data, "--valid_fraction")
             say_space(options, space)
@@ -189,7 +191,8 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
 def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
     learning, failures = config.group(PolicyGradientConfig), config.group(FailureConfig)
     others = config.seed, first_tokens(space), config.group(LearnerConfig), features_of(space)
-    return make_strategy(name, space.decisions, space.length, learning, failures, *others)
+    start = tuple(start_tokens(config.group(SearchConfig), space))
+    return make_strategy(name, space.decisions, space.length, learning, failures, *others, start)
 
 
 def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
@@ -199,8 +202,8 @@ def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
     def report(progress: SearchProgress) -> None:
         nonlocal shown
         show_trial(progress)
-        figures = strategy.last_update if isinstance(strategy, PolicyGradient) else None
-        if figures is not None and figures.updates > shown:
+        figures = getattr(strategy, "last_update", None)
+        if isinstance(figures, UpdateFigures) and figures.updates > shown:
             shown = figures.updates
             show_update(figures)
 

@@ -17,7 +17,7 @@ from nasnet.networks.config import KERAS
 from nasnet.networks.saved import DATA
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import expanded, read_json, write_json
-from nasnet.trials.config import ChainConfig
+from nasnet.trials.config import TABLE, ChainConfig
 
 _LOCK = ".lock"
 _CONFIG = "config.json"
@@ -28,7 +28,7 @@ _FILES = (("dataset", DATA), ("from", _SOURCE), ("model", _SOURCE), ("weights", 
 _NEWER = (
     *flag_names(ChainConfig).values(),
     *flag_names(LearnerConfig).values(),
-    *("free", "table", "width", "stem_multiplier", "skip_reduction_input"),
+    *("free", "table", "start", "width", "stem_multiplier", "skip_reduction_input"),
     *("staircase", "rate_drops", "augment"),
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),
 )
@@ -211,7 +211,8 @@ def _check_source(workdir: Path, config: RunConfig, now: str, *, renews: bool) -
     found = read_json(path)
     if isinstance(found, dict) and found.get("sha256") == now:
         return
-    name = {"train": "model", "compare": "models", "search": "table"}.get(config.mode, "from")
+    name = {"train": "model", "compare": "models", "search": "start"}.get(config.mode, "from")
+    name = "table" if config.values.get("space") == TABLE else name
     was, value = resolved_before(workdir).get(name), config.values[name]
     if isinstance(was, str) and _path(name, was) != _path(name, value):
         raise UserError(

@@ -54,6 +54,11 @@ class SearchConfig(Settings):
         "best; a linear model of the reward, by Thompson sampling; or dyna_ppo, PPO on real trials and on imagined "
         "ones on that model",
     )
+    start: str | None = setting(
+        None,
+        "known networks as the first trials, with commas between: names of published cells, genotype.json files, "
+        "folders such as best/; any strategy goes on from them; unset: none",
+    )
     free: int | None = setting(
         None,
         "how many settings of a known network are decisions, from the first layer's on: n are 3^n networks; unset: all",

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from cells.architecture import BadField
+from cells.genotype.cell import CellGenotype, loose_ends
+from cells.genotype.genotype import Genotype
 from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.settings import SettingsSpace
@@ -14,6 +16,7 @@ from controller.config import LearnerConfig, PolicyGradientConfig
 from controller.grid_search import number_of_tuples
 from controller.strategy import Features
 from nasnet.networks.config import NetworkConfig
+from nasnet.networks.models import named_model
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError
 from nasnet.trials.config import CHAIN, NASNET, SETTINGS, TABLE, ChainConfig, SearchConfig
@@ -94,9 +97,56 @@ def first_tokens(space: Space) -> Tokens | None:
     return space.published if isinstance(space, SettingsSpace) else None
 
 
+def start_tokens(options: SearchConfig, space: Space) -> dict[Tokens, str]:
+    """The known networks that a search begins with, in order: their tokens, and how they are called.
+
+    Raises:
+        SettingError: for a name that is none, and a network that the space cannot express or that stands twice.
+    """
+    found: dict[Tokens, str] = {}
+    for name in options.start.split(",") if options.start else ():
+        try:
+            tokens, changed = _known(space, name.strip())
+        except ValueError as error:
+            raise SettingError("start", name, str(error)) from error
+        except SettingError as error:
+            raise SettingError("start", name, error.rule) from error
+        if tokens in found:
+            raise SettingError("start", name, "stands twice; expected different networks")
+        if len(tokens) != (takes := space.length(len(found))):
+            rule = f"takes {len(tokens)} decisions, and trial {len(found)} of this space {takes}"
+            raise SettingError("start", name, rule)
+        found[tokens] = f"{name.strip()}{changed}"
+    return found
+
+
+def _known(space: Space, name: str) -> tuple[Tokens, str]:
+    """A network's tokens, and how it differs from what its name stands for. Raises ValueError outside the space."""
+    if isinstance(space, SettingsSpace) and name == space.network:
+        return space.published, ""
+    genotype = named_model(name).genotype
+    if genotype is None:
+        raise ValueError("was drawn by hand, and is no network of this space")
+    tokens = space.encode(_in_space(genotype))
+    return tokens, "" if space.decode(tokens) == genotype else _CHANGED
+
+
+_CHANGED = ", its outputs being those states that no block reads"
+
+
+def _in_space(genotype: Genotype) -> Genotype:
+    """Cells with the outputs that a searched cell has: published ones have more, and no space says which."""
+    if not isinstance(genotype, CellGenotype) or genotype.rules != NASNET:
+        return genotype
+    normal, reduction = (
+        dataclasses.replace(cell, outputs=loose_ends(cell.blocks)) for cell in (genotype.normal, genotype.reduction)
+    )
+    return dataclasses.replace(genotype, normal=normal, reduction=reduction)
+
+
 def features_of(space: Space) -> Features | None:
     """What a model of the reward is given of a space's tokens; None: which options they are."""
-    return space.features if isinstance(space, NASNetSpace) else None
+    return space.features if isinstance(space, NASNetSpace | ChainSpace) else None
 
 
 def trials_of(options: SearchConfig, space: Space) -> int:
@@ -108,6 +158,8 @@ def say_space(options: SearchConfig, space: Space) -> None:
     """How large the space is, where that is a number to go by, and what becomes of the trials by it."""
     if isinstance(space, SettingsSpace):
         say(f"{space.size:,} networks: 3 options for each of {len(space.decisions)} settings of {space.network}")
+    for trial_id, name in enumerate(start_tokens(options, space).values()):
+        say(f"trial {trial_id} is {name}")
     trials = trials_of(options, space)
     if trials < options.trials:
         say(f"{trials:,} trials and not {options.trials:,}: then the grid has tried every one")

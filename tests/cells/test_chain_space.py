@@ -160,3 +160,18 @@ def test_spaces_that_cannot_be(change, words):
 def test_it_is_a_space_beside_the_others():
     with pytest.raises(ValueError, match="holds cells, got a genotype of kind 'chain'"):
         NASNetSpace(5).encode(SMALL.decode((0,) * 5))
+
+
+def test_a_chain_s_features_count_its_layers_and_its_graph():
+    """Two chains by hand: who reads whom, and what each layer has."""
+    space = ChainSpace(4, strides=True, start_layers=2)
+    # Layer: skips; height, width, strides down and across, filters.
+    tokens = (0, 3, 0, 2, 1) + (1, 1, 1, 0, 0, 3) + (0, 0, 0, 3, 1, 0, 1) + (1, 0, 1, 2, 2, 2, 0, 0)
+    sizes = [2, 1, 1, 0] + [0, 1, 1, 2] + [2, 1, 1] + [3, 0, 1] + [1, 2, 0, 1]
+    # Layers 1 and 3 read layer 0, layer 3 reads layer 2; 0 and 2 read the image, 1 and 3 nobody; 0 -> 1, 0 or 2 -> 3.
+    assert space.features(tokens) == tuple(map(float, [*sizes, 4, 3, 2, 2, 2]))
+    # Its first two layers alone: 0 -> 1.
+    sizes = [1, 1, 0, 0] + [0, 1, 0, 1] + [2, 0, 0] + [1, 0, 1] + [0, 1, 0, 1]
+    assert space.features(tokens[:11]) == tuple(map(float, [*sizes, 2, 1, 1, 1, 2]))
+    plain, sizes = ChainSpace(3, skips=False, scale=0.5), [2, 0, 0, 1] + [1, 1, 0, 1] + [1, 0, 2, 0]
+    assert plain.features((0, 1, 2, 3, 3, 2, 0, 0, 0)) == tuple(map(float, [*sizes, 3, 2, 1, 1, 3]))

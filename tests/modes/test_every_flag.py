@@ -88,6 +88,7 @@ VALUES: dict[str, Any] = {
     "max_mult_adds": 1,
     "max_memory": 1,
     "trainable_cells": 1,
+    "start": "nasnet_a",
     "finalist_steps": 9,
     "top": 1,
     "pool_at": "2,4",
@@ -102,6 +103,7 @@ NO_CHILDREN = NO_CELLS | dict.fromkeys(("dataset", "steps", "workers", "finalist
 GOES_WITH: dict[str | tuple[str, str], Any] = {
     "space": NO_CELLS,
     "table": {"space": "table", "table": "known", "strategy": "random", **NO_CHILDREN},
+    "start": {"blocks": 5},
     "free": {"space": "lenet5", **NO_CELLS},
     "width": {"space": "lenet5", "model": "resnet20", "models": "resnet20", "image_size": 32, **NO_CELLS},
     **{name: {"space": "chain", **NO_CELLS} for name in flag_names(ChainConfig).values()},
