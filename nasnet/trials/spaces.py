@@ -105,6 +105,8 @@ def start_tokens(options: SearchConfig, space: Space) -> dict[Tokens, str]:
     """
     found: dict[Tokens, str] = {}
     for name in options.start.split(",") if options.start else ():
+        if not name.strip():
+            raise SettingError("start", options.start, "must be names with commas between, and none is empty")
         try:
             tokens, changed = _known(space, name.strip())
         except ValueError as error:

@@ -144,7 +144,7 @@ def test_genotypes_outside_are_refused(space, genotype, words):
         ({"start_layers": 0}, "start_layers must be 1 or more, got 0"),
         ({"grow_every": 0}, "grow_every must be 1 or more, got 0"),
         ({"grow_layers": -1}, "grow_layers must be 0 or more, got -1"),
-        ({"grow_layers": 0}, "grow_layers 0 never reaches layers 15 from start_layers 6"),
+        ({"grow_layers": 0}, "grow_layers must be 1 or more to come to networks of 15 layers from those of 6, got 0"),
         ({"scale": 0.01}, "4 different numbers of filters.*got 0.01"),
         ({"scale": math.nan}, "got nan"),
         ({"scale": math.inf}, "got inf"),

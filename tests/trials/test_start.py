@@ -52,7 +52,7 @@ def test_files_and_folders_are_taken_as_they_are(tmp_path):
     ("space", "names", "line"),
     [
         (SPACE, "nothing", r"start=nothing: neither a file nor a known name; known: nasnet_a, [^\n]*"),
-        (SPACE, "nasnet_a,", r"start=: neither a file nor a known name[^\n]*"),
+        (SPACE, "nasnet_a,", r"start=nasnet_a,: must be names with commas between, and none is empty"),
         (
             SPACE,
             "nasnet_a,darts_v1",
