@@ -202,7 +202,7 @@ def test_width():
         (("alexnet", (32, 32, 3), 14), "got 14"),
         (("lenet5", (32, 32, 3), None, 0.0), "width must be above 0, got 0.0"),
         (("lenet5", (32, 32, 3), None, math.nan), "got nan"),
-        (("lenet5", (32, 32, 3), None, 0.2), "around the 6 of layer 0, got 0.2, which leaves 1, 1, 2"),
+        (("lenet5", (32, 32, 3), None, 0.2), "around the 6 of layer 0; it leaves 1, 1, 2, got 0.2"),
     ],
 )
 def test_spaces_that_cannot_be(values, words):

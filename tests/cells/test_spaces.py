@@ -54,5 +54,5 @@ def test_genotypes_outside_are_refused():
         NASNetSpace(5).encode(NASNET_A)  # its outputs are not its loose ends
     with pytest.raises(ValueError, match="2 blocks a cell"):
         NASNetSpace(2).encode(NASNET_A)
-    with pytest.raises(ValueError, match="at least 1 block"):
+    with pytest.raises(ValueError, match="blocks must be 1 or more, got 0"):
         NASNetSpace(0)
