@@ -81,7 +81,7 @@ def test_help_names_every_flag_with_its_default_and_does_not_wait_for_tensorflow
         (["--dataset=digitz"], "--dataset=digitz"),
         (["--dataset=folder:/no/such/folder"], "/no/such/folder"),
         (["--drop_path_keep=0.5"], "--drop_path_keep=0.5: a child"),
-        (["--stem=imagenet", "--filters=7"], "--stem"),
+        (["--stem=imagenet", "--filters=7"], "--filters=7"),
         (["--mode=train", "--auxiliary_weight=0.4"], "auxiliary"),
         (["--mode=train", "--model=nasnet_z"], "--model=nasnet_z: neither a file nor a known name"),
         (["--mode=train", f"--model={'a' * 300}"], "cannot be looked at (File name too long)"),

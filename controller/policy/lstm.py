@@ -110,7 +110,7 @@ class Policy:
         with tf.device("CPU:0"):
             tokens, log_probs = self._sample(tf.constant(noise, tf.float32), tf.constant(steps))
         used = self._layout.slots[:steps] >= 0
-        return tokens.numpy()[:, used], log_probs.numpy()[:, used]
+        return tokens.numpy().swapaxes(0, 1)[:, used], log_probs.numpy().swapaxes(0, 1)[:, used]
 
     def score(self, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """How probable the policy finds these tokens. To be traced by its caller, as one graph with the gradient.
@@ -153,7 +153,7 @@ class Policy:
         jit_compile=False,
     )
     def _sample(self, noise: tf.Tensor, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Noise `[B, T, K]` to tokens and log-probabilities `[B, steps, G]`: `score`, one step at a time."""
+        """Noise `[B, T, K]` to tokens and log-probabilities `[steps, B, G]`: `score`, one step at a time."""
         layout, table = self._layout, self._embed.kernel
         slots = np.maximum(layout.slots, 0)
         width = slots.shape[1]
@@ -192,7 +192,7 @@ class Policy:
         *_, tokens, log_probs = tf.while_loop(
             lambda s, *_: s < steps, step, (0, tf.zeros((trials, width), tf.int32), nothing, seen, *arrays)
         )
-        return tf.transpose(tokens.stack(), [1, 0, 2]), tf.transpose(log_probs.stack(), [1, 0, 2])
+        return tokens.stack(), log_probs.stack()
 
     def _logits_at(self, s: tf.Tensor, state: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:
         """The logits `[B, G, K]` of step `s`, from its states `[B, H]` and those of the steps up to it `[S, B, H]`."""
