@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 WORKERS = 2
 POLL_SECONDS = 0.02
 TINY = ("--blocks=1", "--filters=2", "--steps=3", "--batch_size=64", "--update_trials=4", "--final_filters=2")
-SHORT_END = ("--finalists=1", "--finalist_steps=3", "--finalist_seeds=1", "--final_epochs=1")
+SHORT_END = ("--finalists=1", "--finalist_steps=3", "--finalist_seeds=1", "--final_epochs=1", "--baselines=none")
 _DEADLINE_SECONDS = 300.0  # Ray may take a minute to notice that a node is gone
 
 

@@ -94,3 +94,20 @@ def make_strategy(
 
     loss = "reinforce" if name == "reinforce" else "ppo"
     return PolicyGradient(decisions, policy_config, seed, failures, length, loss)
+
+
+def blind_trials(name: str, policy_config: PolicyGradientConfig, learner_config: LearnerConfig) -> int | None:
+    """How many trials, from the first on, a strategy draws before it has learned anything; None: all of them.
+
+    They are drawn uniformly but for the policy gradients', which are those of a fresh policy: within a few hundredths
+    of a nat a decision of uniform (docs/search.md). A grid draws none.
+    """
+    if name == "random":
+        return None
+    if name == "grid":
+        return 0
+    if name == "evolution":
+        return learner_config.population
+    if name in ("ppo", "reinforce"):
+        return policy_config.update_trials
+    return learner_config.uniform_trials

@@ -8,7 +8,7 @@ RUNS=${RUNS:-$(mktemp -d)}
 step() { echo "== $*"; "$PYTHON" train.py "$@"; }
 
 step --mode=search --workdir="$RUNS/search" --blocks=2 --filters=4 --steps=10 --trials=6 --finalists=2 \
-    --finalist_steps=20 --final_filters=4 --final_epochs=3
+    --finalist_steps=20 --final_filters=4 --final_epochs=3 --baseline_seeds=2
 step --mode=train --workdir="$RUNS/train" --model="$RUNS/search/best/genotype.json" --repeats=1 --filters=8 --epochs=3
 step --mode=evaluate --from="$RUNS/train" --workdir="$RUNS/evaluate"
 step --mode=export --workdir="$RUNS/export" --from="$RUNS/train"

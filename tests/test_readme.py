@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 PYTHON = ".venv/bin/python"
 TINY = {
     "search": "--blocks=1 --filters=2 --steps=2 --trials=2 --workers=1 --finalists=0 --final_filters=2 "
-    "--final_epochs=1",
+    "--final_epochs=1 --baselines=none",
     "train": "--filters=4 --steps=2 --batch_size=8",
     "finetune": "--steps=2 --batch_size=8",
     "tune": "--tune_trials=2 --tune_epochs=1 --batch_size=8",

@@ -21,6 +21,7 @@ from tests.support.processes import wait_until_gone, workers_of
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--blocks=1", "--filters=2", "--steps=2", "--batch_size=16", "--update_trials=4", "--finalist_steps=2"]
+TINY += ["--baselines=none"]
 SEARCH = [
     *TINY,
     "--mode=search",
@@ -33,7 +34,7 @@ SEARCH = [
 CHAIN = [
     *("--mode=search", "--space=chain", "--start_layers=2", "--grow_layers=1", "--grow_every=3", "--max_layers=4"),
     *("--scale=0.1", "--steps=2", "--batch_size=16", "--update_trials=4", "--finalists=0", "--final_epochs=1"),
-    "--deterministic",
+    *("--deterministic", "--baselines=none"),
 ]
 """It grows at trials 3 and 6."""
 

@@ -22,6 +22,7 @@ from nasnet.data.input_pipeline import training_order
 from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
 from nasnet.estimators.flat_weights import Layout, shape_in_functions
 from nasnet.estimators.graph import ChildFunction, ChildGraph
+from nasnet.estimators.scoring import constants, whitened
 from nasnet.estimators.session import ChildSession, State
 from nasnet.estimators.traces import Value
 from nasnet.networks.functions import Functions
@@ -189,11 +190,7 @@ class Child:
 
     def _constants(self) -> dict[str, tf.Tensor]:
         """As `_parts`, with the moving statistics. Not split op by op: TensorFlow would keep 0.3 MB a child of that."""
-        values = self.named_weights()
-        return {
-            weight.name: tf.constant(values[weight.name].reshape(shape_in_functions(weight)))
-            for weight in self.layout.trainable + self.layout.statistics
-        }
+        return constants(self.layout, self.named_weights())
 
     def _read(self, images: tf.Tensor, weights: dict[str, tf.Tensor], *, training: bool) -> tf.Tensor:
         x = self._whitened(images)
@@ -201,8 +198,7 @@ class Child:
         return self.spec.architecture.walk(reading, x).logits
 
     def _whitened(self, images: tf.Tensor) -> tf.Tensor:
-        mean, std = (tf.constant(values, self._dtype) for values in (self.spec.mean, self.spec.std))
-        return (tf.cast(images, self._dtype) - mean) / std
+        return whitened(self.spec, images, self._dtype)
 
     def _step(
         self, function: ChildFunction, images: tf.Tensor, labels: tf.Tensor, index: tf.Tensor, state: State

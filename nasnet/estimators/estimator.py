@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cells.architecture import Architecture
 from cells.genotype.genotype import Genotype
 
 MEASURE = 2
@@ -59,13 +60,13 @@ class Estimate:
 
 
 class Estimator(Protocol):
-    """Scores genotypes, or what it was made for."""
+    """Scores genotypes, whole networks, or what it was made for."""
 
-    def estimate(self, genotype: Genotype | None, name: str) -> Estimate:
+    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
         """Scores a genotype. The same arguments give the same reward.
 
         Args:
-            genotype: what is scored; None for an estimator that was made for one network.
+            genotype: what is scored: a whole network for an estimator of such; None for one that was made for one.
             name: of this estimate, and nothing is read from it: random numbers are seeded by it. A trial's number is
                 too little, because a finalist is estimated from several fresh starts.
 

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from pathlib import Path
 
+from cells.architecture import Architecture
 from cells.genotype.genotype import Genotype
 from nasnet.data.config import DataConfig
 from nasnet.estimators.estimator import Estimate, Timing
@@ -34,7 +35,7 @@ class FineTuning:
     seed: int
     checkpoints: Path
 
-    def estimate(self, genotype: Genotype | None, name: str) -> Estimate:
+    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
         """See `Estimator.estimate`. It needs neither argument: what is fine-tuned stands in `source`."""
         del genotype, name
         from nasnet.data.dataset import open_configured

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
+from cells.architecture import Architecture
+from cells.genotype.cell import CellGenotype
+from cells.genotype.chain import ChainGenotype
 from cells.genotype.genotype import Genotype
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
 from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec, architecture_of
+from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig
 from nasnet.training.progress import Progress
 
@@ -43,15 +47,21 @@ class ProxyEstimator:
     reward: Literal["last", "best_of_last_5"] = "last"
     statistics: Literal["moving", "reestimated"] = "moving"
 
-    def estimate(self, genotype: Genotype | None, name: str) -> Estimate:
-        """See `Estimator.estimate`."""
-        assert genotype is not None, "a child is one of a genotype"
-        from nasnet.estimators.child import Child
-        from nasnet.runtime.seeds import name_seed
-
+    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
+        """See `Estimator.estimate`. It asks for a genotype."""
+        assert isinstance(genotype, CellGenotype | ChainGenotype), "a child is one of a genotype"
         architecture = architecture_of(genotype, self.network, len(self.data.classes))
+        return self.train(architecture, name_seed(self.seed, name))
+
+    def train(self, architecture: Architecture, seed: int) -> Estimate:
+        """Scores any network as it scores a genotype's, from this seed.
+
+        Raises:
+            DivergedError: if the training's loss is no longer finite.
+        """
+        from nasnet.estimators.child import Child
+
         spec = NetworkSpec.on(self.data, architecture, bn_momentum=self.training.bn_momentum)
-        seed = name_seed(self.seed, name)
         if self.child == "keras":
             return self._keras(spec, seed)
         child = Child(spec, self.data, ChildConfig.of(self.training, self.data), seed=seed)
@@ -97,3 +107,21 @@ class ProxyEstimator:
         assert best is not None
         steps = time.monotonic() - built - scoring
         return Estimate(best[0], Timing(built - start, steps, scoring), TrainedChild(spec.to_json(), best[1]))
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineEstimator:
+    """Trains a whole network as `proxy` trains its children, always from the same seed.
+
+    So networks of one such estimator begin alike, and see the same pictures in the same order, augmented alike.
+    """
+
+    proxy: ProxyEstimator
+    seed: int
+
+    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
+        """See `Estimator.estimate`. It asks for a whole network; the name says nothing to it."""
+        del name
+        assert genotype is not None
+        assert not isinstance(genotype, CellGenotype | ChainGenotype), "sizes and all"
+        return self.proxy.train(cast(Architecture, genotype), self.seed)

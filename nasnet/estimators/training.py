@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cells.architecture import Architecture
 from cells.genotype.genotype import Genotype
 from nasnet.data.config import DataConfig
 from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
@@ -51,7 +52,7 @@ class WholeTraining:
     checkpoints: Path
     batch_size: int
 
-    def estimate(self, genotype: Genotype | None, name: str) -> Estimate:
+    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
         """See `Estimator.estimate`. It needs neither argument: what is trained stands in `spec`."""
         del genotype, name
         from nasnet.data.dataset import open_configured

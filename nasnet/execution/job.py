@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from cells.architecture import Architecture
 from cells.genotype.genotype import Genotype
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Timing, TrainedChild
@@ -21,6 +22,7 @@ class Job:
         estimator: one of the estimators that the workers were started with, by name.
         keep_above: the child's weights come back if its reward is above; None is never.
         label: its name, where it is no trial of a search.
+        architecture: the whole network, in the place of a genotype, where the estimator asks for one.
     """
 
     trial_id: int
@@ -29,6 +31,7 @@ class Job:
     estimator: str = "proxy"
     keep_above: float | None = None
     label: str = ""
+    architecture: Architecture | None = None
 
     @property
     def name(self) -> str:

@@ -61,9 +61,9 @@ def attempt(estimators: Mapping[str, Estimator], job: Job) -> Result:
     """Trains and scores one child in this process. Whatever it raises becomes an outcome with a one-line cause."""
     import tensorflow as tf
 
-    start = time.monotonic()
+    start, network = time.monotonic(), job.genotype if job.architecture is None else job.architecture
     try:
-        estimate = estimators[job.estimator].estimate(job.genotype, job.name)
+        estimate = estimators[job.estimator].estimate(network, job.name)
         wanted = job.keep_above is not None and estimate.reward > job.keep_above
         child = estimate.child if wanted else None
         seconds = time.monotonic() - start

@@ -16,7 +16,15 @@ from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
 from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import OF_NETWORK, RECIPES, read_recipe
-from nasnet.trials.config import SPACE_DEFAULTS, ChainConfig, CompareConfig, FinalConfig, LimitConfig, SearchConfig
+from nasnet.trials.config import (
+    SPACE_DEFAULTS,
+    BaselineConfig,
+    ChainConfig,
+    CompareConfig,
+    FinalConfig,
+    LimitConfig,
+    SearchConfig,
+)
 
 C = TypeVar("C", bound=Config)
 
@@ -28,21 +36,10 @@ WITHOUT_TENSORFLOW = ("count", "table")
 """Modes that load none, and have no use for a workdir."""
 MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "compare", "count", "table")
 
+_SEARCHED = (SearchConfig, ChainConfig, NetworkConfig, RecipeConfig, TrainingConfig, ExecutionConfig)
+_AT_ITS_END = (FinalConfig, BaselineConfig)
 GROUPS: dict[str, tuple[type[Config], ...]] = {
-    "search": (
-        DataConfig,
-        SearchConfig,
-        ChainConfig,
-        NetworkConfig,
-        RecipeConfig,
-        TrainingConfig,
-        ExecutionConfig,
-        LimitConfig,
-        FailureConfig,
-        FinalConfig,
-        PolicyGradientConfig,
-        LearnerConfig,
-    ),
+    "search": (DataConfig, *_SEARCHED, LimitConfig, FailureConfig, *_AT_ITS_END, PolicyGradientConfig, LearnerConfig),
     "train": (DataConfig, SourceConfig, NetworkConfig, RecipeConfig, TrainingConfig, ReplicaConfig),
     "evaluate": (DataConfig, FromConfig, EvaluateConfig),
     "predict": (FromConfig, PredictConfig),

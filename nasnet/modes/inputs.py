@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cells.architecture import Architecture, BadField
@@ -30,8 +30,8 @@ from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig, check_schedule
-from nasnet.trials.config import TABLE, ChainConfig, CompareConfig, FinalConfig, SearchConfig
-from nasnet.trials.plan import final_of, finalist_steps_after
+from nasnet.trials.config import RANDOM, TABLE, BaselineConfig, ChainConfig, CompareConfig, FinalConfig, SearchConfig
+from nasnet.trials.plan import baseline_names, final_of, finalist_steps_after
 from nasnet.trials.spaces import check_space, make_space
 
 _SOME_CLASSES = 2  # whether a network can be built does not hang on how many it has
@@ -88,6 +88,8 @@ def _check_search(config: RunConfig) -> None:
         raise in_its_flags(error) from error
     if options.space == TABLE:
         return  # nothing is trained
+    if config.group(FinalConfig).export:
+        baseline_models(config)
     if options.child == "functions":
         check_child(training)
     if training.steps:
@@ -134,19 +136,7 @@ def compared_models(config: RunConfig) -> list[NamedModel]:
     if given is None:
         raise UserError("--models is missing; give two or more, such as --models=lenet5,nasnet_a")
     names = [name.strip() for name in given.split(",")]
-    found: dict[object, NamedModel] = {}
-    for name in names:
-        if not name:
-            raise SettingError("models", given, "must be names with commas between, and none is empty")
-        try:
-            model = named_model(name)
-        except SettingError as error:
-            raise SettingError("models", name, error.rule) from error
-        key = name if model.name in (*ZOO, *NETWORKS) else expanded(name).resolve()
-        if key in found:
-            raise SettingError("models", given, f"{name} stands twice; expected different networks")
-        found[key] = model
-    models = list(found.values())
+    models = _different("models", given, names)
     for name, value in config.given_of(NetworkConfig).items():
         if not any(name in model.settings for model in models):
             raise SettingError(name, value, f"has no meaning for any of {', '.join(names)}")
@@ -162,6 +152,37 @@ def of_models(model: NamedModel) -> Iterator[None]:
         raise SettingError(error.name, error.value, f"{error.rule} (of {model.name})", error.see) from error
     except UserError as error:
         raise SettingError("models", model.name, str(error)) from error
+
+
+def _different(setting: str, given: str, names: Sequence[str]) -> list[NamedModel]:
+    """The networks that a setting names. Raises SettingError for a name that is none, or stands twice."""
+    found: dict[object, NamedModel] = {}
+    for name in names:
+        if not name:
+            raise SettingError(setting, given, "must be names with commas between, and none is empty")
+        try:
+            model = named_model(name)
+        except SettingError as error:
+            raise SettingError(setting, name, error.rule) from error
+        key = name if model.name in (*ZOO, *NETWORKS) else expanded(name).resolve()
+        if key in found:
+            raise SettingError(setting, given, f"{name} stands twice; expected different networks")
+        found[key] = model
+    return list(found.values())
+
+
+def baseline_models(config: RunConfig) -> dict[str, NamedModel | None]:
+    """What `--baselines` names, in order: networks, and None for the best of the first trials.
+
+    Raises:
+        UserError: for a name that is none, or stands twice.
+    """
+    options = config.group(BaselineConfig)
+    names = baseline_names(options)
+    if names.count(RANDOM) > 1:
+        raise SettingError("baselines", options.baselines, f"{RANDOM} stands twice; expected different networks")
+    others = iter(_different("baselines", options.baselines, [name for name in names if name != RANDOM]))
+    return {name: None if name == RANDOM else next(others) for name in names}
 
 
 def _check_source(config: FromConfig) -> None:

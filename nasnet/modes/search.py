@@ -6,14 +6,13 @@ import dataclasses
 import functools
 import hashlib
 import shlex
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
-from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
 from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
 from controller.policy.figures import UpdateFigures
@@ -21,16 +20,17 @@ from controller.random_search import RandomSearch
 from controller.strategies import make_strategy
 from controller.strategy import Strategy, Trial
 from nasnet.data.dataset import DataSet
-from nasnet.estimators.estimator import Estimator
+from nasnet.estimators.estimator import Estimator, Timing
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.memory import MemoryNeed
 from nasnet.execution.start import open_engine
+from nasnet.modes.compared.baselines import baseline_estimators, hold_against_baselines
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import say_after_search
-from nasnet.modes.inputs import check_children, open_data, spec_on, write_skipped
-from nasnet.modes.train import say_unsettled, train_to
-from nasnet.modes.trained.export import export_trained
+from nasnet.modes.inputs import check_children, open_data, write_skipped
+from nasnet.modes.train import say_unsettled
+from nasnet.modes.trained.winner import train_winner
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import architecture_of
@@ -38,6 +38,7 @@ from nasnet.reports.search import (
     at_work,
     fit_memory,
     say_pictures,
+    say_ranking,
     say_search,
     say_seconds,
     say_updates,
@@ -46,14 +47,13 @@ from nasnet.reports.search import (
 )
 from nasnet.reports.terminal import show_export, show_retry, show_trial, show_update
 from nasnet.runtime import devices
-from nasnet.runtime.clock import clock, doing
+from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError
-from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
-from nasnet.training.config import ReplicaConfig, TrainingConfig
+from nasnet.training.config import TrainingConfig
 from nasnet.trials.best_weights import BestWeights
-from nasnet.trials.config import ChainConfig, FinalConfig, LimitConfig, SearchConfig
+from nasnet.trials.config import BaselineConfig, ChainConfig, FinalConfig, LimitConfig, SearchConfig
 from nasnet.trials.ending import STOP, Ending
 from nasnet.trials.finalists import Finalist, choose_finalists, rank_finalists
 from nasnet.trials.forecast import Forecast
@@ -86,28 +86,40 @@ def run_search(config: RunConfig, workdir: Path) -> None:
             write_skipped(workdir, data)
             say_pictures(data, "--valid_fraction")
             say_space(options, space)
-            search, winner = _search(config, workdir, data, space, limits, ending)
-            searched = time.monotonic()
+            found = _search(config, workdir, data, space, limits, ending)
+            search, winner, held = found.search, found.winner, time.monotonic()
             if export:
-                _train_winner(space.decode(winner.proposal.tokens), data, config, workdir, winner, search.forecast)
+                genotype = space.decode(winner.proposal.tokens)
+                train_winner(genotype, data, config, workdir, winner, search.forecast, found.baselines)
                 show_export(workdir / "best")
             ending.done()
-    engine, made, rest = search.engine, len(search.journal.trials), time.monotonic() - searched
-    after = rest if export else None
-    say_seconds(engine.timing, engine.slots, search.controller_seconds, searched - started, after)
+    made, searching = len(search.journal.trials), found.ended - started
+    after = (held - found.ended, time.monotonic() - held) if export else None
+    say_seconds(found.timing, search.engine.slots, search.controller_seconds, searching, after)
     if made < search.trials:
         say(f"{made} of {search.trials} trials were made; the same command goes on with the rest")
     if export:
         say_after_search(config, workdir, max(data.image_shape[:2]))
 
 
-def _search(
-    config: RunConfig, workdir: Path, data: DataSet, space: Space, limits: Limits, ending: Ending
-) -> tuple[Search, Trial]:
-    """The search as it stands at its end, and its winner."""
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """A search as it stands at its end: its winner, what that was held against, when it ended, its children's seconds.
+
+    What it was held against comes after that end.
+    """
+
+    search: Search
+    winner: Trial
+    ended: float
+    timing: Timing
+    baselines: dict[str, Any] | None
+
+
+def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limits: Limits, ending: Ending) -> _Found:
     options, final = config.group(SearchConfig), config.group(FinalConfig)
     child, training = config.group(NetworkConfig), config.group(TrainingConfig)
-    execution = _fitting(config.group(ExecutionConfig), data, space, limits)
+    execution, held = _fitting(config.group(ExecutionConfig), data, space, limits), config.group(BaselineConfig)
     journal = Journal(workdir / "journal.jsonl")
     best_weights = BestWeights(workdir / "children", options.keep_weights)
     best_weights.resume(list(journal.trials.values()))
@@ -134,7 +146,7 @@ def _search(
             why_invalid=limits.why_invalid,
             best_weights=best_weights,
             report=_reports(strategy),
-            forecast=Forecast(plan_of(options, final, child, training, data, space, engine.slots, execution)),
+            forecast=Forecast(plan_of(options, final, child, training, data, space, engine.slots, execution, held)),
         )
         say_search(search, data, options.strategy, children_of(space, child), training, execution)
         _, recipe = final_of(final, child, training)
@@ -145,7 +157,9 @@ def _search(
                 say_unsettled(of, steps_of(of, data), whose)
         say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
         with doing(lambda: at_work(retrying)):
-            return search, _best(search, config, ending)
+            winner, ended, timing = _best(search, config, ending, len(data.valid)), time.monotonic(), retrying.timing
+            baselines = hold_against_baselines(search, winner, config, workdir, data, ending) if final.export else None
+            return _Found(search, winner, ended, timing, baselines)
 
 
 def _set_up(execution: ExecutionConfig) -> None:
@@ -185,7 +199,8 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
     child = config.group(NetworkConfig)
     proxy = ProxyEstimator(data, child, training, config.seed, options.child, options.reward, options.statistics)
     longer = dataclasses.replace(training, steps=finalist_steps(options, training, data))
-    return {"proxy": proxy, "finalist": dataclasses.replace(proxy, training=longer)}
+    finalist = dataclasses.replace(proxy, training=longer)
+    return {"proxy": proxy, "finalist": finalist, **baseline_estimators(config, proxy)}
 
 
 def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
@@ -210,8 +225,8 @@ def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
     return report
 
 
-def _best(search: Search, config: RunConfig, ending: Ending) -> Trial:
-    """The winner: the best of the search, or of its finalists."""
+def _best(search: Search, config: RunConfig, ending: Ending, pictures: int) -> Trial:
+    """The winner: the best of the search, or of its finalists, scored on so many pictures."""
     options = config.group(SearchConfig)
     try:
         ranked, trials = search.run(), search.journal.trials
@@ -226,14 +241,16 @@ def _best(search: Search, config: RunConfig, ending: Ending) -> Trial:
         say(f"{twins} of {len(trials)} trials were of a network that had been trained before")
     if options.strategy in ("ppo", "reinforce"):
         say_updates(len(trials), config.group(PolicyGradientConfig).update_trials)
-    final = _ranked_anew(search, ranked, config, ending) if options.finalists else []
+    final = _ranked_anew(search, ranked, config, ending, pictures) if options.finalists else []
     if not final:
         return ranked[0]
-    say(f"ranked by the longer training: {' > '.join(f'trial {f.trial.proposal.trial_id}' for f in final)}")
+    say_ranking(final, pictures)
     return final[0].trial
 
 
-def _ranked_anew(search: Search, ranked: list[Trial], config: RunConfig, ending: Ending) -> list[Finalist]:
+def _ranked_anew(
+    search: Search, ranked: list[Trial], config: RunConfig, ending: Ending, pictures: int
+) -> list[Finalist]:
     options, forecast = config.group(SearchConfig), search.forecast
     assert forecast is not None
     places = {trial.proposal.trial_id: place for place, trial in enumerate(ranked, 1)}
@@ -253,36 +270,10 @@ def _ranked_anew(search: Search, ranked: list[Trial], config: RunConfig, ending:
         ranked,
         finalists=options.finalists,
         starts=options.finalist_seeds,
-        report=lambda finalist: show_finalist(finalist, places[finalist.trial.proposal.trial_id]),
+        report=lambda finalist: show_finalist(finalist, places[finalist.trial.proposal.trial_id], pictures),
         ended=ended,
         cut_short=lambda: ending.now,
     )
     if not final:
         say(f"ended by {ending.now} before the finalists could be ranked: the best of the search is taken")
     return final
-
-
-def _train_winner(
-    genotype: Genotype,
-    data: DataSet,
-    config: RunConfig,
-    workdir: Path,
-    trial: Trial,
-    forecast: Forecast | None = None,
-) -> None:
-    """Trains and exports the winner, unless that was done; what is there of another winner is replaced."""
-    mark, of_it = workdir / "final" / "winner.json", {"version": 1, "trial_id": trial.proposal.trial_id}
-    if mark.parent.exists() and (not mark.exists() or read_json(mark) != of_it):  # no mark: killed in rmtree
-        say("another network won than before: it is trained and exported in its place")
-        shutil.rmtree(mark.parent)
-    network, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
-    write_json(mark, of_it)
-    after = 0.0 if forecast is None else forecast.fixed() / 2
-    if forecast is not None:
-        say(f"the winner is trial {trial.proposal.trial_id}; about {clock(forecast.of_winner(trial))} left")
-    spec, options = spec_on(genotype, data, network, recipe), ReplicaConfig(valid_epochs=0)
-    spec, model = train_to(mark.parent, spec, data, recipe, config.seed, options=options, seconds_after=after)
-    extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
-    say(f"exporting it to {workdir / 'best'}, and opening that in a fresh process; {clock(after)} left")
-    with doing("exporting"):
-        export_trained(spec, model, workdir / "best", config, extra, data, data.fingerprint)

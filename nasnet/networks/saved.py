@@ -23,6 +23,7 @@ DATA = "data.json"
 """The fingerprint of the pictures that a run is on: in its workdir, and in its export."""
 SOURCE_DATA = "source_data.json"
 """Beside a fine-tuned network: the fingerprint of what its source, and what that began with, was trained on."""
+_DAMAGED = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 Model = Any  # a keras.Model: Keras is imported where one is loaded
 
 
@@ -83,15 +84,24 @@ def stored_spec(folder: Path) -> NetworkSpec:
         raise UserError(f"{path}: {error}") from error
 
 
+def load_weights(folder: Path) -> dict[str, np.ndarray]:
+    """The weights that `save_weights` wrote, by name. Raises UserError for a damaged file."""
+    path = folder / _WEIGHTS
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as values:
+            return dict(values)
+    except _DAMAGED as error:
+        raise UserError(f"{path}: not the weights of the network beside it ({error})") from error
+
+
 def _with_weights(spec: NetworkSpec, path: Path) -> Model:
     from nasnet.networks.keras_model import build, named_weights
 
-    model = build(spec)
+    model, values = build(spec), load_weights(path.parent)
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as values:
-            for name, variable in named_weights(model).items():
-                variable.assign(values[name])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        for name, variable in named_weights(model).items():
+            variable.assign(values[name])
+    except _DAMAGED as error:
         raise UserError(f"{path}: not the weights of the network beside it ({error})") from error
     return model
 

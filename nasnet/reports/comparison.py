@@ -147,26 +147,28 @@ def table(rows: Sequence[Row]) -> list[str]:
         header += ["test accuracy", "against the first (95%)"]
     lines = [header]
     for row in rows:
-        line = [_short(row.name), f"{row.parameters:,}", _millions(row.mult_adds)]
+        line = [short(row.name), f"{row.parameters:,}", millions(row.mult_adds)]
         line += [_number(mean_and_sd(row.train_seconds)[0], ".1f"), _number(mean_and_sd(row.pictures_per_second)[0])]
         for values, base in ((row.accuracies, first.accuracies), (row.test, first.test)):
             if values is not None and base is not None:
-                line += [_spread(values), "" if row is first else _against(paired(values, base))]
+                line += [spread(values), "" if row is first else _against(paired(values, base))]
         lines.append(line)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
+    return ["  ".join(aligned(line, widths)).rstrip() for line in lines]
 
 
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+def aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     """The name to the left, what is counted to the right."""
     return [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A network's name, its beginning left out where it is long."""
     return name if len(name) <= _MOST_LETTERS else f"…{name[1 - _MOST_LETTERS :]}"
 
 
-def _millions(number: int) -> str:
+def millions(number: int) -> str:
+    """So many mult-adds."""
     return f"{number / 1e6:.2f}M" if number >= 1e5 else f"{number:,}"
 
 
@@ -174,7 +176,8 @@ def _number(value: float | None, form: str = ",.0f") -> str:
     return "-" if value is None else format(value, form)
 
 
-def _spread(values: Mapping[int, float]) -> str:
+def spread(values: Mapping[int, float]) -> str:
+    """Mean and standard deviation of accuracies by seed."""
     mean, sd = mean_and_sd(values)
     if mean is None:
         return "none succeeded"
@@ -189,9 +192,12 @@ def _against(found: Paired | None) -> str:
     return f"{found.mean:+.4f} ({found.interval[0]:+.4f} to {found.interval[1]:+.4f})"
 
 
-def show_training(name: str, result: str, seconds: float, done: int, trainings: int, seconds_left: float) -> None:
-    """One training that ended, and the time until all have."""
-    say(f"{name}  {result}  {seconds:.0f} s  {done}/{trainings}, {clock(seconds_left)} left")
+def show_training(
+    name: str, result: str, seconds: float, done: int, trainings: int, seconds_left: float | None
+) -> None:
+    """One training that ended, and the time until all have, where that is known."""
+    left = "" if seconds_left is None else f", {clock(seconds_left)} left"
+    say(f"{name}  {result}  {seconds:.0f} s  {done}/{trainings}{left}")
 
 
 def draw(path: Path, rows: Sequence[Row], pictures: str) -> None:
@@ -241,6 +247,6 @@ def _draw_network(axes: Any, size: int, row: Row, colour: str) -> None:  # noqa:
     mean, sd = mean_and_sd(values)
     if mean is None:
         return
-    label = _short(row.name).replace("$", r"\$").lstrip("_")
+    label = short(row.name).replace("$", r"\$").lstrip("_")
     axes.errorbar(size, mean, yerr=sd or 0.0, fmt="o", color=colour, capsize=4, label=label)
     axes.scatter([size] * len(values), list(values.values()), color=colour, marker="_", alpha=0.7)

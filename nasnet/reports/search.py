@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Timing
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.memory import MemoryNeed
+from nasnet.reports.intervals import accuracy, half_width
 from nasnet.runtime import devices
 from nasnet.runtime.clock import clock
 from nasnet.runtime.console import say
@@ -101,15 +103,42 @@ def say_updates(trials: int, update_trials: int) -> None:
     say("  did no better than random search where that was measured (docs/results.md)")
 
 
-def show_finalist(finalist: Finalist, place: int) -> None:
-    """What became of a finalist, which had this place in the search."""
+def show_finalist(finalist: Finalist, place: int, pictures: int) -> None:
+    """What became of a finalist, which had this place in the search and was scored on so many pictures."""
     trial = finalist.trial
+    mean, _ = accuracy(finalist.counted, pictures) if finalist.rewards else (None, None)
+    said = "" if mean is None or mean.half is None else f"; mean {mean.mean:.4f} +- {mean.half:.4f}"
     rewards = " ".join(f"{reward:.4f}" for reward in finalist.rewards)
     failed = f"{finalist.failed} failed, counted as {finalist.worst:.4f}" if finalist.failed else ""
     say(
         f"finalist: trial {trial.proposal.trial_id}, place {place} in the search with {trial.reward:.4f}; trained "
-        f"longer {', '.join(filter(None, (rewards, failed)))}"
+        f"longer {', '.join(filter(None, (rewards, failed)))}{said}"
     )
+
+
+def say_ranking(final: Sequence[Finalist], pictures: int) -> None:
+    """The finalists in their order, and which of them so many pictures cannot tell from the first."""
+    numbers = [finalist.trial.proposal.trial_id for finalist in final]
+    say(f"ranked by the longer training: {' > '.join(f'trial {number}' for number in numbers)}")
+    like = [
+        f"trial {number}" for number, other in zip(numbers, final, strict=True) if _alike(final[0], other, pictures)
+    ]
+    if like[1:]:
+        say(
+            f"note: trial {numbers[0]} cannot be told from {' or '.join(like[1:])} by these {pictures:,} pictures and "
+            f"{len(final[0].counted)} starts: it is first by chance as much as by what it is"
+        )
+
+
+def _alike(first: Finalist, other: Finalist, pictures: int) -> bool:
+    """Whether 0 is within the 95% interval of the difference of two means, their pictures taken to be others.
+
+    They are the same, which makes that interval wider than it had to be: the journal does not know which were right.
+    """
+    if not other.rewards:
+        return False
+    (one, parts), (two, more) = (accuracy(finalist.counted, pictures) for finalist in (first, other))
+    return abs(one.mean - two.mean) <= half_width([*parts, *more])
 
 
 def show_finalist_run(run: FinalistRun, done: int, runs: int, seconds_left: float | None) -> None:
@@ -119,15 +148,25 @@ def show_finalist_run(run: FinalistRun, done: int, runs: int, seconds_left: floa
     say(f"finalist run {done}/{runs}  trial {run.trial_id}, start {run.start}  {result}  {run.seconds:.1f} s{left}")
 
 
-def say_seconds(timing: Timing, slots: int, controller: float, searching: float, rest: float | None) -> None:
-    """Where the seconds went: of the search on so many slots, its controller, the rest after it if there is any."""
+def say_seconds(
+    timing: Timing, slots: int, controller: float, searching: float, rest: tuple[float, float] | None
+) -> None:
+    """Where the seconds went: of the search on so many slots, its controller, and what came after it if there is any.
+
+    That is the seconds to hold the winner against others, and those of the winner and its export.
+    """
     longest_first = sorted(dataclasses.asdict(timing).items(), key=lambda part: -part[1])
     parts = [f"{seconds:.0f} s {name}" for name, seconds in longest_first]
     idle = max(0.0, slots * searching - timing.seconds)
     if rest is None:
         say(f"{searching:.0f} s in all")
     else:
-        say(f"{searching + rest:.0f} s in all: {searching:.0f} s the search, {rest:.0f} s the winner and its export")
+        held, winner = rest
+        against = f"{held:.0f} s the baselines, " if held >= 1 else ""
+        say(
+            f"{searching + held + winner:.0f} s in all: {searching:.0f} s the search, {against}{winner:.0f} s the "
+            "winner and its export"
+        )
     say(
         f"the search's {slots} x {searching:.0f} s: {', '.join([*parts, f'{idle:.0f} s starting and waiting'])}; "
         f"{controller:.0f} s controller and journal"

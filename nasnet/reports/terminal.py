@@ -59,6 +59,7 @@ def show_retry(retry: Retry) -> None:
     """A child that is run again: which, as which attempt, and why. The line of a finished trial begins otherwise."""
     job = retry.job
     child = f"trial {job.trial_id}" if job.start is None else f"finalist {job.trial_id}, start {job.start},"
+    child = job.label or child
     say(f"running {child} again, attempt {retry.attempt} of {retry.attempts}: {retry.cause}")
 
 

@@ -14,11 +14,13 @@ NASNET, CHAIN, SETTINGS, TABLE = "nasnet", "chain", ("lenet5", "alexnet", "vgg16
 """The spaces: of cells, of layers one by one, of the settings of a known network, of what a file knows."""
 SETTINGS_DEFAULTS = MappingProxyType({"learning_rate": 0.02, "final_learning_rate": 0.02})
 """Of the last kind, whose networks have no batch norm: the best of four measured rates (docs/search.md)."""
-TABLE_DEFAULTS = MappingProxyType({"estimator": TABLE, "workers": 0, "gpus_per_child": 0})
-"""Of a table, which is looked up in this process: the machine decides nothing."""
+RANDOM, NO_BASELINES = "random", "none"
+"""Of the baselines: the best of the first trials, and none at all."""
+TABLE_DEFAULTS = MappingProxyType({"estimator": TABLE, "workers": 0, "gpus_per_child": 0, "baselines": NO_BASELINES})
+"""Of a table, which is looked up in this process: the machine decides nothing, and it has no network to train."""
 SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {
-    CHAIN: CHAIN_DEFAULTS,
-    **dict.fromkeys(SETTINGS, SETTINGS_DEFAULTS),
+    CHAIN: {**CHAIN_DEFAULTS, "baselines": f"lenet5,resnet20,{RANDOM}"},
+    **{name: {**SETTINGS_DEFAULTS, "baselines": f"{name},resnet20,{RANDOM}"} for name in SETTINGS},
     TABLE: TABLE_DEFAULTS,
 }
 """What a space says otherwise than the mode search."""
@@ -175,6 +177,28 @@ class FinalConfig(Settings):
     final_filters: int = setting(16, "channels in its first cell", unit="channels", least=2)
     final_epochs: int = setting(15, "its passes over the training split", unit="epochs", least=1)
     final_learning_rate: float = setting(0.05, "its learning rate at the first step", above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineConfig(Settings):
+    """What the network that a search found is held against before it is exported: whether the search paid."""
+
+    baselines: str = setting(
+        f"nasnet_a,resnet20,{RANDOM}",
+        "networks to hold the best one against, with commas between: names and paths as model takes them, and "
+        f"{RANDOM}, the best of the first trials, drawn before anything was learned; {NO_BASELINES}: leave it out. "
+        f"Unset in other spaces: lenet5,resnet20,{RANDOM} for chain, NAME,resnet20,{RANDOM} for the settings of NAME",
+        free=True,
+    )
+    match: Literal["none", "params", "mult_adds"] = setting(
+        "params", "make each baseline as large as the best network of the search, within 5%, as mode compare does"
+    )
+    baseline_steps: int | None = setting(
+        None, "training steps of each of them, the best network too; unset: a finalist's", unit="steps", least=1
+    )
+    baseline_seeds: int = setting(
+        3, "trainings of each of them, from seeds that no trial has had", unit="trainings", least=1, free=True
+    )
 
 
 @dataclasses.dataclass(frozen=True)

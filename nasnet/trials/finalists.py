@@ -29,9 +29,14 @@ class Finalist:
     worst: float = 0.0
 
     @property
+    def counted(self) -> tuple[float, ...]:
+        """What each of its starts counts as."""
+        return (*self.rewards, *[self.worst] * self.failed)
+
+    @property
     def rank_by(self) -> float:
         """The mean over its starts; minus infinity if none succeeded."""
-        return float(np.mean([*self.rewards, *[self.worst] * self.failed])) if self.rewards else -np.inf
+        return float(np.mean(self.counted)) if self.rewards else -np.inf
 
 
 def choose_finalists(space: Space, ranked: list[Trial], finalists: int) -> list[Trial]:

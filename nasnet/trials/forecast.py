@@ -1,4 +1,4 @@
-"""How long all of a search may still take: its trials, its finalists, its winner, the export. No TensorFlow."""
+"""How long all of a search may still take: trials, finalists, baselines, winner, export. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Forecast:
         self._start = plan.start
         self._best: list[Trial] = []
         self._longer: list[float] = []
+        self._held: list[float] = []
 
     def trial(self, trial: Trial, *, live: bool = True) -> None:
         """A trial ended; not `live` if that was in another process. One of no seconds was not trained."""
@@ -51,20 +52,34 @@ class Forecast:
         """A finalist's training ended."""
         self._longer.append(seconds)
 
-    def left(self, trials: int, running: tuple[float, ...] = (), finalist_runs: int | None = None) -> float | None:
+    def held_against(self, seconds: float) -> None:
+        """A training of the winner, or of what it is held against, ended."""
+        self._held.append(seconds)
+
+    def left(
+        self,
+        trials: int,
+        running: tuple[float, ...] = (),
+        finalist_runs: int | None = None,
+        held_against: int | None = None,
+    ) -> float | None:
         """Seconds until all is done; None while too little is known.
 
         Args:
             trials: that have not ended.
             running: for each child that runs, for how many seconds it has.
             finalist_runs: finalists' trainings that have not ended; None is all of them.
+            held_against: trainings of the winner and its baselines that have not ended; None is all of them.
         """
         if not self._trained or (self._trained < _SURE and trials > _SURE) or not self._best:
             return None
         mean = self._seconds / self._trained
         work = sum(max(mean - seconds, 0.1 * mean) for seconds in running[:trials]) + mean * (trials - len(running))
         runs = self.plan.finalists * self.plan.starts if finalist_runs is None else finalist_runs
-        return max(work, 0.0) / self._rate(mean) + self._of_finalists(runs) + self.of_winner(self._best[0])
+        held = self.plan.held_against if held_against is None else held_against
+        longer = self._of_longer(runs, self.plan.longer, self._longer)
+        longer += self._of_longer(held, self.plan.held_longer, self._held)
+        return max(work, 0.0) / self._rate(mean) + longer + self.of_winner(self._best[0])
 
     def of_winner(self, trial: Trial) -> float:
         """Seconds of the winner's training and its export, if it is the cell of this trial."""
@@ -82,13 +97,14 @@ class Forecast:
         known, expected = 2 * mean, _BUSY * self.plan.slots
         return (self._busy + known * expected) / (wall + known)
 
-    def _of_finalists(self, runs: int) -> float:
+    def _of_longer(self, runs: int, longer: float, known: list[float]) -> float:
+        """Seconds of trainings of so many times a child's steps: as the best children's, or as those that are known."""
         if not runs:
             return 0.0
         share = self._steps_share()
-        seconds = sum(trial.seconds for trial in self._best) / len(self._best) * (1 - share + share * self.plan.longer)
-        if self._longer:
-            seconds = sum(self._longer) / len(self._longer)
+        seconds = sum(trial.seconds for trial in self._best) / len(self._best) * (1 - share + share * longer)
+        if known:
+            seconds = sum(known) / len(known)
         return seconds * math.ceil(runs / self.plan.slots)
 
     def _steps_share(self) -> float:

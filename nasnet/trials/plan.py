@@ -17,7 +17,7 @@ from nasnet.networks.spec import architecture_of
 from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import FinalConfig, SearchConfig
+from nasnet.trials.config import NO_BASELINES, BaselineConfig, FinalConfig, SearchConfig
 from nasnet.trials.spaces import trials_of
 
 _FIXED_SECONDS = 23.0
@@ -47,6 +47,8 @@ class Plan:
         fixed: seconds that it takes to build the winner and to export it, whatever its steps cost, where a worker takes
             `start` to come up. Both are Python and TensorFlow on one core: a busy or slow machine is so at both. 0 for
             `start` is where workers are not of this machine.
+        held_against: trainings of the winner and of what it is held against.
+        held_longer: steps of one for each step of a child.
     """
 
     trials: int
@@ -58,6 +60,8 @@ class Plan:
     winner: Callable[[Trial], float] = lambda _: 0.0
     fixed: float = 0.0
     start: float = 0.0
+    held_against: int = 0
+    held_longer: float = 1.0
 
 
 def steps_of(training: TrainingConfig, data: DataSet) -> int:
@@ -84,6 +88,17 @@ def finalist_steps_after(options: SearchConfig, own: int) -> int:
     return options.finalist_steps
 
 
+def baseline_names(baselines: BaselineConfig) -> tuple[str, ...]:
+    """What a search's winner is held against, by the names that were given."""
+    named = baselines.baselines
+    return () if named == NO_BASELINES else tuple(name.strip() for name in named.split(","))
+
+
+def baseline_steps(baselines: BaselineConfig, options: SearchConfig, training: TrainingConfig, data: DataSet) -> int:
+    """Training steps of each network of a search's end: a finalist's, where nothing else is said."""
+    return baselines.baseline_steps or finalist_steps(options, training, data)
+
+
 def final_of(
     final: FinalConfig, child: NetworkConfig, training: TrainingConfig
 ) -> tuple[NetworkConfig, TrainingConfig]:
@@ -103,6 +118,7 @@ def plan_of(
     space: Space,
     slots: int,
     execution: ExecutionConfig,
+    baselines: BaselineConfig | None = None,
 ) -> Plan:
     """The plan of a search as the configs say it, with so many children at a time."""
     longer = finalist_steps(options, training, data)
@@ -123,6 +139,11 @@ def plan_of(
         return steps * (mult_adds(genotype, network) / mult_adds(genotype, child)) ** _POWER / gain
 
     start = _START_SECONDS if execution.workers and not execution.cluster else 0.0
+    names = () if baselines is None else baseline_names(baselines)
+    if baselines is not None and names:
+        held = (1 + len(names)) * baselines.baseline_seeds
+        ratio = baseline_steps(baselines, options, training, data) / steps_of(training, data)
+        plan = dataclasses.replace(plan, held_against=held, held_longer=ratio)
     return dataclasses.replace(
         plan, winner=lambda trial: winner(trial.proposal.tokens), fixed=_FIXED_SECONDS, start=start
     )

@@ -11,7 +11,7 @@ from controller.learners.evolution import RegularizedEvolution
 from controller.learners.local_search import LocalSearch
 from controller.learners.predictor import Predictor
 from controller.policy.policy_gradient import PolicyGradient
-from controller.strategies import check_strategy, make_strategy
+from controller.strategies import blind_trials, check_strategy, make_strategy
 from controller.strategy import Outcome, Trial
 
 FLAGS = {field.name: field.metadata.get("flag") or field.name for field in dataclasses.fields(PolicyGradientConfig)}
@@ -96,3 +96,28 @@ def test_the_layer_wise_controller_is_the_paper_s():
     assert (CHAIN.optimizer, CHAIN.learning_rate, CHAIN.update_trials) == ("adam", 6e-4, 8)
     assert (CHAIN.reward_power, CHAIN.entropy_weight, CHAIN.reward_scale) == (3, 0, "none")
     assert set(CHAIN_DEFAULTS) <= {*FLAGS.values(), "strategy", "reward"}
+
+
+@pytest.mark.parametrize("name", ["ppo", "evolution", "local_search", "predictor", "dyna_ppo", "random"])
+def test_blind_trials_are_those_that_no_reward_changes(name):
+    """The same trials with other rewards: so many proposals are the same, and among those after them one is not."""
+    learner = LearnerConfig(6, 3, uniform_trials=6, refit_trials=1)
+    blind = blind_trials(name, SMALL, learner)
+    space = NASNetSpace(2)
+    proposals = []
+    for sign in (1, -1):
+        strategy = make_strategy(name, space.decisions, None, SMALL, FailureConfig(), 3, learner_config=learner)
+        proposals.append([])
+        for i in range(blind or 8):
+            strategy.observe(ok(strategy.propose(i), sign * float(i % 3)))
+            proposals[-1].append(strategy.propose(i + 1))
+    if blind is None:
+        assert proposals[0] == proposals[1]
+        return
+    assert blind == (4 if name == "ppo" else 6)
+    assert proposals[0][: blind - 1] == proposals[1][: blind - 1]
+    assert proposals[0][blind - 1] != proposals[1][blind - 1]
+
+
+def test_a_grid_draws_no_trial():
+    assert blind_trials("grid", SMALL, LearnerConfig()) == 0

@@ -9,15 +9,18 @@ import pytest
 
 from bench.drawn import drawn_pictures
 from cells.spaces.nasnet import NASNetSpace
+from cells.walks.stack import CellNetwork
+from cells.zoo.networks import hand_made
 from nasnet.estimators.child import Child
 from nasnet.estimators.config import ChildConfig
-from nasnet.estimators.proxy import ProxyEstimator
+from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator
+from nasnet.estimators.scoring import right_of
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig
-from nasnet.training.metrics import evaluate
+from nasnet.training.metrics import evaluate, logits_of
 
 CELL = NASNetSpace(1).decode((0, 1, 10, 5, 0) * 2)
 
@@ -111,3 +114,24 @@ def two_greys():
 
     classes = ("dark", "bright")
     return dataclasses.replace(data, classes=classes, train=split(data.train), valid=split(data.valid))
+
+
+def test_a_baseline_is_trained_as_a_child_is_by_a_seed_of_its_own_and_read_as_keras_reads_it():
+    """Whole networks, one without cells; which pictures are right is what the same weights say in Keras."""
+    data, training = drawn_pictures(8, train=64, valid=40), TrainingConfig(steps=3, batch_size=16, learning_rate=0.1)
+    proxy = ProxyEstimator(data, NetworkConfig(1, 2), training, seed=3, statistics="reestimated")
+    classes = len(data.classes)
+    for architecture in (CellNetwork(CELL, 1, 4, classes), hand_made("resnet20", classes, 0.1)):
+        found = BaselineEstimator(proxy, seed=11).estimate(architecture, "whatever")
+        spec = NetworkSpec.on(data, architecture, bn_momentum=training.bn_momentum)
+        child = Child(spec, data, ChildConfig.of(training, data), seed=11)
+        assert found.reward == child.run(reestimated=True).scores[-1].accuracy
+        assert found.child is not None
+        for name, value in child.named_weights().items():
+            np.testing.assert_array_equal(found.child.weights[name], value)
+        right = right_of(spec, found.child.weights, data.valid, batch_size=16)
+        model = build(spec)
+        for name, variable in named_weights(model).items():
+            variable.assign(found.child.weights[name])
+        np.testing.assert_array_equal(right, logits_of(model, data.valid.images).argmax(1) == data.valid.labels)
+        assert right.mean() == found.reward

@@ -20,7 +20,7 @@ from nasnet.trials.ending import Ending
 ROOT = Path(__file__).parents[2]
 FLAGS = [
     *("--mode=search", "--blocks=1", "--repeats=1", "--filters=2", "--steps=2", "--batch_size=16", "--update_trials=4"),
-    *("--workers=1", "--finalists=0", "--final_filters=2", "--final_epochs=1", "--seed=0"),
+    *("--workers=1", "--finalists=0", "--final_filters=2", "--final_epochs=1", "--seed=0", "--baselines=none"),
 ]
 
 
@@ -50,7 +50,14 @@ def test_more_trials_then_a_signal_then_a_file_end_it_with_the_best_so_far(tmp_p
     assert exported(workdir) == 0
     (workdir / "final" / "winner.json").unlink()  # as if killed while another winner's training was taken away
 
-    command = [sys.executable, str(ROOT / "train.py"), *FLAGS, "--trials=5000", f"--workdir={workdir}"]
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        *FLAGS,
+        "--trials=5000",
+        "--baselines=random",
+        f"--workdir={workdir}",
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -62,6 +69,7 @@ def test_more_trials_then_a_signal_then_a_file_end_it_with_the_best_so_far(tmp_p
     made = len(trials_of(workdir))
     assert made < 5000
     assert "ended by SIGUSR1 after" in said
+    assert "ended by SIGUSR1: the best network is not held against others" in said
     assert "another network won than before" in said
     assert exported(workdir) == best_of(workdir) != 0
     assert json.loads((workdir / "final" / "winner.json").read_text())["trial_id"] == exported(workdir)

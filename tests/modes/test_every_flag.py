@@ -44,6 +44,7 @@ from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.estimators.config import ChildConfig
 from nasnet.estimators.estimator import Estimate, TrainedChild
 from nasnet.estimators.proxy import ProxyEstimator
+from nasnet.estimators.scoring import right_of
 from nasnet.estimators.training import WholeTraining
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import InProcess
@@ -95,6 +96,7 @@ VALUES: dict[str, Any] = {
     "replicas": 3,
     "deterministic": False,
     "stem_multiplier": 2.0,
+    "baselines": "resnet20",
 }
 """Another value of a flag, where the default's neighbour will not do."""
 
@@ -203,7 +205,7 @@ def sources(tmp_path_factory) -> dict[str, str]:
 def base_of(mode: str, sources: dict[str, str]) -> dict[str, Any]:
     """The flags of a run that is small, of those that the mode takes."""
     wanted = {"dataset": sources["pictures"], "from": sources["trained"], "blocks": 1, "filters": 2, "trials": 2}
-    wanted |= {"models": sources["model"], "seeds": 2}
+    wanted |= {"models": sources["model"], "seeds": 2, "baselines": "resnet20,random", "baseline_seeds": 1}
     wanted |= {"steps": 2, "workers": 0, "finalists": 1, "final_filters": 2, "final_epochs": 2, "tune_epochs": 1}
     known = {name for group in GROUPS[mode] for name in flag_names(group).values()}
     return {name: value for name, value in wanted.items() if name in known}
@@ -347,6 +349,14 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
             drawn = hashlib.sha256(f"{genotype} {name}".encode()).digest()[0]
             return Estimate(drawn / 256, child=TrainedChild({"version": 1}, {"w": np.zeros(1)}))
 
+        def train(self, architecture: Any, seed: int) -> Estimate:
+            log("ProxyEstimator of a network", self, architecture, seed)
+            return Estimate(0.5, child=TrainedChild({"version": 1}, {"w": np.zeros(1)}))
+
+    def right(spec: Any, _: Any, split: Any) -> np.ndarray:
+        log("right_of", spec, split)
+        return np.ones(len(split), bool)
+
     class Whole(WholeTraining):
         def estimate(self, genotype: Any, name: str) -> Estimate:
             log("WholeTraining", self, name)
@@ -401,7 +411,7 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
         evaluate: scored,
         open_replicas: replicas,
     }
-    taken_out |= {logits_of: logits, WholeTraining: Whole}
+    taken_out |= {logits_of: logits, WholeTraining: Whole, right_of: right}
     taken_out |= {real: learner(real) for real in (RegularizedEvolution, LocalSearch, Predictor, DynaPPO)}
     for name, module in list(sys.modules.items()):
         if name.startswith(("nasnet.", "controller.")):

@@ -173,7 +173,7 @@ SEARCH = "--blocks=1 --filters=2 --steps=2 --trials=2 --workers=1 --finalists=1 
 
 
 def search(walked: Walked, _: Path) -> None:
-    final = ["--final_filters=2", "--final_epochs=2", "--strategy=random"]
+    final = ["--final_filters=2", "--final_epochs=2", "--strategy=random", "--baselines=none"]
     said = walked.train("--mode=search", f"--dataset={walked.dataset}", *SEARCH.split(), *final, "--workdir=searched")
     assert f"on {walked.counts['train']} pictures" in said
     exported(walked, walked.runs / "searched" / "best")

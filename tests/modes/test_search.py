@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cells.count import count
 from cells.genotype.cell import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
 from controller.config import PolicyGradientConfig
@@ -27,14 +28,19 @@ from nasnet.execution.workers import Workers
 from nasnet.modes import search
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import open_data
+from nasnet.modes.trained.winner import train_winner
 from nasnet.networks.config import NetworkConfig
+from nasnet.networks.saved import load_trained
+from nasnet.reports.intervals import paired_difference
 from nasnet.runtime import devices
 from nasnet.training.config import TrainingConfig
+from nasnet.training.metrics import logits_of
 from nasnet.trials.journal import Journal
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 from tests.support.estimators import Misbehaving
 from tests.support.pictures import write_network
+from tests.support.processes import wait_until_gone, workers_of
 from tests.support.tfds import write_set
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +51,7 @@ FLAGS = [
     *("--trials=4", "--update_trials=4", "--deterministic", "--workers=1", "--cpus_per_child=1"),
     *("--finalists=2", f"--finalist_steps={FINALIST_STEPS}", "--finalist_seeds=2"),
     *("--final_filters=2", "--final_epochs=1"),
+    *("--baselines=resnet20,vgg16,random", "--match=none", "--baseline_steps=4", "--baseline_seeds=2"),
 ]
 """With this seed the best of the search is not the best of the finalists."""
 
@@ -92,6 +99,61 @@ def test_the_exported_metrics_hold_the_reward_of_the_winners_trial(searched):
     metrics = json.loads((workdir / "best" / "metrics.json").read_text())
     reward = records["trial"][[r["trial_id"] for r in records["trial"]].index(metrics["trial_id"])]["reward"]
     assert metrics["reward"] == reward > 0
+
+
+def test_the_winner_is_held_against_baselines_on_the_test_split(searched):
+    """The figures in the metrics file, made anew from the networks that are left."""
+    workdir, records = searched
+    metrics = json.loads((workdir / "best" / "metrics.json").read_text())
+    told, test = metrics["baselines"], open_dataset("digits", allow_test=True).test()
+    assert (told["split"], told["pictures"], told["steps"], told["match"]) == ("test", 400, 4, "none")
+    assert [line.partition(":")[0] for line in told["left_out"]] == ["vgg16 is left out"]
+    found, resnet, first = told["networks"]
+    assert (found["name"], found["trial_id"]) == (f"found (trial {metrics['trial_id']})", metrics["trial_id"])
+    assert (resnet["name"], resnet["architecture"], resnet["trial_id"]) == ("resnet20", "as published", None)
+    # A fourth of four trials, which is one; nothing had been learned before it.
+    assert (first["name"], first["trial_id"]) == ("the first trial", 0)
+    right: list[dict[int, np.ndarray]] = []
+    for number, network in enumerate(told["networks"], 1):
+        right.append({})
+        for seed in (0, 1):
+            [folder] = (workdir / "baselines").glob(f"baseline_{number}_*_seed_{seed}")
+            spec, model = load_trained(folder)
+            right[-1][seed] = logits_of(model, test.images).argmax(1) == test.labels
+            assert network["accuracies"][str(seed)] == right[-1][seed].mean()
+            costs = count(spec.architecture, spec.image_shape)
+            assert (network["parameters"], network["mult_adds"]) == (costs.parameters, costs.mult_adds)
+    for number, network in ((1, resnet), (2, first)):
+        interval = paired_difference(right[0], right[number])
+        assert interval is not None
+        assert network["difference"]["mean"] == pytest.approx(found["mean"] - network["mean"])
+        assert network["difference"]["high"] == pytest.approx(interval.mean + interval.half)
+    assert cell(records, 0) == CellGenotype.from_json(json.loads(next(workdir.glob("baselines/*3_*/g*")).read_text()))
+    assert told["sentence"]
+
+
+@pytest.mark.slow
+def test_killed_among_its_baselines_it_goes_on_to_the_same_end(searched, tmp_path):
+    """SIGKILL when the first of them has ended; then the same command, and no more: what ended is not trained again."""
+    workdir = tmp_path / "run"
+    command = [sys.executable, "-u", str(ROOT / "train.py"), "--mode=search", *FLAGS, f"--workdir={workdir}"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "2/6" in line:
+                break
+        children = workers_of(process.pid)
+        process.kill()
+    for child in children:
+        wait_until_gone(child)
+    ended = {path: path.stat().st_mtime_ns for path in workdir.glob("baselines/*/result.json")}
+    assert 2 <= len(ended) < 6
+    assert not (workdir / "best").exists()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert all(path.stat().st_mtime_ns == written for path, written in ended.items())
+    told, whole = (json.loads((run / "best" / "metrics.json").read_text()) for run in (workdir, searched[0]))
+    assert told["baselines"] == whole["baselines"]
 
 
 def test_children_are_whitened_by_the_training_split(searched, digits):
@@ -143,7 +205,7 @@ def test_what_a_kill_left_of_another_winner_is_not_taken_for_this_one(digits, tm
     write_network(tmp_path / "final", digits.classes)
     tokens = RandomSearch(SPACE.decisions, 0).propose(0).tokens
     won = Trial(Proposal(0, tokens, (0.0,) * len(tokens)), Outcome.OK, 0.5, 1.0)
-    search._train_winner(SPACE.decode(tokens), digits, resolve("search", 0, flags), tmp_path, won)
+    train_winner(SPACE.decode(tokens), digits, resolve("search", 0, flags), tmp_path, won)
     exported = json.loads((tmp_path / "best" / "genotype.json").read_text())
     assert CellGenotype.from_json(exported) == SPACE.decode(tokens)
 
@@ -154,6 +216,7 @@ def test_a_search_on_a_set_of_tensorflow_datasets_runs(tmp_path):
     write_set(tmp_path / "sets" / "drawn" / "1.0.0", {"train": 40, "test": 6})
     flags = ["--mode=search", "--dataset=tfds:drawn", "--workers=0", "--blocks=1", "--filters=2", "--steps=2"]
     flags += ["--trials=1", "--finalists=0", "--final_filters=2", "--final_epochs=1", f"--workdir={tmp_path / 'run'}"]
+    flags += ["--baselines=none"]
     environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "sets")}
     command = [sys.executable, str(ROOT / "train.py"), *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)

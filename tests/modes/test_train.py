@@ -14,9 +14,10 @@ from cells.zoo.lenet import LeNet5
 from cells.zoo.vgg import VGG16
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import open_dataset
-from nasnet.modes import search, train
+from nasnet.modes import train
 from nasnet.modes.flags import resolve
 from nasnet.modes.train import train_to
+from nasnet.modes.trained import winner
 from nasnet.networks.export import folder as export_folder
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.saved import data_of, save_trained
@@ -103,7 +104,7 @@ def test_what_a_mode_exports_is_the_network_that_was_trained(tmp_path, monkeypat
     trained = dataclasses.replace(source, mean=(90.0,))
     model = build(source, seed=5)
     exported = []
-    for mode in (train, search):
+    for mode in (train, winner):
         monkeypatch.setattr(mode, "export_trained", lambda spec, model, folder, *_: exported.append((folder, spec)))
     monkeypatch.setattr(train, "open_replicas", lambda _: Replicas(tf.distribute.get_strategy()))
     monkeypatch.setattr(train, "show_export", lambda _: None)
@@ -118,7 +119,7 @@ def test_what_a_mode_exports_is_the_network_that_was_trained(tmp_path, monkeypat
 
     write_json(folders[1] / "final" / "winner.json", {"version": 1, "trial_id": 0})
     trial = Trial(Proposal(0, (0,), (0.0,)), Outcome.OK, 0.5, 1.0)
-    search._train_winner(cheap_genotype(), data, resolve("search", 0, {"workers": 1}), folders[1], trial)
+    winner.train_winner(cheap_genotype(), data, resolve("search", 0, {"workers": 1}), folders[1], trial)
     assert exported == [(folder / "best", trained) for folder in folders]
 
 

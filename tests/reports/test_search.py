@@ -7,8 +7,10 @@ import dataclasses
 import pytest
 
 from bench.drawn import drawn_pictures
+from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import Split
-from nasnet.reports.search import say_pictures, say_updates
+from nasnet.reports.search import say_pictures, say_ranking, say_updates, show_finalist
+from nasnet.trials.finalists import Finalist
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,23 @@ def test_how_often_the_controller_learned_is_said_right(trials, said, capsys):
     say_updates(trials, 20)
     out = capsys.readouterr().out
     assert (said in out) if said else not out
+
+
+def finalist(number, *rewards, failed=0):
+    return Finalist(Trial(Proposal(number, (0,), (0.0,)), Outcome.OK, 0.5, 1.0), rewards, failed, worst=0.1)
+
+
+def test_finalists_are_shown_with_an_interval_and_ties_are_called_so(capsys):
+    """Of shares p of n pictures: 1.96 sqrt(p (1 - p) / n), and more where the starts differ."""
+    show_finalist(finalist(7, 0.9, 0.9), 1, 400)
+    assert "trained longer 0.9000 0.9000; mean 0.9000 +- 0.0295" in capsys.readouterr().out
+    show_finalist(finalist(7, failed=2), 1, 400)
+    assert capsys.readouterr().out.endswith("trained longer 2 failed, counted as 0.1000\n")
+    say_ranking([finalist(7, 0.9, 0.91), finalist(8, 0.89, 0.89), finalist(9, 0.7, 0.7), finalist(3, failed=2)], 400)
+    ranked, note = capsys.readouterr().out.splitlines()
+    assert ranked == "ranked by the longer training: trial 7 > trial 8 > trial 9 > trial 3"
+    assert note.startswith("note: trial 7 cannot be told from trial 8 by these 400 pictures and 2 starts: ")
+    say_ranking([finalist(7, 0.9, 0.91), finalist(8, 0.89, 0.89)], 40_000)
+    assert "cannot be told" in capsys.readouterr().out  # by 40,000 pictures, but by two starts
+    say_ranking([finalist(7, 0.9, 0.9), finalist(8, 0.88, 0.88)], 40_000)
+    assert "cannot be told" not in capsys.readouterr().out

@@ -18,7 +18,7 @@ from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import NetworkConfig
 from nasnet.runtime import devices
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import FinalConfig, SearchConfig
+from nasnet.trials.config import BaselineConfig, FinalConfig, SearchConfig
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.plan import Plan, plan_of
 
@@ -67,7 +67,10 @@ def test_a_winner_costs_what_its_network_its_steps_and_its_threads_make_of_its_t
     final = FinalConfig(final_repeats=2, final_filters=16, final_epochs=10)
     execution = ExecutionConfig(workers=2, cpus_per_child=2)
     plan = plan_of(SearchConfig(), final, child, training, data, space, 2, execution)
-    assert (plan.finalist_steps, plan.longer) == (100, 4)
+    assert (plan.finalist_steps, plan.longer, plan.held_against) == (100, 4, 0)
+    held = BaselineConfig("resnet20,random", baseline_steps=50, baseline_seeds=2)
+    plan = plan_of(SearchConfig(), final, child, training, data, space, 2, execution, held)
+    assert (plan.held_against, plan.held_longer) == (6, 2)
     proposal = RandomSearch(space.decisions, 0).propose(0)
     cell = space.decode(proposal.tokens)
     of_winner, of_child = (
@@ -91,3 +94,15 @@ def test_what_was_not_trained_is_in_no_mean():
         forecast.trial(Trial(Proposal(number, (0,), (0.0,)), Outcome.OK, 0.5, 2.0), live=False)
         forecast.trial(Trial(Proposal(10 + number, (0,), (0.0,)), Outcome.OK, 0.5, 0.0, "the same network as trial 0"))
     assert forecast.left(12) == pytest.approx(12 * 2.0 / 0.95)
+
+
+def test_the_networks_that_the_winner_is_held_against_are_in_the_time_left():
+    """Of ten times a child's steps, half of whose second they are; then as long as one took."""
+    forecast = Forecast(Plan(3, 2, held_against=6, held_longer=10.0), clock=lambda: 0.0)
+    forecast.timing = Timing(steps=1.0, other=1.0)
+    for number in range(3):
+        forecast.trial(Trial(Proposal(number, (0,), (0.0,)), Outcome.OK, 0.5, 2.0), live=False)
+    assert forecast.left(0) == pytest.approx(3 * (1.0 + 10 * 1.0))
+    forecast.held_against(4.0)
+    assert forecast.left(0, held_against=5) == pytest.approx(3 * 4.0)
+    assert forecast.left(0, held_against=0) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import Engine
 from nasnet.execution.start import open_engine
 from nasnet.modes.compared.contenders import Contender, contenders_of, hash_of
-from nasnet.modes.compared.trainings import CHECKPOINTS, Ended, Lost, Planned, seconds_left, train_all
+from nasnet.modes.compared.trainings import CHECKPOINTS, Ended, Lost, Planned, planned_of, seconds_left, train_all
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
 from nasnet.modes.inputs import open_data, write_skipped
@@ -62,7 +61,7 @@ def run_compare(config: RunConfig, workdir: Path) -> None:
         connect(execution.cluster)
     with claim_workdir(workdir, config, data=data.fingerprint, source=hash_of(contenders)):
         write_skipped(workdir, data)
-        planned = _planned(contenders, range(config.seed, config.seed + options.seeds))
+        planned = planned_of([each.name for each in contenders], range(config.seed, config.seed + options.seeds))
         estimators = {
             each.label: WholeTraining(
                 contenders[each.network].spec,
@@ -93,16 +92,6 @@ def _set_up(execution: ExecutionConfig) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(execution.cpus_per_child)
     tf.config.threading.set_inter_op_parallelism_threads(execution.cpus_per_child)
     devices.grow_memory()
-
-
-def _planned(contenders: Sequence[Contender], seeds: range) -> list[Planned]:
-    """All trainings, a seed of each network before the next: what has ended at any time can be compared."""
-
-    def label(number: int, seed: int) -> str:
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(contenders[number].name).name)[:40]
-        return f"{number + 1}_{name}_seed_{seed}"
-
-    return [Planned(number, seed, label(number, seed)) for seed in seeds for number in range(len(contenders))]
 
 
 def _trained(

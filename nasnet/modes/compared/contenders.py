@@ -6,19 +6,22 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Literal
 
 from cells.count import Counts, count
 from nasnet.data.dataset import DataSet
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import compared_models, of_models, spec_on
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.matching import TOLERANCE, Match, matched
+from nasnet.networks.matching import TOLERANCE, matched
+from nasnet.networks.matching import Match as NearestSize
 from nasnet.networks.models import NamedModel, as_stored
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.clock import doing
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import CompareConfig
 
+Match = Literal["none", "params", "mult_adds"]
 _UNITS = {"params": "parameters", "mult_adds": "mult-adds"}
 
 
@@ -31,12 +34,14 @@ class Contender:
         spec: the network.
         counts: of what is left after training.
         note: what is to be known of how it came to be; empty where there is nothing.
+        matched: whether it is as large as it was to be made.
     """
 
     name: str
     spec: NetworkSpec
     counts: Counts
     note: str = ""
+    matched: bool = True
 
     @property
     def described(self) -> str:
@@ -47,7 +52,7 @@ class Contender:
 def contenders_of(config: RunConfig, data: DataSet) -> list[Contender]:
     """The networks in the order of the flag. Raises UserError for one that these pictures are too small for."""
     found = [_contender(model, data, config) for model in compared_models(config)]
-    return _matched(found, config.group(CompareConfig), data)
+    return as_large(found, config.group(CompareConfig).match, data)
 
 
 def _contender(model: NamedModel, data: DataSet, config: RunConfig) -> Contender:
@@ -59,23 +64,24 @@ def _contender(model: NamedModel, data: DataSet, config: RunConfig) -> Contender
     return Contender(model.name, spec, count(spec.architecture, spec.image_shape), note)
 
 
-def _matched(contenders: Sequence[Contender], options: CompareConfig, data: DataSet) -> list[Contender]:
+def as_large(contenders: Sequence[Contender], match: Match, data: DataSet) -> list[Contender]:
     """The networks, those after the first as large as it where that is asked for; what of it did not work is noted."""
-    if options.match == "none":
+    if match == "none":
         return list(contenders)
     first, *others = contenders
-    target = first.counts.parameters if options.match == "params" else first.counts.mult_adds
+    target = first.counts.parameters if match == "params" else first.counts.mult_adds
     found = [first]
     with doing("making the networks as large as the first"):
         for contender in others:
-            match = matched(contender.spec.architecture, data.image_shape, target, options.match)
-            spec = dataclasses.replace(contender.spec, architecture=match.architecture)
-            note = "; ".join(filter(None, (contender.note, _match_note(match, _UNITS[options.match]))))
-            found.append(Contender(contender.name, spec, count(match.architecture, data.image_shape), note))
+            nearest = matched(contender.spec.architecture, data.image_shape, target, match)
+            spec = dataclasses.replace(contender.spec, architecture=nearest.architecture)
+            note = "; ".join(filter(None, (contender.note, _match_note(nearest, _UNITS[match]))))
+            counts = count(nearest.architecture, data.image_shape)
+            found.append(Contender(contender.name, spec, counts, note, nearest.within))
     return found
 
 
-def _match_note(match: Match, unit: str) -> str:
+def _match_note(match: NearestSize, unit: str) -> str:
     changed = ", ".join(f"{name} {value:g}" for name, value in match.changed.items())
     if match.within:
         return f"matched by {changed}" if changed else ""

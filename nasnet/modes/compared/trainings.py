@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -91,11 +92,30 @@ def ended_before(trainings: Sequence[Planned], folder: Path) -> dict[Planned, En
     return found
 
 
+def planned_of(names: Sequence[str], seeds: range, prefix: str = "") -> list[Planned]:
+    """All trainings, a seed of each network before the next: what has ended at any time can be compared."""
+
+    def label(number: int, seed: int) -> str:
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(names[number]).name)[:40]
+        return f"{prefix}{number + 1}_{name}_seed_{seed}"
+
+    return [Planned(number, seed, label(number, seed)) for seed in seeds for number in range(len(names))]
+
+
+def job_by_label(training: Planned) -> Job:
+    """A training by the estimator that is called by its label, the trained network to come back."""
+    return Job(training.network, estimator=training.label, keep_above=float("-inf"), label=training.label)
+
+
 def train_all(
     trainings: Sequence[Planned],
     engine: RetryingEngine,
     folder: Path,
     report: Callable[[Ended, dict[Planned, Ended]], None],
+    *,
+    job: Callable[[Planned], Job] = job_by_label,
+    may_lose: bool = False,
+    cut_short: Callable[[], object] = lambda: None,
 ) -> dict[Planned, Ended]:
     """Trains what has not ended before, in this order, as many at a time as the engine has room for.
 
@@ -104,9 +124,13 @@ def train_all(
 
     Args:
         trainings: all of them, those that have ended too.
-        engine: whose estimators are called by the labels.
+        engine: where they are trained.
         folder: that the folders are in.
         report: told of each that ends, and of all that have.
+        job: what is submitted of each, under its label.
+        may_lose: whether one that was taken away from outside too often has failed, and the others go on.
+        cut_short: looked at while they are trained. Once it is true, those that run are cut off, and the answer holds
+            those alone that have ended.
 
     Raises:
         RunError: if one was taken away from outside too often. The others that ran are begun again by the same command,
@@ -117,18 +141,18 @@ def train_all(
     waiting = [training for training in trainings if training not in ended]
     of_label = {training.label: training for training in waiting}
     missing = len(waiting)
-    while missing:
+    while missing and not cut_short():
         while waiting and engine.free > 0:
-            number = trainings.index(waiting[0])
-            label = waiting.pop(0).label
-            engine.submit(Job(number, estimator=label, keep_above=float("-inf"), label=label))
+            engine.submit(job(waiting.pop(0)))
         for result in engine.collect():
             training = of_label[result.job.label]
-            if result.outcome is Outcome.LOST:
+            if result.outcome is Outcome.LOST and not may_lose:
                 raise RunError(f"{training.label}: {result.cause}; the same command goes on from here")
             ended[training] = _kept(training, result, folder / training.label)
             missing -= 1
             report(ended[training], ended)
+    if missing:
+        engine.abandon()
     return ended
 
 

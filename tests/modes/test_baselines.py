@@ -1,0 +1,156 @@
+"""What a search's winner is held against: which networks, how large, from which trials; whose results are kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cells.spaces.nasnet import NASNetSpace
+from controller.random_search import RandomSearch
+from controller.strategy import Outcome, Trial
+from nasnet.data.dataset import open_dataset
+from nasnet.execution.engine import InProcess
+from nasnet.modes.compared import baselines
+from nasnet.modes.flags import in_flags, resolve
+from nasnet.modes.inputs import check_inputs
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.matching import size_of
+from nasnet.runtime.errors import UserError
+from nasnet.trials.config import ChainConfig, SearchConfig
+from nasnet.trials.journal import Journal
+from nasnet.trials.retries import RetryingEngine
+from nasnet.trials.search import Search
+from nasnet.trials.spaces import make_space
+
+DIGITS = open_dataset("digits")
+
+
+def searched(folder: Path, rewards: list[float | None], space, strategy="random", trials=None) -> Search:
+    """A search whose uniform trials had these rewards; None is one that failed."""
+    journal, random = Journal(folder / "journal.jsonl"), RandomSearch(space.decisions, 0, space.length)
+    for number, reward in enumerate(rewards):
+        journal.propose(proposal := random.propose(number))
+        outcome = Outcome.NAN if reward is None else Outcome.OK
+        journal.finish(Trial(proposal, outcome, reward, 1.0, "" if reward else "nan"))
+    engine = RetryingEngine(InProcess({}), journal)
+    return Search(space, random, journal, engine, trials or len(rewards))
+
+
+def entrants(search: Search, winner: int, **given):
+    config = resolve("search", 0, given)
+    return baselines._entrants(search, search.journal.trials[winner], config, DIGITS)
+
+
+@pytest.mark.parametrize("match", ["params", "mult_adds"])
+def test_each_is_as_large_as_the_winner_within_five_percent(tmp_path, match):
+    search = searched(tmp_path, [0.1, 0.3, 0.2, 0.4, *[0.5] * 12], NASNetSpace(5))
+    found, left_out = entrants(search, 9, strategy="random", match=match)
+    assert not left_out
+    assert [(each.contender.name, each.trial_id) for each in found] == [
+        ("found (trial 9)", 9),
+        ("nasnet_a", None),
+        ("resnet20", None),
+        ("the best of 4 random trials", 3),
+    ]
+    first, *others = (size_of(each.contender.spec.architecture, (8, 8, 1), match) for each in found)
+    assert first > 10_000
+    for size in others:
+        assert abs(size / first - 1) <= 0.05
+    assert found[2].contender.spec.architecture.describe().startswith("resnet20 width=")
+
+
+def test_what_cannot_be_one_is_left_out_in_one_line(tmp_path):
+    """Too large for the pictures; of no such size; the best of the first trials, which is the winner."""
+    search = searched(tmp_path, [0.1, 0.3, *[0.2] * 6], NASNetSpace(1))
+    small = {"blocks": 1, "filters": 2, "repeats": 1, "strategy": "random"}
+    found, left_out = entrants(search, 1, **small, baselines="vgg16,nasnet_a,random")
+    assert [each.contender.name for each in found] == ["found (trial 1)"]
+    assert left_out[0].startswith("vgg16 is left out: vgg16 cannot be built for pictures of 8x8")
+    assert left_out[1] == "the best of 2 random trials is the found cell itself: what came after was no better"
+    assert left_out[2].startswith("nasnet_a is left out: not matched within 5%, the nearest is ")
+    assert not any("\n" in line for line in left_out)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "trials", "expected"),
+    [
+        ("random", 80, ("the best of 20 random trials", 19)),
+        ("random", 8, ("the best of 2 random trials", 1)),
+        ("evolution", 80, ("the best of 5 random trials", 4)),
+        ("predictor", 80, ("the best of 7 random trials", 6)),
+        ("predictor", 20, ("the best of 5 random trials", 4)),
+        ("ppo", 80, ("the best of the first 6 trials", 5)),
+        ("ppo", 3, ("the first trial", 0)),
+    ],
+)
+def test_the_random_one_is_the_best_of_the_trials_before_anything_was_learned(tmp_path, strategy, trials, expected):
+    """Rewards rise, so that it is the last of them; at most a fourth of the budget."""
+    search = searched(tmp_path, [0.01 * number for number in range(1, 41)], NASNetSpace(1), trials=trials)
+    own = {"evolution_population": 5, "uniform_trials": 7, "update_trials": 6}
+    found = baselines._best_blind(search, resolve("search", 0, {"strategy": strategy, "blocks": 1, **own}))
+    assert not isinstance(found, str)
+    assert (found[0], found[1].proposal.trial_id) == expected
+
+
+def test_where_no_trial_was_random_or_none_succeeded_that_is_said(tmp_path):
+    search = searched(tmp_path, [None, None, *[0.5] * 6], NASNetSpace(1))
+    config = resolve("search", 0, {"strategy": "random", "blocks": 1})
+    assert baselines._best_blind(search, config) == "random is left out: none of the first 2 trials succeeded"
+    config = resolve("search", 0, {"strategy": "grid", "blocks": 1})
+    assert baselines._best_blind(search, config) == "random is left out: grid draws no trials at random"
+
+
+@pytest.mark.parametrize(
+    ("space", "names"),
+    [("chain", "lenet5,resnet20,random"), ("vgg16", "vgg16,resnet20,random"), ("nasnet", "nasnet_a,resnet20,random")],
+)
+def test_each_space_has_baselines_of_its_own(space, names, tmp_path):
+    config = resolve("search", 0, {"space": space})
+    assert config.values["baselines"] == names
+    if space != "chain":
+        return
+    found, left_out = entrants(searched(tmp_path, [0.1, 0.2], made(space)), 1, space=space)
+    assert [each.contender.name for each in found] == ["found (trial 1)", "resnet20", "the first trial"]
+    assert [line.partition(":")[0] for line in left_out] == ["lenet5 is left out"]
+
+
+def made(space):
+    return make_space(SearchConfig(space=space), ChainConfig(), NetworkConfig(), (8, 8, 1))
+
+
+def test_wrong_names_are_one_line_before_anything_starts():
+    for given, said in (
+        ("nasnet_a,lenet7", "--baselines=lenet7: neither a file nor a known name"),
+        ("nasnet_a,,random", "--baselines=nasnet_a,,random: must be names with commas between, and none is empty"),
+        ("random,resnet20, random", "--baselines=random,resnet20, random: random stands twice"),
+        ("resnet20,resnet20", "--baselines=resnet20,resnet20: resnet20 stands twice"),
+        ("none,resnet20", "--baselines=none: neither a file nor a known name"),
+    ):
+        with pytest.raises(UserError) as caught:
+            check_inputs(resolve("search", 0, {"dataset": "digits", "baselines": given}))
+        assert in_flags(caught.value).startswith(said)
+        assert "\n" not in in_flags(caught.value)
+    check_inputs(resolve("search", 0, {"dataset": "digits", "baselines": "none"}))
+
+
+def test_results_of_other_networks_go_and_those_of_the_same_stay(tmp_path):
+    """Another winner: all go. One more or one fewer at the end: what there is stays, also for one that comes back."""
+    search = searched(tmp_path, [0.1, 0.2, 0.3, 0.4], NASNetSpace(1))
+    small = {"blocks": 1, "filters": 4, "repeats": 1, "strategy": "random", "match": "none"}
+    folder = tmp_path / "baselines"
+
+    def cleared(winner: int, names: str) -> bool:
+        found, _ = entrants(search, winner, **small, baselines=names)
+        (folder / "result").mkdir(parents=True, exist_ok=True)
+        baselines._clear_another(folder, [each.contender.spec for each in found])
+        return not (folder / "result").exists()
+
+    assert cleared(2, "resnet20,nasnet_a")  # of who knows what
+    assert not cleared(2, "resnet20,nasnet_a")
+    assert not cleared(2, "resnet20")
+    assert len(json.loads((folder / "networks.json").read_text())["networks"]) == 3
+    assert not cleared(2, "resnet20,nasnet_a,amoebanet_a")
+    assert cleared(2, "resnet20,amoebanet_a")
+    assert cleared(3, "resnet20,amoebanet_a")
