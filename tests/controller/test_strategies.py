@@ -98,7 +98,10 @@ def test_the_layer_wise_controller_is_the_paper_s():
     assert set(CHAIN_DEFAULTS) <= {*FLAGS.values(), "strategy", "reward"}
 
 
-@pytest.mark.parametrize("name", ["ppo", "evolution", "local_search", "predictor", "dyna_ppo", "random"])
+@pytest.mark.parametrize(
+    "name",
+    ["ppo", "evolution", "local_search", "predictor", "random", pytest.param("dyna_ppo", marks=pytest.mark.slow)],
+)
 def test_blind_trials_are_those_that_no_reward_changes(name):
     """The same trials with other rewards: so many proposals are the same, and among those after them one is not."""
     learner = LearnerConfig(6, 3, uniform_trials=6, refit_trials=1)

@@ -46,10 +46,10 @@ def entrants(search: Search, winner: int, **given):
 @pytest.mark.parametrize("match", ["params", "mult_adds"])
 def test_each_is_as_large_as_the_winner_within_five_percent(tmp_path, match):
     search = searched(tmp_path, [0.1, 0.3, 0.2, 0.4, *[0.5] * 12], NASNetSpace(5))
-    found, left_out = entrants(search, 9, strategy="random", match=match)
+    found, left_out = entrants(search, 7, strategy="random", match=match)
     assert not left_out
     assert [(each.contender.name, each.trial_id) for each in found] == [
-        ("found (trial 9)", 9),
+        ("found (trial 7)", 7),
         ("nasnet_a", None),
         ("resnet20", None),
         ("the best of 4 random trials", 3),
