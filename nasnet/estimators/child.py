@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +22,6 @@ from nasnet.data.input_pipeline import training_order
 from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
 from nasnet.estimators.flat_weights import Layout, shape_in_functions
 from nasnet.estimators.graph import ChildFunction, ChildGraph
-from nasnet.estimators.scoring import constants, whitened
 from nasnet.estimators.session import ChildSession, State
 from nasnet.estimators.traces import Value
 from nasnet.networks.functions import Functions
@@ -190,7 +189,7 @@ class Child:
 
     def _constants(self) -> dict[str, tf.Tensor]:
         """As `_parts`, with the moving statistics. Not split op by op: TensorFlow would keep 0.3 MB a child of that."""
-        return constants(self.layout, self.named_weights())
+        return _constants(self.layout, self.named_weights())
 
     def _read(self, images: tf.Tensor, weights: dict[str, tf.Tensor], *, training: bool) -> tf.Tensor:
         x = self._whitened(images)
@@ -198,7 +197,7 @@ class Child:
         return self.spec.architecture.walk(reading, x).logits
 
     def _whitened(self, images: tf.Tensor) -> tf.Tensor:
-        return whitened(self.spec, images, self._dtype)
+        return _whitened(self.spec, images, self._dtype)
 
     def _step(
         self, function: ChildFunction, images: tf.Tensor, labels: tf.Tensor, index: tf.Tensor, state: State
@@ -249,3 +248,37 @@ class Child:
         kept = self._bn_momentum
         averaged = state.statistics.assign(kept * state.statistics + (1 - kept) * batch_statistics)
         return loss + decay, [moved, averaged.op]
+
+
+def _constants(layout: Layout, values: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    """A network's weights and moving statistics by name, in the shapes that `Functions` takes."""
+    return {
+        weight.name: tf.constant(values[weight.name].reshape(shape_in_functions(weight)))
+        for weight in layout.trainable + layout.statistics
+    }
+
+
+def _whitened(spec: NetworkSpec, images: tf.Tensor, dtype: str = "float32") -> tf.Tensor:
+    """What a network takes in of raw pixels `[B, height, width, channels]`."""
+    mean, std = (tf.constant(values, dtype) for values in (spec.mean, spec.std))
+    return (tf.cast(images, dtype) - mean) / std
+
+
+def right_of(spec: NetworkSpec, weights: Mapping[str, np.ndarray], split: Split, batch_size: int = 500) -> np.ndarray:
+    """Which pictures of a split a trained network gets right, with its moving statistics: bool `[N]`.
+
+    Args:
+        spec: the network.
+        weights: all of them by name, as `TrainedChild` has them.
+        split: the pictures; one without a label counts as wrong.
+        batch_size: pictures at a time.
+    """
+    layout = Layout(count(spec.architecture, spec.image_shape), spec.architecture.fan)
+    reading = _constants(layout, weights)
+    _, epsilon = spec.batch_norm
+    found: list[np.ndarray] = []
+    for start in range(0, len(split), batch_size):
+        images = _whitened(spec, tf.constant(split.images[start : start + batch_size]))
+        logits = spec.architecture.walk(Functions(reading, epsilon, training=False), images).logits
+        found.append(np.argmax(logits.numpy(), 1) == split.labels[start : start + batch_size])
+    return np.concatenate(found)

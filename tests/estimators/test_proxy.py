@@ -11,10 +11,9 @@ from bench.drawn import drawn_pictures
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork
 from cells.zoo.networks import hand_made
-from nasnet.estimators.child import Child
+from nasnet.estimators.child import Child, right_of
 from nasnet.estimators.config import ChildConfig
 from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator
-from nasnet.estimators.scoring import right_of
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec

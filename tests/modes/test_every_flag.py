@@ -41,10 +41,10 @@ from controller.random_search import RandomSearch
 from controller.strategies import make_strategy
 from controller.strategy import Outcome, Trial
 from nasnet.data.dataset import DataSet, open_dataset
+from nasnet.estimators.child import right_of
 from nasnet.estimators.config import ChildConfig
 from nasnet.estimators.estimator import Estimate, TrainedChild
 from nasnet.estimators.proxy import ProxyEstimator
-from nasnet.estimators.scoring import right_of
 from nasnet.estimators.training import WholeTraining
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import InProcess

@@ -19,9 +19,9 @@ from controller.strategies import blind_trials
 from controller.strategy import Trial
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, Split, open_configured
+from nasnet.estimators.child import right_of
 from nasnet.estimators.estimator import Estimator
 from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator
-from nasnet.estimators.scoring import right_of
 from nasnet.execution.job import Job
 from nasnet.modes.compared.contenders import Contender, as_large
 from nasnet.modes.compared.trainings import Ended, Planned, planned_of, train_all
