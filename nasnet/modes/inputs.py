@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from cells.architecture import Architecture, BadField
 from cells.count import Counts, count
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
-from cells.zoo.cells import ZOO
-from cells.zoo.networks import NETWORKS
 from controller.config import BadSetting, LearnerConfig, PolicyGradientConfig
 from controller.strategies import check_strategy
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_configured
 from nasnet.estimators.config import check_child
 from nasnet.estimators.table import Table, read_table
+from nasnet.modes.compared.models import baseline_models, compared_models
 from nasnet.modes.flags import GROUPS, RunConfig, in_its_flags
 from nasnet.modes.trained.pictures import check_table, named_pictures
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
@@ -30,8 +29,8 @@ from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig, check_schedule
-from nasnet.trials.config import RANDOM, TABLE, BaselineConfig, ChainConfig, CompareConfig, FinalConfig, SearchConfig
-from nasnet.trials.plan import baseline_names, final_of, finalist_steps_after
+from nasnet.trials.config import TABLE, ChainConfig, CompareConfig, FinalConfig, SearchConfig
+from nasnet.trials.plan import final_of, finalist_steps_after
 from nasnet.trials.spaces import check_space, make_space
 
 _SOME_CLASSES = 2  # whether a network can be built does not hang on how many it has
@@ -126,23 +125,6 @@ def model_of(config: RunConfig) -> NamedModel:
     return model
 
 
-def compared_models(config: RunConfig) -> list[NamedModel]:
-    """The networks that `--models` names, in order.
-
-    Raises:
-        UserError: for a name that is none, or stands twice, and for given sizes that have no meaning for any of them.
-    """
-    given = config.group(CompareConfig).models
-    if given is None:
-        raise UserError("--models is missing; give two or more, such as --models=lenet5,nasnet_a")
-    names = [name.strip() for name in given.split(",")]
-    models = _different("models", given, names)
-    for name, value in config.given_of(NetworkConfig).items():
-        if not any(name in model.settings for model in models):
-            raise SettingError(name, value, f"has no meaning for any of {', '.join(names)}")
-    return models
-
-
 @contextlib.contextmanager
 def of_models(model: NamedModel) -> Iterator[None]:
     """Raises what is raised meanwhile as an error of this one of the networks that `--models` names."""
@@ -152,37 +134,6 @@ def of_models(model: NamedModel) -> Iterator[None]:
         raise SettingError(error.name, error.value, f"{error.rule} (of {model.name})", error.see) from error
     except UserError as error:
         raise SettingError("models", model.name, str(error)) from error
-
-
-def _different(setting: str, given: str, names: Sequence[str]) -> list[NamedModel]:
-    """The networks that a setting names. Raises SettingError for a name that is none, or stands twice."""
-    found: dict[object, NamedModel] = {}
-    for name in names:
-        if not name:
-            raise SettingError(setting, given, "must be names with commas between, and none is empty")
-        try:
-            model = named_model(name)
-        except SettingError as error:
-            raise SettingError(setting, name, error.rule) from error
-        key = name if model.name in (*ZOO, *NETWORKS) else expanded(name).resolve()
-        if key in found:
-            raise SettingError(setting, given, f"{name} stands twice; expected different networks")
-        found[key] = model
-    return list(found.values())
-
-
-def baseline_models(config: RunConfig) -> dict[str, NamedModel | None]:
-    """What `--baselines` names, in order: networks, and None for the best of the first trials.
-
-    Raises:
-        UserError: for a name that is none, or stands twice.
-    """
-    options = config.group(BaselineConfig)
-    names = baseline_names(options)
-    if names.count(RANDOM) > 1:
-        raise SettingError("baselines", options.baselines, f"{RANDOM} stands twice; expected different networks")
-    others = iter(_different("baselines", options.baselines, [name for name in names if name != RANDOM]))
-    return {name: None if name == RANDOM else next(others) for name in names}
 
 
 def _check_source(config: FromConfig) -> None:

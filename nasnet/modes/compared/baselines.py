@@ -24,9 +24,10 @@ from nasnet.estimators.estimator import Estimator
 from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator
 from nasnet.execution.job import Job
 from nasnet.modes.compared.contenders import Contender, as_large
+from nasnet.modes.compared.models import baseline_models
 from nasnet.modes.compared.trainings import Ended, Planned, planned_of, train_all
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import baseline_models, spec_on
+from nasnet.modes.inputs import spec_on
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.models import NamedModel
 from nasnet.networks.saved import load_weights

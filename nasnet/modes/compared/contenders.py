@@ -10,8 +10,9 @@ from typing import Literal
 
 from cells.count import Counts, count
 from nasnet.data.dataset import DataSet
+from nasnet.modes.compared.models import compared_models
 from nasnet.modes.flags import RunConfig
-from nasnet.modes.inputs import compared_models, of_models, spec_on
+from nasnet.modes.inputs import of_models, spec_on
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.matching import TOLERANCE, matched
 from nasnet.networks.matching import Match as NearestSize
