@@ -94,10 +94,25 @@ def test_the_random_one_is_the_best_of_the_trials_before_anything_was_learned(tm
     assert (found[0], found[1].proposal.trial_id) == expected
 
 
+def test_known_networks_that_it_began_with_are_not_random(tmp_path, monkeypatch):
+    """Two of them: the best of the trials after those, up to where something was learned."""
+    monkeypatch.setattr(baselines, "start_tokens", lambda *_: {(0,): "one", (1,): "two"})
+    search = searched(tmp_path, [0.9, 0.8, *[0.01 * number for number in range(38)]], NASNetSpace(1))
+    for strategy, expected in (
+        ("ppo", ("the best of the first 4 trials", 5)),
+        ("random", ("the best of 10 random trials", 11)),
+    ):
+        found = baselines._best_blind(search, resolve("search", 0, {"strategy": strategy, "update_trials": 6}))
+        assert not isinstance(found, str)
+        assert (found[0], found[1].proposal.trial_id) == expected
+    found = baselines._best_blind(search, resolve("search", 0, {"strategy": "ppo", "update_trials": 2}))
+    assert found == "random is left out: ppo draws no trials at random after those of start"
+
+
 def test_where_no_trial_was_random_or_none_succeeded_that_is_said(tmp_path):
     search = searched(tmp_path, [None, None, *[0.5] * 6], NASNetSpace(1))
     config = resolve("search", 0, {"strategy": "random", "blocks": 1})
-    assert baselines._best_blind(search, config) == "random is left out: none of the first 2 trials succeeded"
+    assert baselines._best_blind(search, config) == "random is left out: none of trials 0 to 1 succeeded"
     config = resolve("search", 0, {"strategy": "grid", "blocks": 1})
     assert baselines._best_blind(search, config) == "random is left out: grid draws no trials at random"
 

@@ -44,6 +44,7 @@ from nasnet.trials.config import RANDOM, BaselineConfig, SearchConfig
 from nasnet.trials.ending import Ending
 from nasnet.trials.plan import baseline_names, baseline_steps
 from nasnet.trials.search import Search
+from nasnet.trials.spaces import start_tokens
 
 _FOLDER, _NETWORKS, _SCORED = "baselines", "networks.json", "right.json"
 _BLIND_SHARE = 4
@@ -156,21 +157,23 @@ def _best_blind(search: Search, config: RunConfig) -> tuple[str, Trial] | str:
 
     With what it is called; or why there is none.
     """
-    strategy = config.group(SearchConfig).strategy
+    options = config.group(SearchConfig)
+    strategy, known = options.strategy, len(start_tokens(options, search.space))
     blind = blind_trials(strategy, config.group(PolicyGradientConfig), config.group(LearnerConfig))
-    most = max(1, search.trials // _BLIND_SHARE)
-    trials = most if blind is None else min(blind, most)
-    if not trials:
-        return f"{RANDOM} is left out: {strategy} draws no trials at random"
-    drawn = [trial for number, trial in search.journal.trials.items() if number < trials and trial.reward is not None]
+    most = known + max(1, search.trials // _BLIND_SHARE)
+    drawn = range(known, most if blind is None else min(blind, most))  # known networks are heard as the others are
     if not drawn:
-        return f"{RANDOM} is left out: none of the first {trials} trials succeeded"
-    called = f"the best of {trials} random trials"
+        return f"{RANDOM} is left out: {strategy} draws no trials at random" + (
+            " after those of start" if known else ""
+        )
+    found = [trial for number in drawn if (trial := search.journal.trials.get(number)) and trial.reward is not None]
+    if not found:
+        return f"{RANDOM} is left out: none of trials {drawn[0]} to {drawn[-1]} succeeded"
+    called = f"the best of {len(drawn)} random trials"
     if strategy in ("ppo", "reinforce"):  # which draw not quite uniformly (`blind_trials`)
-        called = f"the best of the first {trials} trials"
-    return called if trials > 1 else "the first trial", max(
-        drawn, key=lambda trial: (trial.reward or 0.0, -trial.proposal.trial_id)
-    )
+        called = f"the best of the first {len(drawn)} trials"
+    best = max(found, key=lambda trial: (trial.reward or 0.0, -trial.proposal.trial_id))
+    return called if len(drawn) > 1 else "the first trial", best
 
 
 def _clear_another(folder: Path, specs: Sequence[NetworkSpec]) -> None:
