@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from cells.architecture import Architecture
 from cells.genotype.genotype import VERSION, Genotype
 from cells.spaces.space import Decision, Tokens, check_tokens
 from nasnet.estimators.estimator import Estimate, Timing
@@ -121,9 +122,9 @@ class TableEstimator:
 
     table: Table
 
-    def estimate(self, genotype: Genotype | None, name: str) -> Estimate:  # noqa: ARG002 - nothing is drawn
+    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:  # noqa: ARG002 - nothing is drawn
         """See `Estimator.estimate`."""
-        assert genotype is not None
+        assert isinstance(genotype, Choices)
         known = self.table.known[self.table.encode(genotype)]
         return Estimate(known.reward, Timing(other=known.seconds or 0.0))
 

@@ -27,9 +27,10 @@ from nasnet.execution.job import Job, Resources
 from nasnet.execution.workers import Workers
 from nasnet.modes import search
 from nasnet.modes.flags import resolve
-from nasnet.modes.inputs import open_data
+from nasnet.modes.inputs import open_data, spec_on
 from nasnet.modes.trained.winner import train_winner
 from nasnet.networks.config import NetworkConfig
+from nasnet.networks.models import named_model
 from nasnet.networks.saved import load_trained
 from nasnet.reports.intervals import paired_difference
 from nasnet.runtime import devices
@@ -127,6 +128,7 @@ def test_the_winner_is_held_against_baselines_on_the_test_split(searched):
         interval = paired_difference(right[0], right[number])
         assert interval is not None
         assert network["difference"]["mean"] == pytest.approx(found["mean"] - network["mean"])
+        assert interval.half is not None
         assert network["difference"]["high"] == pytest.approx(interval.mean + interval.half)
     assert cell(records, 0) == CellGenotype.from_json(json.loads(next(workdir.glob("baselines/*3_*/g*")).read_text()))
     assert told["sentence"]
@@ -225,7 +227,7 @@ def test_a_search_on_a_set_of_tensorflow_datasets_runs(tmp_path):
 
 
 def test_it_is_set_up_by_one_pass_over_the_pixels(monkeypatch):
-    """To check sizes, to set limits, to make the estimators: all ask for the statistics of the training pictures."""
+    """To check sizes, to set limits, to make the estimators and networks: none counts the training pictures anew."""
     config = resolve("search", 0, {"workers": 1, "blocks": 1})
     data, counted, bincount = open_data(config), [], np.bincount
 
@@ -236,6 +238,8 @@ def test_it_is_set_up_by_one_pass_over_the_pixels(monkeypatch):
     monkeypatch.setattr(np, "bincount", count)
     search._check(config, data, SPACE)
     search._estimators(config, data)
+    for filters in (4, 8):
+        spec_on(named_model("nasnet_a"), data, NetworkConfig(filters=filters), TrainingConfig())
     assert counted == [data.train.images.size]
 
 
