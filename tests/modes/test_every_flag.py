@@ -101,7 +101,9 @@ VALUES: dict[str, Any] = {
 """Another value of a flag, where the default's neighbour will not do."""
 
 NO_CELLS: dict[str, Any] = dict.fromkeys(("blocks", "repeats", "filters", "final_filters"))
-NO_CHILDREN = NO_CELLS | dict.fromkeys(("dataset", "steps", "workers", "finalists", "final_epochs", "baselines"))
+NO_CHILDREN = NO_CELLS | dict.fromkeys(
+    ("dataset", "steps", "workers", "finalists", "final_epochs", "baselines", "baseline_seeds", "baseline_steps")
+)
 GOES_WITH: dict[str | tuple[str, str], Any] = {
     "space": NO_CELLS,
     "table": {"space": "table", "table": "known", "strategy": "random", **NO_CHILDREN},
