@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -66,6 +66,7 @@ class Trial:
 
     `reward` (higher is better) is a finite number where the outcome is ok, and None everywhere else: what a strategy
     is to make of a failure is `FailureRewards`' business. `seconds` is wall time, `cause` one line on a failure.
+    `figures` are what lies behind the reward, by name, where that is more than one number; no strategy reads them.
     """
 
     proposal: Proposal
@@ -73,12 +74,18 @@ class Trial:
     reward: float | None
     seconds: float
     cause: str = ""
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if (self.outcome is Outcome.OK) != (self.reward is not None):
             raise ValueError(f"a trial has a reward if its outcome is ok, got {self.outcome} with {self.reward}")
         if self.reward is not None and not math.isfinite(self.reward):
             raise ValueError(f"a reward is a finite number, got {self.reward}: such a trial's outcome is nan")
+
+    @property
+    def accuracy(self) -> float | None:
+        """The reward before anything else was made part of it: the figure of that name, where there is one."""
+        return None if self.reward is None else self.figures.get("accuracy", self.reward)
 
 
 class Strategy(Protocol):

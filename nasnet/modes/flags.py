@@ -22,6 +22,7 @@ from nasnet.trials.config import (
     ChainConfig,
     CompareConfig,
     FinalConfig,
+    LatencyConfig,
     LimitConfig,
     SearchConfig,
 )
@@ -37,9 +38,10 @@ WITHOUT_TENSORFLOW = ("count", "table")
 MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "compare", "count", "table")
 
 _SEARCHED = (SearchConfig, ChainConfig, NetworkConfig, RecipeConfig, TrainingConfig, ExecutionConfig)
+_LIMITS = (LimitConfig, LatencyConfig, FailureConfig)
 _AT_ITS_END = (FinalConfig, BaselineConfig)
 GROUPS: dict[str, tuple[type[Config], ...]] = {
-    "search": (DataConfig, *_SEARCHED, LimitConfig, FailureConfig, *_AT_ITS_END, PolicyGradientConfig, LearnerConfig),
+    "search": (DataConfig, *_SEARCHED, *_LIMITS, *_AT_ITS_END, PolicyGradientConfig, LearnerConfig),
     "train": (DataConfig, SourceConfig, NetworkConfig, RecipeConfig, TrainingConfig, ReplicaConfig),
     "evaluate": (DataConfig, FromConfig, EvaluateConfig),
     "predict": (FromConfig, PredictConfig),

@@ -29,7 +29,7 @@ from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig, check_schedule
-from nasnet.trials.config import TABLE, ChainConfig, CompareConfig, FinalConfig, SearchConfig
+from nasnet.trials.config import TABLE, ChainConfig, CompareConfig, FinalConfig, LatencyConfig, SearchConfig
 from nasnet.trials.plan import final_of, finalist_steps_after
 from nasnet.trials.spaces import check_space, make_space
 
@@ -42,6 +42,7 @@ def check_inputs(config: RunConfig) -> None:
     if SearchConfig in groups:  # before what is given is looked at more closely: it may have no meaning at all
         given = {name: config.values[name] for name in config.given}
         check_space(config.group(SearchConfig), config.group(ChainConfig), given)
+        config.group(LatencyConfig).check_given(given)
     if DataConfig in groups:
         check_dataset(config.group(DataConfig).dataset)
     if SourceConfig in groups:

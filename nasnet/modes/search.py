@@ -29,6 +29,7 @@ from nasnet.modes.compared.baselines import baseline_estimators, hold_against_ba
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import say_after_search
 from nasnet.modes.inputs import check_children, open_data, write_skipped
+from nasnet.modes.tables.latency import open_latency, say_front
 from nasnet.modes.train import say_unsettled
 from nasnet.modes.trained.winner import train_winner
 from nasnet.modes.workdir import claim_workdir
@@ -86,8 +87,10 @@ def run_search(config: RunConfig, workdir: Path) -> None:
             write_skipped(workdir, data)
             say_pictures(data, "--valid_fraction")
             say_space(options, space)
+            limits = dataclasses.replace(limits, latency=open_latency(config, workdir, data, space))
             found = _search(config, workdir, data, space, limits, ending)
             search, winner, held = found.search, found.winner, time.monotonic()
+            say_front(config, workdir, data, space, search.journal)
             if export:
                 genotype = space.decode(winner.proposal.tokens)
                 train_winner(genotype, data, config, workdir, winner, search.forecast, found.baselines)
@@ -144,6 +147,7 @@ def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limit
             repeat_cells=options.repeat_cells,
             enough=lambda: ending.enough,
             why_invalid=limits.why_invalid,
+            latency=limits.latency,
             best_weights=best_weights,
             report=_reports(strategy),
             forecast=Forecast(plan_of(options, final, child, training, data, space, engine.slots, execution, held)),
@@ -270,6 +274,7 @@ def _ranked_anew(
         ranked,
         finalists=options.finalists,
         starts=options.finalist_seeds,
+        factor=search.factor,
         report=lambda finalist: show_finalist(finalist, places[finalist.trial.proposal.trial_id], pictures),
         ended=ended,
         cut_short=lambda: ending.now,

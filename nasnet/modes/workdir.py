@@ -17,7 +17,7 @@ from nasnet.networks.config import KERAS
 from nasnet.networks.saved import DATA
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import expanded, read_json, write_json
-from nasnet.trials.config import TABLE, ChainConfig
+from nasnet.trials.config import TABLE, ChainConfig, LatencyConfig
 
 _LOCK = ".lock"
 _CONFIG = "config.json"
@@ -28,6 +28,7 @@ _FILES = (("dataset", DATA), ("from", _SOURCE), ("model", _SOURCE), ("weights", 
 _NEWER = (
     *flag_names(ChainConfig).values(),
     *flag_names(LearnerConfig).values(),
+    *flag_names(LatencyConfig).values(),
     *("free", "table", "start", "width", "stem_multiplier", "skip_reduction_input"),
     *("staircase", "rate_drops", "augment"),
     *("match", "baseline_steps"),

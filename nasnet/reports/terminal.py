@@ -36,6 +36,8 @@ def show_trial(progress: SearchProgress) -> None:
     """A finished trial, the best so far, the time until everything is done."""
     trial, best = progress.trial, progress.best
     result = f"reward {trial.reward:.4f}" if trial.reward is not None else f"{trial.outcome}: {trial.cause}"
+    if "latency_ms" in trial.figures:
+        result += f" (accuracy {trial.accuracy:.4f}, {trial.figures['latency_ms']:.3g} ms)"
     if trial.reward is not None and trial.cause:
         result += f" ({trial.cause})"
     left = "" if progress.seconds_left is None else f", {clock(progress.seconds_left)} left"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
 from controller.config import CHAIN_DEFAULTS
+from nasnet.runtime.errors import SettingError
 from nasnet.runtime.setting import Settings, setting
 
 NASNET, CHAIN, SETTINGS, TABLE = "nasnet", "chain", ("lenet5", "alexnet", "vgg16"), "table"
@@ -162,6 +163,52 @@ class LimitConfig(Settings):
         unit="MiB",
         least=1,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class LatencyConfig(Settings):
+    """A budget in milliseconds.
+
+    Of one picture, in the network that a child would be exported as, on one thread of this machine.
+    """
+
+    latency_ms: float | None = setting(
+        None,
+        "the most that a picture may take in the network of a child's cells as it would be exported; children above it "
+        "are invalid, or by objective=accuracy*latency worth less",
+        unit="milliseconds",
+        above=0,
+    )
+    latency_on: Literal["tensorflow", "litert"] = setting("tensorflow", "what runs it, a picture at a time")
+    objective: Literal["accuracy", "accuracy*latency"] = setting(
+        "accuracy",
+        "what a child is worth: its accuracy, or accuracy * (latency / latency_ms) ^ latency_weight (MnasNet, arXiv "
+        "1807.11626)",
+    )
+    latency_weight: float = setting(-0.07, "of the latency in the objective (MnasNet, section 3.1: -0.07)", below=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.objective != "accuracy" and self.latency_ms is None:
+            raise SettingError("objective", self.objective, "needs a target; expected latency_ms too")
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether what is slower than `latency_ms` may not be tried."""
+        return self.latency_ms is not None and self.objective == "accuracy"
+
+    def factor(self, milliseconds: float) -> float:
+        """What the objective multiplies an accuracy by."""
+        if self.latency_ms is None or self.objective == "accuracy":
+            return 1.0
+        return (milliseconds / self.latency_ms) ** self.latency_weight
+
+    def check_given(self, given: Collection[str]) -> None:
+        """Raises SettingError for a setting that is given and would do nothing."""
+        if "latency_on" in given and self.latency_ms is None:
+            raise SettingError("latency_on", self.latency_on, "has no meaning without latency_ms")
+        if "latency_weight" in given and self.objective == "accuracy":
+            raise SettingError("latency_weight", self.latency_weight, "has no meaning with objective=accuracy")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
 from controller.strategy import Trial
 from nasnet.execution.job import Job
@@ -17,16 +18,17 @@ from nasnet.trials.retries import RetryingEngine
 
 @dataclasses.dataclass(frozen=True)
 class Finalist:
-    """One of the best trials, trained longer: its rewards from several fresh starts.
+    """One of the best trials, trained longer: its rewards from several fresh starts, before a latency is in them.
 
-    A start that failed counts as `worst`, the lowest reward of the whole search: a cell that fails now and then is not
-    as good as its other starts.
+    A start that failed counts as `worst`, the lowest of the whole search: a cell that fails now and then is not
+    as good as its other starts. `factor` is what a latency makes of each.
     """
 
     trial: Trial
     rewards: tuple[float, ...]
     failed: int = 0
     worst: float = 0.0
+    factor: float = 1.0
 
     @property
     def counted(self) -> tuple[float, ...]:
@@ -35,8 +37,8 @@ class Finalist:
 
     @property
     def rank_by(self) -> float:
-        """The mean over its starts; minus infinity if none succeeded."""
-        return float(np.mean(self.counted)) if self.rewards else -np.inf
+        """The mean over its starts, times the factor; minus infinity if none succeeded."""
+        return self.factor * float(np.mean(self.counted)) if self.rewards else -np.inf
 
 
 def choose_finalists(space: Space, ranked: list[Trial], finalists: int) -> list[Trial]:
@@ -57,6 +59,7 @@ def rank_finalists(
     *,
     finalists: int,
     starts: int,
+    factor: Callable[[Genotype], float] = lambda _: 1.0,
     report: Callable[[Finalist], None] = lambda _: None,
     ended: Callable[[FinalistRun, int], None] = lambda *_: None,
     cut_short: Callable[[], object] = lambda: None,
@@ -71,6 +74,7 @@ def rank_finalists(
         ranked: the successful trials, best first.
         finalists: how many different cells.
         starts: fresh starts of each.
+        factor: what the search's objective multiplies an accuracy by: finalists are ranked by the same objective.
         report: told of each finalist, best trial first.
         ended: told of each training that ended, and how many have not.
         cut_short: looked at while they are trained. Once it is true, those that run are cut off, and only the cells
@@ -104,10 +108,13 @@ def rank_finalists(
             ended(run, missing)
     if missing:
         engine.abandon()
-    return _ranked(journal, chosen, starts, report)
+    factors = [factor(space.decode(trial.proposal.tokens)) for trial in chosen]
+    return _ranked(journal, chosen, factors, starts, report)
 
 
-def _ranked(journal: Journal, chosen: list[Trial], starts: int, report: Callable[[Finalist], None]) -> list[Finalist]:
+def _ranked(
+    journal: Journal, chosen: list[Trial], factors: list[float], starts: int, report: Callable[[Finalist], None]
+) -> list[Finalist]:
     runs: dict[int, list[float | None]] = {}
     for trial_id in (trial.proposal.trial_id for trial in chosen):
         ended = [run for start in range(starts) if (run := journal.finalists.get((trial_id, start)))]
@@ -115,13 +122,15 @@ def _ranked(journal: Journal, chosen: list[Trial], starts: int, report: Callable
             runs[trial_id] = [run.reward for run in ended]
     if chosen[0].proposal.trial_id not in runs:
         return []
-    known = [trial.reward for trial in journal.trials.values()] + [reward for of in runs.values() for reward in of]
+    known = [trial.accuracy for trial in journal.trials.values()] + [reward for of in runs.values() for reward in of]
     worst = min((reward for reward in known if reward is not None), default=0.0)
     found: list[Finalist] = []
-    for trial in (trial for trial in chosen if trial.proposal.trial_id in runs):
+    for trial, factor in zip(chosen, factors, strict=True):
+        if trial.proposal.trial_id not in runs:
+            continue
         rewards = runs[trial.proposal.trial_id]
         good = tuple(reward for reward in rewards if reward is not None)
-        found.append(Finalist(trial, good, len(rewards) - len(good), worst))
+        found.append(Finalist(trial, good, len(rewards) - len(good), worst, factor))
         report(found[-1])
     if not any(finalist.rewards for finalist in found):
         raise RunError(f"none of {len(found)} finalists succeeded; see the causes in the journal")

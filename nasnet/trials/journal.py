@@ -66,16 +66,15 @@ class Journal:
 
     def finish(self, trial: Trial) -> None:
         """Records how a proposed trial ended."""
-        self._append(
-            {
-                "kind": "trial",
-                "trial_id": trial.proposal.trial_id,
-                "outcome": str(trial.outcome),
-                "reward": trial.reward,
-                "seconds": trial.seconds,
-                "cause": trial.cause,
-            }
-        )
+        record = {
+            "kind": "trial",
+            "trial_id": trial.proposal.trial_id,
+            "outcome": str(trial.outcome),
+            "reward": trial.reward,
+            "seconds": trial.seconds,
+            "cause": trial.cause,
+        }
+        self._append({**record, "figures": dict(trial.figures)} if trial.figures else record)
         self.trials[trial.proposal.trial_id] = trial
 
     def lose_attempt(self, child: str, cause: str) -> None:
@@ -146,8 +145,9 @@ class Journal:
                 raise ValueError(f"trial {record['trial_id']} ended twice")
             proposal = self.proposals[record["trial_id"]]
             outcome = Outcome(record["outcome"])
+            figures = {str(name): float(value) for name, value in record.get("figures", {}).items()}
             self.trials[proposal.trial_id] = Trial(
-                proposal, outcome, record["reward"], record["seconds"], record["cause"]
+                proposal, outcome, record["reward"], record["seconds"], record["cause"], figures
             )
         elif record["kind"] == "attempt":
             self.lost_attempts[record["child"]] += 1

@@ -1,24 +1,56 @@
-"""Which genotypes are too large to be tried: found from the genotype, before anything is built. No TensorFlow."""
+"""Which genotypes are too large or too slow to be tried, and what a latency makes of a reward. No TensorFlow.
+
+Both are found from the genotype, before anything is built.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cells.architecture import Architecture
 from cells.count import Counts, count
 from cells.genotype.genotype import Genotype
-from nasnet.trials.config import LimitConfig
+from nasnet.trials.config import LatencyConfig, LimitConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """What is asked of a child's latency, and what tells it: milliseconds of one picture, of a genotype."""
+
+    config: LatencyConfig
+    milliseconds: Callable[[Genotype], float]
+
+    def factor(self, genotype: Genotype) -> float:
+        """What a child's accuracy is multiplied by, to be its reward."""
+        return self.config.factor(self.milliseconds(genotype))
+
+    def worth(self, genotype: Genotype, accuracy: float) -> tuple[float, Mapping[str, float]]:
+        """The reward of a child of this accuracy, and what lies behind it: that, and its latency in milliseconds."""
+        milliseconds = self.milliseconds(genotype)
+        figures = {"accuracy": accuracy, "latency_ms": milliseconds}
+        return accuracy * self.config.factor(milliseconds), figures
+
+    def why_invalid(self, genotype: Genotype) -> str | None:
+        """See `Limits.why_invalid`."""
+        if not self.config.is_hard:
+            return None
+        assert self.config.latency_ms is not None
+        milliseconds = self.milliseconds(genotype)
+        if milliseconds <= self.config.latency_ms:
+            return None
+        return f"{milliseconds:.3g} ms a picture, over latency_ms={self.config.latency_ms:g}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The limits on a child, and what they are counted for."""
+    """The limits on a child, what they are counted for, and what tells its latency where one is asked for."""
 
     config: LimitConfig
     network: Callable[[Genotype], Architecture]
     image_shape: tuple[int, int, int]
     batch_size: int
+    latency: Latency | None = None
 
     def memory(self, genotype: Genotype) -> int:
         """Bytes of a training step, counted; 0 for what cannot be built."""
@@ -40,6 +72,9 @@ class Limits:
 
     def why_invalid(self, genotype: Genotype) -> str | None:
         """One line that says which limit the child is over and by how much; None if it may be tried."""
+        return self._too_large(genotype) or (None if self.latency is None else self.latency.why_invalid(genotype))
+
+    def _too_large(self, genotype: Genotype) -> str | None:
         config = self.config
         if config.max_params is None and config.max_mult_adds is None and config.max_memory is None:
             return None

@@ -18,6 +18,7 @@ from nasnet.runtime.errors import RunError, SettingError, UserError
 from nasnet.trials.best_weights import BestWeights
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
+from nasnet.trials.limits import Latency
 from nasnet.trials.retries import RetryingEngine
 
 
@@ -50,6 +51,7 @@ class Search:
             of a twin (`Cell.canonical`), gets that trial's reward, and waits for it while it runs.
         enough: what asked for no more trials, in words; None if nothing did.
         why_invalid: what is wrong with a genotype that must not be tried, in one line; None for the others.
+        latency: what makes a reward of a child's accuracy and its latency; None where the accuracy is the reward.
         best_weights: where the weights of the best children go.
         report: told of each finished trial.
         forecast: told of it too; says how long the rest may take.
@@ -65,6 +67,7 @@ class Search:
     repeat_cells: bool = False
     enough: Callable[[], str | None] = lambda: None
     why_invalid: Callable[[Genotype], str | None] = lambda _: None
+    latency: Latency | None = None
     best_weights: BestWeights | None = None
     report: Callable[[SearchProgress], None] = lambda _: None
     forecast: Forecast | None = None
@@ -113,6 +116,10 @@ class Search:
             return None
         self.forecast.timing = self.engine.timing
         return self.forecast.left(self.trials - len(self.journal.trials), self.engine.running_seconds())
+
+    def factor(self, genotype: Genotype) -> float:
+        """What the objective makes of a child's accuracy: times this."""
+        return 1.0 if self.latency is None else self.latency.factor(genotype)
 
     def _replay(self) -> None:
         for trial_id, proposal in self.journal.proposals.items():
@@ -169,15 +176,19 @@ class Search:
                 self._waiting.setdefault(first, []).append(proposal)
                 return
         above = None if self.best_weights is None else self.best_weights.above
+        if above is not None:  # the worker knows accuracies
+            above /= self.factor(genotype)
         self.engine.submit(Job(proposal.trial_id, genotype, keep_above=above))
 
     def _trial(self, result: Result) -> Trial:
         """The trial that a child was. What is worth keeping of it is kept before the journal says that it ended."""
-        trial_id = result.job.trial_id
-        if self.best_weights is not None and result.child is not None and result.reward is not None:
-            self.best_weights.offer(trial_id, result.reward, result.child)
-        proposal = self.journal.proposals[trial_id]
-        return Trial(proposal, result.outcome, result.reward, result.seconds, result.cause)
+        trial_id, reward = result.job.trial_id, result.reward
+        proposal, figures = self.journal.proposals[trial_id], {}
+        if self.latency is not None and reward is not None:
+            reward, figures = self.latency.worth(self.space.decode(proposal.tokens), reward)
+        if self.best_weights is not None and result.child is not None and reward is not None:
+            self.best_weights.offer(trial_id, reward, result.child)
+        return Trial(proposal, result.outcome, reward, result.seconds, result.cause, figures)
 
     def _finish(self, trial: Trial) -> None:
         before = time.monotonic()
@@ -216,7 +227,7 @@ class Search:
 def _repeated(proposal: Proposal, first: Trial) -> Trial:
     """The trial of a network that another trial was of."""
     cause = f"the same network as trial {first.proposal.trial_id}"
-    return Trial(proposal, Outcome.OK, first.reward, 0.0, cause)
+    return Trial(proposal, Outcome.OK, first.reward, 0.0, cause, first.figures)
 
 
 def _rank(trial: Trial) -> tuple[float, int]:

@@ -54,6 +54,8 @@ from nasnet.modes.inputs import check_inputs
 from nasnet.modes.runners import runner
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.keras_model import build
+from nasnet.networks.latency.measure import alone
+from nasnet.networks.latency.table import LatencyTable, Time
 from nasnet.networks.saved import save_trained
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
@@ -91,6 +93,7 @@ VALUES: dict[str, Any] = {
     "trainable_cells": 1,
     "start": "nasnet_a",
     "finalist_steps": 9,
+    "latency_ms": 5.0,
     "top": 1,
     "pool_at": "2,4",
     "replicas": 3,
@@ -128,6 +131,9 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
     "uniform_trials": {"strategy": "local_search"},
     "refit_trials": {"strategy": "predictor"},
     **{f"imagined_{of}": {"strategy": "dyna_ppo"} for of in ("steps", "samples", "entropy_weight", "learning_rate")},
+    "latency_on": {"latency_ms": 5.0},
+    "objective": {"latency_ms": 5.0},
+    "latency_weight": {"latency_ms": 5.0, "objective": "accuracy*latency"},
     "children_per_worker": {"workers": 2},
     "memory_per_child": {"workers": 2},
     "seconds_per_child": {"workers": 2},
@@ -397,6 +403,12 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
         log("logits_of", images)
         return np.zeros((len(images), 2))
 
+    def measured(_: Any, *asked: Any) -> Any:
+        log("alone", asked)
+        if len(asked) == 2:
+            return Time(0.001, 0.0)  # of one network
+        return LatencyTable(asked[-1], {"relu": ((1, 1e-6), (10**9, 1e-6))}, 0.0).calibrated([(1.0, 1.0), (1.0, 1.0)])
+
     def replicas(options: Any) -> Replicas:
         log("open_replicas", options)
         return Replicas(_strategy())
@@ -413,7 +425,7 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
         evaluate: scored,
         open_replicas: replicas,
     }
-    taken_out |= {logits_of: logits, WholeTraining: Whole, right_of: right}
+    taken_out |= {logits_of: logits, WholeTraining: Whole, right_of: right, alone: measured}
     taken_out |= {real: learner(real) for real in (RegularizedEvolution, LocalSearch, Predictor, DynaPPO)}
     for name, module in list(sys.modules.items()):
         if name.startswith(("nasnet.", "controller.")):

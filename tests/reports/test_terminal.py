@@ -55,3 +55,11 @@ def test_an_export_without_a_test_score_says_why(tmp_path, capsys):
         f"  {tmp_path / 'metrics.json'}",
         f"  {tmp_path / 'predict.py'}",
     ]
+
+
+def test_a_trial_by_latency_says_what_its_reward_is_made_of(capsys):
+    figures = {"accuracy": 0.5, "latency_ms": 3.14159}
+    trial = Trial(Proposal(3, (0,), (0.0,)), Outcome.OK, 0.475, 1.0, figures=figures)
+    show_trial(SearchProgress(trial, trial, 1, 20, None))
+    expected = "trial    3  reward 0.4750 (accuracy 0.5000, 3.14 ms)  best 0.4750 (trial 3)  1.0 s  1/20\n"
+    assert capsys.readouterr().out == expected

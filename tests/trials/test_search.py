@@ -27,10 +27,11 @@ from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.errors import DivergedError, RunError, UserError
 from nasnet.runtime.signals import Stopped, Stopping
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import LimitConfig
+from nasnet.trials.best_weights import BestWeights
+from nasnet.trials.config import LatencyConfig, LimitConfig
 from nasnet.trials.finalists import rank_finalists as rank
 from nasnet.trials.journal import Journal
-from nasnet.trials.limits import Limits
+from nasnet.trials.limits import Latency, Limits
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 from tests.support.slow import some_now
@@ -104,6 +105,67 @@ def test_every_failure_has_its_outcome_and_the_search_goes_on(tmp_path):
     ]
     assert len(ranked) == 8
     assert [t.reward for t in ranked] == sorted((t.reward for t in ranked), reverse=True)
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "accuracy*latency"])
+def test_a_latency_makes_children_invalid_or_is_in_their_rewards(tmp_path, objective):
+    """And in the journal, in what is kept of the best, in the finalists' ranks; a search that goes on knows it."""
+
+    def milliseconds(genotype):
+        return 1.0 + 9.0 * (SPACE.encode(genotype)[0] == 0)  # the tokens that are worth most are slow
+
+    latency = Latency(LatencyConfig(latency_ms=2.0, latency_weight=-1.0, objective=objective), milliseconds)
+    limits = Limits(LimitConfig(), lambda _: None, (8, 8, 1), 1, latency)
+    journal, estimator = Journal(tmp_path / "j"), ShareEstimator()
+    options = {"why_invalid": limits.why_invalid, "latency": latency, "repeat_cells": True}
+    ranked = search(SPACE, RandomSearch(SPACE.decisions, 0), estimator, journal, 30, **options)
+    slow = {i for i, trial in journal.trials.items() if trial.proposal.tokens[0] == 0}
+    assert 0 < len(slow) < 30
+    if objective == "accuracy":
+        assert {i for i, trial in journal.trials.items() if trial.outcome is Outcome.INVALID} == slow
+        assert not slow & {int(name.removeprefix("trial_")) for name in estimator.calls}, "none of them was started"
+        factors = (None, 1.0)
+    else:
+        assert len(ranked) == 30
+        factors = (0.2, 2.0)  # (10 / 2) ^ -1, (1 / 2) ^ -1
+    for trial in ranked:
+        share = sum(token == 0 for token in trial.proposal.tokens) / len(trial.proposal.tokens)
+        is_slow = trial.proposal.tokens[0] == 0
+        assert trial.figures == {"accuracy": share, "latency_ms": 10.0 if is_slow else 1.0}
+        assert trial.accuracy == share
+        assert trial.reward == pytest.approx(share * factors[not is_slow])
+    again = Journal(tmp_path / "j")
+    assert again.trials == journal.trials
+    final = rank_finalists(
+        SPACE,
+        ShareEstimator(),
+        again,
+        ranked,
+        finalists=30,
+        starts=1,
+        factor=lambda genotype: 0.5 / milliseconds(genotype),
+    )
+    for finalist in final:
+        assert finalist.rank_by == pytest.approx(finalist.trial.accuracy * 0.5 / finalist.trial.figures["latency_ms"])
+    assert again.trials[ranked[0].proposal.trial_id].accuracy == final[0].rewards[0]
+
+
+def test_weights_are_kept_by_the_objective(tmp_path):
+    """A worker is told the accuracy that the best so far has to be beaten by, which hangs on the child's latency."""
+    asked: dict[int, float | None] = {}
+
+    class Engine(InProcess):
+        def submit(self, job):
+            asked[job.trial_id] = job.keep_above
+            super().submit(job)
+
+    latency = Latency(LatencyConfig(latency_ms=1.0, latency_weight=-1.0, objective="accuracy*latency"), lambda _: 4.0)
+    journal, best = Journal(tmp_path / "j"), BestWeights(tmp_path / "children", 1)
+    best.rewards[99] = 0.1
+    engine = RetryingEngine(Engine({"proxy": ShareEstimator()}), journal)
+    strategy = RandomSearch(SPACE.decisions, 0)
+    Search(SPACE, strategy, journal, engine, 1, best_weights=best, latency=latency).run()
+    assert asked == {0: pytest.approx(0.4)}
 
 
 def test_no_success_at_all_is_an_error_that_tells_the_causes(tmp_path):

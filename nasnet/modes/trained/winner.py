@@ -11,6 +11,7 @@ from controller.strategy import Trial
 from nasnet.data.dataset import DataSet
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import spec_on
+from nasnet.modes.tables.latency import winner_latency
 from nasnet.modes.train import train_to
 from nasnet.modes.trained.export import export_trained
 from nasnet.networks.config import NetworkConfig
@@ -47,7 +48,7 @@ def train_winner(
         say(f"the winner is trial {trial.proposal.trial_id}; about {clock(forecast.of_winner(trial))} left")
     spec, options = spec_on(genotype, data, network, recipe), ReplicaConfig(valid_epochs=0)
     spec, model = train_to(mark.parent, spec, data, recipe, config.seed, options=options, seconds_after=after)
-    extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward}
+    extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward, **winner_latency(config, workdir, spec)}
     say(f"exporting it to {workdir / 'best'}, and opening that in a fresh process; {clock(after)} left")
     with doing("exporting"):
         export_trained(spec, model, workdir / "best", config, extra, data, data.fingerprint)

@@ -1,0 +1,148 @@
+"""A search's budget in milliseconds: the table that its children's latencies are read from, measured once a workdir."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cells.count import count
+from cells.genotype.genotype import Genotype
+from cells.spaces.space import Space
+from controller.random_search import RandomSearch
+from nasnet.data.dataset import DataSet
+from nasnet.modes.flags import RunConfig
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.latency.calls import calls_of
+from nasnet.networks.latency.measure import alone, measure_table, network_time
+from nasnet.networks.latency.table import LatencyTable
+from nasnet.networks.spec import NetworkSpec, architecture_of
+from nasnet.reports.pareto import Point, report_front
+from nasnet.runtime.clock import doing
+from nasnet.runtime.console import say
+from nasnet.runtime.errors import SettingError, UserError
+from nasnet.runtime.files import read_json, write_json
+from nasnet.training.config import TrainingConfig
+from nasnet.trials.config import FinalConfig, LatencyConfig, SearchConfig
+from nasnet.trials.journal import Journal
+from nasnet.trials.limits import Latency
+from nasnet.trials.plan import final_of
+from nasnet.trials.spaces import trials_of
+
+_DRAWN, _WHOLE = 200, 10
+"""Networks that are drawn to know the operations of a space, and those that are timed whole besides."""
+_FILE = "latency.json"
+
+
+def open_latency(config: RunConfig, workdir: Path, data: DataSet, space: Space) -> Latency | None:
+    """What tells a child's latency, where one is asked for: the table of this workdir, measured if there is none yet.
+
+    A table that is there stays, whatever machine goes on: rewards compare with those before.
+
+    Raises:
+        UserError: for a damaged table, and for a limit that none of many drawn networks keeps.
+    """
+    options = config.group(LatencyConfig)
+    if options.latency_ms is None:
+        return None
+    path, drawn = workdir / _FILE, _drawn(config, data, space)
+    if path.exists():
+        table = _read(path)
+        say(f"{table.describe()}; kept from {path}")
+    else:
+        say(f"measuring what the operations of these networks take on {options.latency_on}")
+        with doing("measuring latencies"):
+            table = alone(measure_table, drawn[_WHOLE:], drawn[:_WHOLE], options.latency_on)
+        say(table.describe())
+    known = [1e3 * table.seconds(calls_of(spec.architecture, spec.image_shape)) for spec in drawn]
+    _say_known(options, known)
+    if not path.exists():
+        write_json(path, table.to_json())
+
+    @functools.cache
+    def milliseconds(genotype: Genotype) -> float:
+        return 1e3 * table.seconds(calls_of(_final(config, data, genotype), data.image_shape))
+
+    return Latency(options, milliseconds)
+
+
+def winner_latency(config: RunConfig, workdir: Path, spec: NetworkSpec) -> dict[str, Any]:
+    """The latency of a search's winner, as `{"latency": ...}` for `metrics.json`: predicted, and measured whole.
+
+    Nothing where none is asked for. What was measured is kept beside the winner's training, for a run that goes on.
+    """
+    options, path = config.group(LatencyConfig), workdir / "final" / _FILE
+    if options.latency_ms is None:
+        return {}
+    if not path.exists():
+        predicted = _read(workdir / _FILE).seconds(calls_of(spec.architecture, spec.image_shape))
+        measured = alone(network_time, spec, options.latency_on)
+        found = {"on": options.latency_on, "threads": 1, "batch": 1, "target_ms": options.latency_ms}
+        found |= {"predicted_ms": 1e3 * predicted, "measured_ms": 1e3 * measured.median}
+        write_json(path, {**found, "measured_spread_ms": 1e3 * measured.spread})
+    found = read_json(path)
+    say(
+        f"latency on {found['on']}, one picture, one thread: {found['predicted_ms']:.3g} ms by the table, "
+        f"{found['measured_ms']:.3g} ms measured ({found['measured_spread_ms']:.2g} ms from the 10th to the 90th "
+        f"percentile); latency_ms was {found['target_ms']:g}"
+    )
+    return {"latency": found}
+
+
+def say_front(config: RunConfig, workdir: Path, data: DataSet, space: Space, journal: Journal) -> None:
+    """The Pareto front of the trials that succeeded, on the screen and in `pareto.csv`. Twins are one."""
+    points: dict[Genotype, Point] = {}
+    with doing("counting the trials' networks"):
+        for number, trial in sorted(journal.trials.items()):
+            genotype = space.decode(trial.proposal.tokens)
+            if trial.accuracy is None or genotype.canonical() in points:
+                continue
+            costs = count(_final(config, data, genotype), data.image_shape)
+            latency = trial.figures.get("latency_ms")
+            points[genotype.canonical()] = Point(number, trial.accuracy, costs.parameters, costs.mult_adds, latency)
+    report_front(list(points.values()), workdir / "pareto.csv")
+
+
+def _final(config: RunConfig, data: DataSet, genotype: Genotype) -> Any:  # noqa: ANN401 - a network of any kind
+    """The network that a child's genotype would be exported as: that is what a latency counts for."""
+    network, _ = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
+    return architecture_of(genotype, network, len(data.classes))
+
+
+def _drawn(config: RunConfig, data: DataSet, space: Space) -> list[NetworkSpec]:
+    """Networks at random, those left out that cannot be built.
+
+    As many of the last of a search as of the first: in a space that grows they are larger.
+    """
+    strategy, last = RandomSearch(space.decisions, 0, space.length), trials_of(config.group(SearchConfig), space)
+    found: list[NetworkSpec] = []
+    for number in range(_DRAWN):
+        tokens = strategy.propose(number if number % 2 else last + number).tokens
+        architecture = _final(config, data, space.decode(tokens))
+        try:
+            calls_of(architecture, data.image_shape)
+        except ValueError:
+            continue
+        found.append(NetworkSpec.on(data, architecture))
+    return found
+
+
+def _say_known(options: LatencyConfig, known: list[float]) -> None:
+    assert options.latency_ms is not None
+    least, middle, most = np.percentile(known, (0, 50, 100))
+    above = sum(one > options.latency_ms for one in known)
+    said = f"{len(known)} drawn networks take {least:.3g} to {most:.3g} ms a picture, {middle:.3g} in the median"
+    if options.is_hard and above == len(known):
+        raise SettingError(
+            "latency_ms", options.latency_ms, f"{said}; expected {least:.3g} or more, or objective=accuracy*latency"
+        )
+    say(f"{said}; {above} of them are over {options.latency_ms:g}")
+
+
+def _read(path: Path) -> LatencyTable:
+    try:
+        return LatencyTable.from_json(read_json(path))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; the same rewards cannot be had without it: use another --workdir") from error

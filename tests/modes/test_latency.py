@@ -1,0 +1,157 @@
+"""`--latency_ms`: what a kept table says, limits that nothing keeps, a whole search that goes on by its table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cells.spaces.nasnet import NASNetSpace
+from cells.walks.stack import CellNetwork
+from controller.random_search import RandomSearch
+from controller.strategy import Outcome, Trial
+from nasnet.data.dataset import open_dataset
+from nasnet.modes.flags import RunConfig, resolve
+from nasnet.modes.inputs import check_inputs
+from nasnet.modes.tables.latency import open_latency, say_front
+from nasnet.networks.latency.calls import calls_of
+from nasnet.networks.latency.table import LatencyTable
+from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import write_json
+from nasnet.trials.journal import Journal
+
+ROOT = Path(__file__).parents[2]
+SPACE = NASNetSpace(1)
+RANDOM = RandomSearch(SPACE.decisions, 0)
+SMALL = {"blocks": 1, "repeats": 1, "filters": 2, "final_repeats": 2, "final_filters": 4, "workers": 1}
+# A millisecond for each operation of any size, and one for the network; twice that, by whole ones.
+TABLE = LatencyTable("tensorflow", {"relu": ((1, 1e-3), (10**9, 1e-3))}, 1e-3).calibrated([(1.0, 2.0), (3.0, 6.0)])
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_dataset("digits")
+
+
+def configured(**given: Any) -> RunConfig:
+    config = resolve("search", 0, {**SMALL, **given})
+    check_inputs(config)
+    return config
+
+
+def final(tokens, classes=10):
+    return CellNetwork(SPACE.decode(tokens), 2, 4, classes)
+
+
+def test_a_kept_table_says_what_the_network_to_export_takes(tmp_path, digits, capsys):
+    write_json(tmp_path / "latency.json", TABLE.to_json())
+    before = (tmp_path / "latency.json").read_bytes()
+    latency = open_latency(configured(latency_ms=200.0), tmp_path, digits, SPACE)
+    assert latency is not None
+    for number in range(5):
+        tokens = RANDOM.propose(number).tokens
+        calls = calls_of(final(tokens), digits.image_shape)
+        expected = 2 * (1 + len(calls))
+        genotype = SPACE.decode(tokens)
+        assert latency.milliseconds(genotype) == pytest.approx(expected)
+        assert (latency.why_invalid(genotype) is None) == (expected <= 200)
+    said = capsys.readouterr().out
+    assert f"kept from {tmp_path / 'latency.json'}" in said
+    assert "200 drawn networks take" in said
+    assert (tmp_path / "latency.json").read_bytes() == before
+    assert open_latency(configured(), tmp_path, digits, SPACE) is None
+
+
+def test_a_limit_that_nothing_keeps_says_the_least_that_was_found(tmp_path, digits):
+    write_json(tmp_path / "latency.json", TABLE.to_json())
+    with pytest.raises(UserError) as told:
+        open_latency(configured(latency_ms=0.5), tmp_path, digits, SPACE)
+    drawn = [RANDOM.propose(number if number % 2 else 200 + number).tokens for number in range(200)]
+    least = min(2 * (1 + len(calls_of(final(tokens), digits.image_shape))) for tokens in drawn)
+    assert str(told.value).startswith("latency_ms=0.5: 200 drawn networks take")
+    assert f"expected {least:.3g} or more" in str(told.value)
+    soft = configured(latency_ms=0.5, objective="accuracy*latency")
+    assert open_latency(soft, tmp_path, digits, SPACE) is not None
+
+
+def test_a_damaged_table_is_told(tmp_path, digits):
+    write_json(tmp_path / "latency.json", {**TABLE.to_json(), "rows": {}})
+    with pytest.raises(UserError, match=r"latency.json: no table of latencies"):
+        open_latency(configured(latency_ms=5.0), tmp_path, digits, SPACE)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"objective": "accuracy*latency"}, "expected latency_ms too"),
+        ({"latency_on": "litert"}, "has no meaning without latency_ms"),
+        ({"latency_ms": 5.0, "latency_weight": -0.1}, "has no meaning with objective=accuracy"),
+        ({"latency_ms": 5.0, "space": "table"}, "has no meaning with space=table"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given, line):
+    without = {} if "space" in given else SMALL
+    with pytest.raises(UserError, match=line.replace("*", r"\*")):
+        check_inputs(resolve("search", 0, {**without, **given}))
+
+
+def test_the_front_of_a_journal_has_each_network_once(tmp_path, digits):
+    journal = Journal(tmp_path / "journal.jsonl")
+    rewards = [0.5, 0.25, None, 0.75]
+    for number, reward in enumerate([*rewards, 0.5]):
+        tokens = RANDOM.propose(number % 4).tokens  # the last is the first again
+        proposal = type(RANDOM.propose(0)).chosen(number, tokens)
+        journal.propose(proposal)
+        outcome = Outcome.OK if reward is not None else Outcome.NAN
+        journal.finish(Trial(proposal, outcome, reward, 1.0, "" if reward else "nan"))
+    say_front(configured(), tmp_path, digits, SPACE, journal)
+    with (tmp_path / "pareto.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert "3" in [row["trial_id"] for row in rows]
+    assert not {"2", "4"} & {row["trial_id"] for row in rows}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on", ["tensorflow", "litert"])
+def test_a_search_by_latency_and_one_that_goes_on(tmp_path, on):
+    workdir = tmp_path / "run"
+    command = [
+        *(sys.executable, str(ROOT / "train.py"), "--mode=search", f"--workdir={workdir}", "--blocks=1", "--repeats=1"),
+        *("--filters=2", "--steps=3", "--batch_size=16", "--update_trials=4", "--workers=1", "--deterministic"),
+        *("--finalists=2", "--finalist_steps=5", "--finalist_seeds=1", "--final_filters=2", "--final_epochs=1"),
+        *(f"--latency_on={on}", "--latency_ms=1", "--latency_weight=-0.5"),
+    ]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+    soft = "--objective=accuracy*latency"
+    first = run(soft, "--trials=4")
+    assert first.returncode == 0, first.stderr
+    assert "latency table: " in first.stdout
+    assert "Pareto front, accuracy against latency" in first.stdout
+    kept = (workdir / "latency.json").read_bytes()
+    again = run(soft, "--trials=6")
+    assert again.returncode == 0, again.stderr
+    assert "kept from" in again.stdout
+    assert (workdir / "latency.json").read_bytes() == kept
+    table, journal = LatencyTable.from_json(json.loads(kept)), Journal(workdir / "journal.jsonl")
+    assert len(journal.trials) == 6
+    for trial in journal.trials.values():
+        assert trial.reward is not None
+        network = CellNetwork(SPACE.decode(trial.proposal.tokens), 1, 2, 10)
+        milliseconds = 1e3 * table.seconds(calls_of(network, (8, 8, 1)))
+        assert trial.figures["latency_ms"] == milliseconds
+        assert trial.reward == pytest.approx(trial.figures["accuracy"] * milliseconds**-0.5)
+    latency = json.loads((workdir / "best" / "metrics.json").read_text())["latency"]
+    assert latency["on"] == on
+    assert latency["measured_ms"] > 0
+    assert latency["predicted_ms"] > 0
+    other = run("--trials=6", "--objective=accuracy")
+    assert other.returncode == 2
+    assert len(other.stderr.strip().splitlines()) == 1
