@@ -162,7 +162,9 @@ def _timed(model: keras.Model, on: Runtime) -> Time:
     shapes = [(1, *one.shape[1:]) for one in model.inputs]
     pictures = [draw.standard_normal(shape).astype(np.float32) for shape in shapes]
     specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    function = tf.function(lambda *given: model(list(given), training=False), autograph=False)
+    function = tf.function(
+        lambda *given: model(list(given) if len(given) > 1 else given[0], training=False), autograph=False
+    )
     traced = function.get_concrete_function(*specs)
     if on == "litert":
         return _of_runs(_litert(traced, model, pictures))
