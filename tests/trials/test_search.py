@@ -124,7 +124,7 @@ def test_a_latency_makes_children_invalid_or_is_in_their_rewards(tmp_path, objec
     if objective == "accuracy":
         assert {i for i, trial in journal.trials.items() if trial.outcome is Outcome.INVALID} == slow
         assert not slow & {int(name.removeprefix("trial_")) for name in estimator.calls}, "none of them was started"
-        factors = (None, 1.0)
+        factors = (1.0, 1.0)
     else:
         assert len(ranked) == 30
         factors = (0.2, 2.0)  # (10 / 2) ^ -1, (1 / 2) ^ -1
@@ -146,6 +146,7 @@ def test_a_latency_makes_children_invalid_or_is_in_their_rewards(tmp_path, objec
         factor=lambda genotype: 0.5 / milliseconds(genotype),
     )
     for finalist in final:
+        assert finalist.trial.accuracy is not None
         assert finalist.rank_by == pytest.approx(finalist.trial.accuracy * 0.5 / finalist.trial.figures["latency_ms"])
     assert again.trials[ranked[0].proposal.trial_id].accuracy == final[0].rewards[0]
 

@@ -162,9 +162,12 @@ def _timed(model: keras.Model, on: Runtime) -> Time:
     shapes = [(1, *one.shape[1:]) for one in model.inputs]
     pictures = [draw.standard_normal(shape).astype(np.float32) for shape in shapes]
     specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
-    function = tf.function(
-        lambda *given: model(list(given) if len(given) > 1 else given[0], training=False), autograph=False
-    )
+
+    def call(*given: Any) -> Any:  # noqa: ANN401 - tensors
+        taken = list(given)
+        return model(taken if len(taken) > 1 else taken[0], training=False)
+
+    function = tf.function(call, autograph=False)
     traced = function.get_concrete_function(*specs)
     if on == "litert":
         return _of_runs(_litert(traced, model, pictures))
