@@ -98,7 +98,8 @@ def hold_against_baselines(
     _clear_another(folder, [entrant.contender.spec for entrant in entrants])
     steps = baseline_steps(options, config.group(SearchConfig), config.group(TrainingConfig), data)
     names = [entrant.contender.name for entrant in entrants]
-    say(f"does it pay? {', '.join(names)}: {steps} steps from the same {options.baseline_seeds} fresh seeds each")
+    seeds = "the same fresh seed" if options.baseline_seeds == 1 else f"the same {options.baseline_seeds} fresh seeds"
+    say(f"does it pay? {', '.join(names)}: {steps} steps from {seeds} each")
     planned = planned_of(names, range(options.baseline_seeds), "baseline_") if len(names) > 1 else []
     ended = _trained(planned, entrants, search, folder, ending)
     if len(ended) < len(planned):

@@ -44,6 +44,7 @@ def test_a_call_alone_gives_what_it_gave_in_its_network():
         keras.backend.clear_session()
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_told_in_one_line():
     with pytest.raises(RunError, match=r"latencies cannot be measured \(ZeroDivisionError") as told:
         alone(divmod, 1, 0)
