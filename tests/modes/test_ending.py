@@ -87,6 +87,7 @@ def test_more_trials_then_a_signal_then_a_file_end_it_with_the_best_so_far(tmp_p
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_asked_to_end_before_there_is_anything_it_says_so_and_goes_on_the_next_time(tmp_path):
     workdir = tmp_path / "run"
     assert run(workdir, "--trials=1", "--max_params=1").returncode == 1  # makes the folder; no child is small enough

@@ -102,7 +102,7 @@ def two_colours(folder, size):
     return f"npz:{folder / 'colours.npz'}"
 
 
-@pytest.mark.parametrize("size", some_now([33, 96], slow=[96]))
+@pytest.mark.parametrize("size", some_now([33, 96], slow=[33, 96]))
 def test_it_is_fine_tuned_at_sizes_that_it_was_not_trained_at(ours, tmp_path, size):
     """It builds and its loss falls; in this process and without the export, which is most of the command's time."""
     source_spec, source = ours
