@@ -79,8 +79,9 @@ def on(pictures: Path, word: str) -> str:
 
 
 @pytest.mark.parametrize(("document", "words"), CALLS)
-def test_every_command_is_one_that_train_py_takes(document, words, pictures):
+def test_every_command_is_one_that_train_py_takes(document, words, pictures, tmp_path, monkeypatch):
     """Its flags, their values, its mode, its data. What a run before it would have left is not there."""
+    monkeypatch.chdir(tmp_path)  # a `make search` may have left it in the repository
     given = flags_of([on(pictures, word) for word in words])
     mode, _ = str(given.pop("mode", "search")), given.pop("workdir", None)
     if given.pop("gpus_per_child", None) or given.get("weights"):

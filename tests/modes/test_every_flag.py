@@ -612,6 +612,8 @@ def test_each_field_of_a_config_that_is_handed_on_is_read(walker, sources, tmp_p
         for space in ("chain", "lenet5"):
             given = {name: value for name, value in base_of("search", sources).items() if name not in NO_CELLS}
             handed_on("search", {**given, "space": space}, sources["home"], tmp_path / space)
+        timed = {**base_of("search", sources), "latency_ms": 5.0, "objective": "accuracy*latency"}
+        handed_on("search", timed, sources["home"], tmp_path / "timed")
         table = {"space": "table", "table": sources["known"], "strategy": "random", "trials": 2}
         handed_on("search", table, sources["home"], tmp_path / "table")
         handed_on("count", {"model": "resnet20", "width": 0.1}, sources["home"], tmp_path / "count")

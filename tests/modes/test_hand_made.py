@@ -80,7 +80,7 @@ def test_too_small_a_picture_names_the_network_and_the_size_that_is_enough():
 
 @pytest.mark.parametrize(("model", "flag"), [("lenet5", "filters"), ("resnet18", "repeats"), ("nasnet_a", "width")])
 def test_a_size_that_it_has_not_is_refused_where_it_is_given(model, flag):
-    config = resolve("train", 0, {"model": model, flag: 2})
+    config = resolve("train", 0, {"model": model, flag: 2, "image_size": 32})
     with pytest.raises(UserError, match=f"{flag}=2: has no meaning with model={model}"):
         check_inputs(config)
     check_inputs(dataclasses.replace(config, given=("model",)))  # as a recipe would say it
