@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 
-from cells.spaces.space import Decision, Tokens
-from controller.config import FailureConfig, LearnerConfig
 from controller.learners.draws import as_tokens, mutants
 from controller.learners.learner import Learner
-from controller.strategy import Length, Proposal, Trial
+from controller.strategy import Proposal
 
 
 class RegularizedEvolution(Learner):
@@ -24,27 +20,13 @@ class RegularizedEvolution(Learner):
     as it is once in twenty; here every decision is as likely as another, and one always changes.
     """
 
-    def __init__(
-        self,
-        decisions: tuple[Decision, ...],
-        config: LearnerConfig,
-        seed: int,
-        failures: FailureConfig | None = None,
-        length: Length | None = None,
-    ) -> None:
-        super().__init__(decisions, config, seed, failures, length)
-        self._population: deque[tuple[Tokens, float]] = deque(maxlen=config.population)
-
     def propose(self, trial_id: int) -> Proposal:
         """See `Strategy.propose`."""
         sizes, rng = self._drawn_by(trial_id)
-        alike = [one for one in self._population if len(one[0]) == len(sizes)]
-        if len(self._population) < self._config.population or not alike:
+        population = self._trials[-self._config.population :]
+        alike = [one for one in population if len(one[0]) == len(sizes)]
+        if len(population) < self._config.population or not alike:
             return self._uniform(trial_id)
         drawn = rng.choice(len(alike), min(self._config.sample, len(alike)), replace=False)
         parent, _ = max((alike[place] for place in drawn.tolist()), key=lambda one: one[1])
         return Proposal.chosen(trial_id, as_tokens(mutants(sizes, np.array([parent]), rng)[0]))
-
-    def observe(self, trial: Trial) -> None:
-        """See `Strategy.observe`."""
-        self._population.append(self._heard(trial))

@@ -11,7 +11,7 @@ from controller.strategy import FailureRewards, Length, Proposal, Trial, trial_r
 
 
 class Learner:
-    """The common part of a strategy that learns from whole tuples. It proposes and observes nothing itself.
+    """The common part of a strategy that learns from whole tuples: it keeps them with the rewards heard, in order.
 
     Args:
         decisions: those of the space.
@@ -34,6 +34,7 @@ class Learner:
         self._seed = seed
         self._length = length
         self._rewards = FailureRewards(failures)
+        self._trials: list[tuple[Tokens, float]] = []
 
     def _drawn_by(self, trial_id: int) -> tuple[np.ndarray, np.random.Generator]:
         """How many options each decision of that trial has, `[T]`, and the trial's own random numbers."""
@@ -44,8 +45,8 @@ class Learner:
         sizes, rng = self._drawn_by(trial_id)
         return Proposal.chosen(trial_id, as_tokens(uniform(sizes, 1, rng)[0]))
 
-    def _heard(self, trial: Trial) -> tuple[Tokens, float]:
-        """The trial's tokens and the reward to learn from. Raises ValueError for tokens outside the decisions."""
+    def observe(self, trial: Trial) -> None:
+        """See `Strategy.observe`. Raises ValueError for tokens outside the decisions."""
         tokens = trial.proposal.tokens
         check_tokens(self._decisions[: len(tokens)], tokens)
-        return tokens, self._rewards.reward_of(trial)
+        self._trials.append((tokens, self._rewards.reward_of(trial)))

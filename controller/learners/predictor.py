@@ -94,6 +94,7 @@ class Predictor(Learner):
 
     def observe(self, trial: Trial) -> None:
         """See `Strategy.observe`."""
-        tokens, reward = self._heard(trial)
+        super().observe(trial)
+        tokens, reward = self._trials[-1]
         self._seen.add(tokens)
         self._observed.add(tokens, reward, trial.outcome is Outcome.INVALID)

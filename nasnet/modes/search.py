@@ -7,7 +7,6 @@ import functools
 import hashlib
 import shlex
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import tensorflow as tf
 
 from cells.spaces.space import Space
 from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
-from controller.policy.figures import UpdateFigures
 from controller.random_search import RandomSearch
 from controller.strategies import make_strategy
 from controller.strategy import Strategy, Trial
@@ -46,7 +44,7 @@ from nasnet.reports.search import (
     show_finalist,
     show_finalist_run,
 )
-from nasnet.reports.terminal import show_export, show_retry, show_trial, show_update
+from nasnet.reports.terminal import show_export, show_retry, trials_shown
 from nasnet.runtime import devices
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
@@ -62,7 +60,7 @@ from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.limits import Limits
 from nasnet.trials.plan import final_of, finalist_steps, plan_of, steps_of
 from nasnet.trials.retries import RetryingEngine
-from nasnet.trials.search import Search, SearchProgress
+from nasnet.trials.search import Search
 from nasnet.trials.spaces import children_of, features_of, first_tokens, make_space, say_space, start_tokens, trials_of
 
 _DRAWN = 8  # networks that are counted to say what a child takes
@@ -149,7 +147,7 @@ def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limit
             why_invalid=limits.why_invalid,
             latency=limits.latency,
             best_weights=best_weights,
-            report=_reports(strategy),
+            report=trials_shown(strategy),
             forecast=Forecast(plan_of(options, final, child, training, data, space, engine.slots, execution, held)),
         )
         say_search(search, data, options.strategy, children_of(space, child), training, execution)
@@ -212,21 +210,6 @@ def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
     others = config.seed, first_tokens(space), config.group(LearnerConfig), features_of(space)
     start = tuple(start_tokens(config.group(SearchConfig), space))
     return make_strategy(name, space.decisions, space.length, learning, failures, *others, start)
-
-
-def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
-    """Shows each trial, and each update of a strategy that makes some."""
-    shown = 0
-
-    def report(progress: SearchProgress) -> None:
-        nonlocal shown
-        show_trial(progress)
-        figures = getattr(strategy, "last_update", None)
-        if isinstance(figures, UpdateFigures) and figures.updates > shown:
-            shown = figures.updates
-            show_update(figures)
-
-    return report
 
 
 def _best(search: Search, config: RunConfig, ending: Ending, pictures: int) -> Trial:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from controller.policy.figures import UpdateFigures
+from controller.strategy import Strategy
 from nasnet.runtime.clock import clock
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json
@@ -55,6 +57,21 @@ def show_update(figures: UpdateFigures) -> None:
         f"entropy {figures.entropy:.1f} nats a trial  KL {figures.approx_kl:.2g} nats a decision  clipped "
         f"{figures.clip_fraction:.1%}"
     )
+
+
+def trials_shown(strategy: Strategy) -> Callable[[SearchProgress], None]:
+    """Shows each trial, and each update of a strategy that makes some."""
+    shown = 0
+
+    def report(progress: SearchProgress) -> None:
+        nonlocal shown
+        show_trial(progress)
+        figures = getattr(strategy, "last_update", None)
+        if isinstance(figures, UpdateFigures) and figures.updates > shown:
+            shown = figures.updates
+            show_update(figures)
+
+    return report
 
 
 def show_retry(retry: Retry) -> None:

@@ -33,6 +33,7 @@ from nasnet.networks.config import NetworkConfig
 from nasnet.networks.models import named_model
 from nasnet.networks.saved import load_trained
 from nasnet.reports.intervals import paired_difference
+from nasnet.reports.terminal import trials_shown
 from nasnet.runtime import devices
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import logits_of
@@ -261,7 +262,7 @@ def test_each_update_of_the_controller_is_shown_once_and_a_replay_shows_the_last
     for trials, updates in ((8, [1, 2]), (9, [2])):
         strategy = PolicyGradient(space.decisions, config, seed=0)
         engine = RetryingEngine(InProcess({"proxy": Misbehaving({})}), journal := Journal(tmp_path / "j"))
-        Search(space, strategy, journal, engine, trials, report=search._reports(strategy)).run()
+        Search(space, strategy, journal, engine, trials, report=trials_shown(strategy)).run()
         lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("update")]
         assert [int(line.split()[1]) for line in lines] == updates
         assert f"mean reward heard {strategy.last_update.mean_reward:.4f}" in lines[-1]

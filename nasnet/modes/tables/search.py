@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
-from controller.policy.figures import UpdateFigures
 from controller.strategies import WITHOUT_LSTM, check_strategy, make_strategy
-from controller.strategy import Strategy, Trial
+from controller.strategy import Trial
 from nasnet.estimators.table import Table, TableEstimator
 from nasnet.execution.engine import LookUp
 from nasnet.modes.flags import RunConfig, in_its_flags
 from nasnet.modes.inputs import open_table
 from nasnet.modes.workdir import claim_workdir
 from nasnet.reports.table_search import found_in, say_found, say_table
-from nasnet.reports.terminal import show_trial, show_update
+from nasnet.reports.terminal import trials_shown
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError
 from nasnet.runtime.files import write_json
@@ -24,7 +22,7 @@ from nasnet.trials.config import SearchConfig
 from nasnet.trials.ending import Ending
 from nasnet.trials.journal import Journal
 from nasnet.trials.retries import RetryingEngine
-from nasnet.trials.search import Search, SearchProgress
+from nasnet.trials.search import Search
 from nasnet.trials.spaces import say_space, trials_of
 
 METRICS = "metrics.json"
@@ -75,7 +73,7 @@ def _search(config: RunConfig, workdir: Path, table: Table, ending: Ending, stop
         wave=learning.update_trials if options.deterministic else None,
         enough=lambda: ending.enough,
         why_invalid=table.why_invalid,
-        report=_reports(strategy),
+        report=trials_shown(strategy),
     )
 
 
@@ -86,18 +84,3 @@ def _best(search: Search, ending: Ending) -> Trial:
         if ending.now:
             ending.done()  # there is nothing to end with, and the same command is to go on
         raise
-
-
-def _reports(strategy: Strategy) -> Callable[[SearchProgress], None]:
-    """Shows each trial, and each update of a strategy that makes some."""
-    shown = 0
-
-    def report(progress: SearchProgress) -> None:
-        nonlocal shown
-        show_trial(progress)
-        figures = getattr(strategy, "last_update", None)
-        if isinstance(figures, UpdateFigures) and figures.updates > shown:
-            shown = figures.updates
-            show_update(figures)
-
-    return report
