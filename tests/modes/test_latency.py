@@ -134,7 +134,7 @@ def test_a_search_by_latency_and_one_that_goes_on(tmp_path, on):
     first = run(soft, "--trials=4")
     assert first.returncode == 0, first.stderr
     assert "latency table: " in first.stdout
-    assert "trials, accuracy against latency" in first.stdout
+    assert "Pareto front, accuracy against latency" in first.stdout
     kept = (workdir / "latency.json").read_bytes()
     again = run(soft, "--trials=6")
     assert again.returncode == 0, again.stderr
