@@ -8,7 +8,7 @@ RUN ?= runs/search
 setup: .venv/installed
 # The strategy that learns within so few trials (docs/results.md); without the flags it is the paper's, with 200 trials.
 search: setup
-	$(BIN)/python train.py --mode=search --strategy=predictor --trials=140 --final_epochs=8 --workdir=$(RUN)
+	$(BIN)/python train.py --mode=search --strategy=predictor --trials=120 --final_epochs=8 --workdir=$(RUN)
 test: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -66,9 +66,9 @@ def report_front(points: Sequence[Point], path: Path) -> None:
     # From the cheapest to the most accurate, evenly, where there are too many.
     if len(shown) > _SHOWN:
         shown = [shown[round(place * (len(shown) - 1) / (_SHOWN - 1))] for place in range(_SHOWN)]
-    some = f"{len(shown)} of {len(on[by])}" if len(shown) < len(on[by]) else f"{len(shown)}"
+    some = f", {len(shown)} of them below, all in {path}" if len(shown) < len(on[by]) else f", in {path}"
     what = "latency" if by == "latency_ms" else "parameters"
-    say(f"Pareto front, accuracy against {what}: {some} of {len(points)} trials, all in {path}")
+    say(f"Pareto front, accuracy against {what}: {len(on[by])} of {len(points)} trials{some}")
     for point in (points[index] for index in shown):
         cost = f"{point.parameters:,} parameters"
         cost = cost if point.latency_ms is None else f"{point.latency_ms:.3g} ms, {cost}"

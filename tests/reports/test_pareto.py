@@ -48,7 +48,7 @@ def test_the_file_and_the_lines_with_latencies(tmp_path, capsys):
         "front": "latency_ms",
     }
     said = capsys.readouterr().out
-    assert "accuracy against latency: 2 of 3 trials" in said
+    assert f"accuracy against latency: 2 of 3 trials, in {tmp_path / 'pareto.csv'}\n" in said
     assert "trial    3  accuracy 0.5000  2 ms, 100 parameters" in said
 
 
@@ -66,7 +66,9 @@ def test_a_long_front_is_shown_from_end_to_end(tmp_path, capsys):
     points = [Point(number, number / 50, number, number, float(number)) for number in range(1, 41)]
     report_front(points, tmp_path / "pareto.csv")
     lines = capsys.readouterr().out.splitlines()
-    assert "6 of 40 of 40 trials" in lines[0]
+    expected = f"40 of 40 trials, 6 of them below, all in {tmp_path / 'pareto.csv'}"
+    assert lines[0] == f"Pareto front, accuracy against latency: {expected}"
+    assert len(lines) == 1 + 6
     assert lines[1].split()[1] == "1"
     assert lines[-1].split()[1] == "40"
     assert len(read(tmp_path / "pareto.csv")) == 40
