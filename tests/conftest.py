@@ -36,7 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
 
 
-def pytest_collection_finish() -> None:
-    # Children that run in the tests' own process are followed by a gc.collect() each, as in a worker. To look at all
-    # that TensorFlow's import made takes 0.3 s every time; a worker freezes it too.
+@pytest.fixture(scope="module", autouse=True)
+def _frozen() -> None:
+    """Nothing that files before this one left is looked at again.
+
+    Children that run in the tests' own process are followed by a gc.collect() each, as in a worker. To look at all that
+    TensorFlow's import and other files' networks left takes seconds every time; a worker freezes it too.
+    """
+    gc.collect()
     gc.freeze()
