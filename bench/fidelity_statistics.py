@@ -72,3 +72,25 @@ def sampling_error(accuracy: float, pictures: int) -> float:
 def chosen(predictor: np.ndarray, truth: np.ndarray) -> float:
     """The truth of the cell that one run of a predictor ranks first: mean over the seeds of `[cells, seeds]`."""
     return float(truth[predictor.argmax(axis=0)].mean())
+
+
+def regret(predictor: np.ndarray, truth: np.ndarray, top: int = 3) -> float:
+    """How far the best of what a predictor ranks first is below the best of all.
+
+    Args:
+        predictor: float `[cells, seeds]`; the mean over the seeds.
+        truth: float `[cells]`.
+        top: how many it may name, of which the best one counts.
+    """
+    return float(np.mean([truth.max() - truth[np.argsort(-column)[:top]].max() for column in predictor.T]))
+
+
+def regret_of(number: int, predictor: np.ndarray, truth: np.ndarray, top: int = 3) -> float:
+    """As `regret`, where only so many cells are tried: mean over 2,000 draws of them, with replacement."""
+    rng = np.random.default_rng(0)
+    found: list[float] = []
+    for draw in range(2000):
+        rows = rng.integers(len(truth), size=number)
+        column = predictor[rows, draw % predictor.shape[1]]
+        found.append(truth.max() - truth[rows][np.argsort(-column)[:top]].max())
+    return float(np.mean(found))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import multiprocessing
 import sys
@@ -107,24 +108,24 @@ def train(tokens: tuple[int, ...] | None, proxy: str, seed: int) -> dict[str, An
     key = {"tokens": tokens, "proxy": proxy, "seed": seed}
     if network is None:
         return {**key, "invalid": True}
-    counts, begun, before, losses = count(network, data.image_shape), time.process_time(), None, np.array([])
+    begun, config = time.process_time(), TrainingConfig(batch_size=setting.batch_size, learning_rate=RATE)
+    spec = NetworkSpec.on(data, network, bn_momentum=config.bn_momentum)
+
+    def of(rung: int, steps: str) -> Child:
+        drawn = name_seed(seed, f"{tokens}, {proxy}, rung {rung}")
+        longer = dataclasses.replace(config, steps=int(steps))
+        return Child(spec, data, ChildConfig.of(longer, data), seed=drawn)
+
     try:
-        for rung, steps in enumerate(map(int, proxy.split("+"))):
-            config = TrainingConfig(steps=steps, batch_size=setting.batch_size, learning_rate=RATE)
-            spec = NetworkSpec.on(data, network, bn_momentum=config.bn_momentum)
-            drawn = name_seed(seed, f"{tokens}, {proxy}, rung {rung}")
-            child = Child(spec, data, ChildConfig.of(config, data), seed=drawn)
-            if before is not None:
-                child.weights.assign(before.weights)
-                child.statistics.assign(before.statistics)
-            result = child.run()
-            before, losses = child, np.concatenate([losses, result.losses])
-        assert before is not None
-        score = result.scores[-1]
-        trained = time.process_time()
-        child.reestimate()
-        again = child.score(data.valid)
-        scoring = time.process_time() - trained  # the run before has scored once, too
+        children = [of(rung, steps) for rung, steps in enumerate(proxy.split("+"))]
+        results = [children[0].run()]
+        for before, child in itertools.pairwise(children):
+            child.weights.assign(before.weights)
+            child.statistics.assign(before.statistics)
+            results.append(child.run())
+        score, trained = results[-1].scores[-1], time.process_time()
+        children[-1].reestimate()
+        again = children[-1].score(data.valid)
     except DivergedError:
         return {**key, "diverged": True}
     return {
@@ -133,26 +134,27 @@ def train(tokens: tuple[int, ...] | None, proxy: str, seed: int) -> dict[str, An
         "loss": score.loss,
         "reestimated_accuracy": again.accuracy,
         "reestimated_loss": again.loss,
-        "training_loss": float(losses.mean()),
-        "parameters": counts.parameters,
-        "mult_adds": counts.mult_adds,
+        "training_loss": float(np.concatenate([result.losses for result in results]).mean()),
         "seconds": trained - begun,
-        "scoring": scoring,
+        "pictures": len(data.valid),
     }
 
 
 class Runs:
     """The file of results, one run a line, and the workers that make more."""
 
-    def __init__(self, path: Path, setting: Setting, pool: ProcessPoolExecutor) -> None:
+    def __init__(self, path: Path, setting: Setting, pool: ProcessPoolExecutor | None) -> None:
         self._path, self._pool = path, pool
         self.results = read(path, setting)
 
     def make(self, runs: list[Run]) -> Iterator[dict[str, Any]]:
         """Those that are missing, as they end."""
-        waiting: set[Future[dict[str, Any]]] = {
-            self._pool.submit(train, *run) for run in dict.fromkeys(runs) if run not in self.results
-        }
+        missing = [run for run in dict.fromkeys(runs) if run not in self.results]
+        if self._pool is None:
+            if missing:
+                raise UserError(f"--path={self._path} has no whole search yet; there is nothing to report")
+            return
+        waiting: set[Future[dict[str, Any]]] = {self._pool.submit(train, *run) for run in missing}
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
@@ -189,7 +191,7 @@ def search(runs: Runs, setting: Setting) -> list[tuple[int, ...]]:
     tried: list[tuple[int, ...]] = []
     for wave in range(0, setting.search_trials, 20):
         proposals = [strategy.propose(trial) for trial in range(wave, wave + 20)]
-        asked = [(proposal.tokens, str(setting.search_steps), 0) for proposal in proposals]
+        asked: list[Run] = [(proposal.tokens, str(setting.search_steps), 0) for proposal in proposals]
         list(runs.make(asked))
         for proposal, run in zip(proposals, asked, strict=True):
             found = runs.results[run]
@@ -208,17 +210,18 @@ def main() -> None:
     if flags.report:
         with open(flags.path) as file:
             setting = Setting(**json.loads(file.readline()))
-        return report(read(flags.path, setting), setting, flags)
+        runs = Runs(flags.path, setting, None)
+        return report(runs.results, chosen(search(runs, setting), setting), flags)
     setting = Setting(**{field.name: getattr(flags, field.name) for field in dataclasses.fields(Setting)})
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(flags.workers, context, _start, (setting,)) as pool:
         runs = Runs(flags.path, setting, pool)
         cells = chosen(search(runs, setting), setting)
         asked = [(proxy, seed) for proxy in flags.proxies for seed in range(1, flags.seeds + 1)] + [(flags.long, 1)]
-        half = setting.half
-        mixed = [cells[0], *(cells[i] for pair in zip(range(1, half + 1), range(half + 1, len(cells))) for i in pair)]
-        list(runs.make([(cell, *run) for cell in mixed for run in asked]))
-    return report(runs.results, setting, flags)
+        first, last = cells[1 : setting.half + 1], cells[setting.half + 1 :]
+        pairs = itertools.chain.from_iterable(zip(first, last, strict=True))  # what is there at any time has both
+        list(runs.make([(cell, *run) for cell in (cells[0], *pairs) for run in asked]))
+    return report(runs.results, cells, flags)
 
 
 def chosen(tried: list[tuple[int, ...]], setting: Setting) -> list[tuple[int, ...] | None]:
@@ -227,12 +230,10 @@ def chosen(tried: list[tuple[int, ...]], setting: Setting) -> list[tuple[int, ..
     return [None, *different[: setting.half], *different[-setting.half :]]
 
 
-def report(results: Results, setting: Setting, flags: argparse.Namespace) -> None:
-    """Taus and regrets over the cells of which every run is there."""
-    tried = [tokens for tokens, proxy, seed in results if seed == 0 and "invalid" not in results[tokens, proxy, seed]]
-    order = {tokens: place for place, tokens in enumerate(chosen([t for t in tried if t is not None], setting))}
+def report(results: Results, asked: list[tuple[int, ...] | None], flags: argparse.Namespace) -> None:
+    """Taus and regrets over those of the cells of which every run is there."""
     needed = [(proxy, seed) for proxy in flags.proxies for seed in range(1, flags.seeds + 1)] + [(flags.long, 1)]
-    cells = [cell for cell in order if all((cell, *run) in results for run in needed)]
+    cells = [cell for cell in asked if all((cell, *run) in results for run in needed)]
     bad = {"accuracy": 0.0, "reestimated_accuracy": 0.0, "loss": 99.0, "reestimated_loss": 99.0, "training_loss": 99.0}
 
     def scores(proxy: str, name: str) -> np.ndarray:
@@ -241,9 +242,9 @@ def report(results: Results, setting: Setting, flags: argparse.Namespace) -> Non
         return sign * np.array(found)
 
     truth = np.array([{**bad, **results[cell, flags.long, 1]}["accuracy"] for cell in cells])
-    strong = np.array([order[cell] > setting.half for cell in cells])
+    strong = np.array([asked.index(cell) > len(asked) // 2 for cell in cells])
     print(f"{len(cells)} cells, {strong.sum()} of them the search's last; after {flags.long} steps at {RATE}:")
-    pictures = round(60_000 * setting.valid_fraction) if "fashion" in setting.dataset else 400
+    pictures = next(found["pictures"] for found in results.values() if "pictures" in found)
     for name, group in (("all", truth), ("first", truth[~strong]), ("last", truth[strong])):
         error = sampling_error(float(group.mean()), pictures)
         span = f"{group.mean():.4f}, {group.min():.4f} to {group.max():.4f}"
@@ -262,7 +263,7 @@ def report(results: Results, setting: Setting, flags: argparse.Namespace) -> Non
             soon = 100 * regret_of(max(1, int(flags.seconds / cost)), found, truth)
             print(f"{proxy + ' ' + name:>34} {cost:6.1f}{shown} {regrets[0]:7.2f} {regrets[1]:7.2f} {soon:8.2f}")
     print(
-        f"regret: points that the best of a proxy's first three is below the best cell. an hour: the same where only as"
+        "regret: points that the best of a proxy's first three is below the best cell. an hour: the same where only as"
     )
     print(f"many cells, drawn from these, are tried as {flags.seconds:g} processor seconds allow; mean of 2,000 draws.")
     print(machine())
