@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.fidelity_statistics import chosen, sampling_error, spread, tau
+from bench.fidelity_statistics import chosen, regret, regret_of, sampling_error, spread, tau
 
 
 @settings(deadline=None)
@@ -78,3 +78,21 @@ def test_chosen_is_what_each_seed_would_have_picked(seed):
     predictor, truth = rng.random((7, 3)), rng.random(7)
     picked = [max(range(7), key=lambda cell, column=column: column[cell]) for column in predictor.T]
     assert chosen(predictor, truth) == pytest.approx(np.mean([truth[cell] for cell in picked]))
+
+
+def test_regret_is_what_the_best_of_the_first_named_falls_short_by():
+    truth = np.array([0.9, 0.1, 0.8, 0.3, 0.5])
+    first, second = [0.0, 5.0, 1.0, 4.0, 3.0], [9.0, 1.0, 2.0, 3.0, 4.0]  # names 1, 3, 4, and 0, 4, 3
+    predictor = np.array([first, second]).T
+    assert regret(predictor, truth) == pytest.approx(((0.9 - 0.5) + 0) / 2)
+    assert regret(predictor, truth, top=1) == pytest.approx(((0.9 - 0.1) + 0) / 2)
+    assert regret(truth[:, None], truth, top=1) == 0
+
+
+def test_regret_of_few_cells_is_that_of_the_best_drawn_and_falls_with_their_number():
+    truth = np.linspace(0, 1, 11)
+    of = [regret_of(number, truth[:, None], truth) for number in (1, 2, 10, 1000)]
+    assert of[0] == pytest.approx(0.5, abs=0.03)  # of one cell: the mean
+    assert of[1] == pytest.approx(np.mean([1 - max(a, b) for a in truth for b in truth]), abs=0.03)
+    assert of[1] > of[2] > of[3] == 0
+    assert regret_of(1000, -truth[:, None], truth) > 0.9  # the worst are named
