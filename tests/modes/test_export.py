@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,8 @@ from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import write_json
 from nasnet.training.metrics import evaluate
 from tests.support.pictures import write_network, write_pictures
+
+ROOT = Path(__file__).parents[2]
 
 
 def exported(source, dataset, workdir, **flags) -> dict:
@@ -108,3 +113,35 @@ def test_a_damaged_file_of_the_source_is_named_with_the_setting(tmp_path):
         load_source(str(tmp_path), None)
     assert caught.value.name == "source"
     assert str(caught.value).startswith(f"source={tmp_path}: genotype.json: not JSON")
+
+
+@pytest.mark.slow
+def test_a_test_split_with_hidden_labels_is_never_scored(tmp_path):
+    """Said before the first trial; a search's baselines are scored on valid then; the export of any network says it."""
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.integers(0, 256, (number, 8, 8), np.uint8) for name, number in (("train", 60), ("test", 9))}
+    labels = {"y_train": np.arange(60) % 3, "y_test": np.full(9, -1)}
+    np.savez(tmp_path / "set.npz", **{f"x_{name}": array for name, array in arrays.items()}, **labels)
+    valid = len(open_dataset(f"npz:{tmp_path / 'set.npz'}").valid)
+    ends = {}
+    small = [
+        *("--blocks=1", "--filters=2", "--steps=2", "--batch_size=8", "--trials=2", "--workers=0", "--finalists=0"),
+        *("--final_filters=2", "--final_epochs=1"),
+        *("--baselines=resnet20", "--match=none", "--baseline_steps=2", "--baseline_seeds=1"),
+    ]
+    for mode, flags in (("search", small), ("export", [f"--from={tmp_path / 'search'}"])):
+        given = [f"--mode={mode}", f"--dataset=npz:{tmp_path / 'set.npz'}", *flags]
+        command = [sys.executable, str(ROOT / "train.py"), *given, f"--workdir={tmp_path / mode}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert "test accuracy not known, there are no pictures with labels\n" in done.stdout
+        metrics = json.loads((tmp_path / mode / "best" / "metrics.json").read_text())
+        assert metrics["test"] is None
+        assert metrics["valid"]["pictures"] == valid
+        ends[mode] = done.stdout, metrics
+    said, metrics = ends["search"]
+    note = "note: the labels of the test split are hidden or missing; the search goes on without a test score\n"
+    assert said.index(note) < said.index("trial    0")
+    assert (metrics["baselines"]["split"], metrics["baselines"]["pictures"]) == ("valid", valid)
+    assert "valid accuracy  found minus it" in said
+    assert "note: there is no test split to score on: on valid, which chose it, the found one looks better" in said
