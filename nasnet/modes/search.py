@@ -249,7 +249,8 @@ def _ranked_anew(
 
     cells, steps = runs // options.finalist_seeds, forecast.plan.finalist_steps
     if ending.now is None:
-        say(f"{cells} finalists, {steps} steps from {options.finalist_seeds} fresh starts each")
+        starts = "one fresh start" if options.finalist_seeds == 1 else f"{options.finalist_seeds} fresh starts"
+        say(f"{cells} finalist{'s' * (cells > 1)}, {steps} steps from {starts} each")
     final = rank_finalists(
         search.space,
         search.engine,

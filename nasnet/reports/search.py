@@ -124,9 +124,10 @@ def say_ranking(final: Sequence[Finalist], pictures: int) -> None:
         f"trial {number}" for number, other in zip(numbers, final, strict=True) if _alike(final[0], other, pictures)
     ]
     if like[1:]:
+        starts = "one start" if len(final[0].counted) == 1 else f"{len(final[0].counted)} starts"
         say(
             f"note: trial {numbers[0]} cannot be told from {' or '.join(like[1:])} by these {pictures:,} pictures and "
-            f"{len(final[0].counted)} starts: it is first by chance as much as by what it is"
+            f"{starts}: it is first by chance as much as by what it is"
         )
 
 

@@ -56,6 +56,8 @@ def test_finalists_are_shown_with_an_interval_and_ties_are_called_so(capsys):
     ranked, note = capsys.readouterr().out.splitlines()
     assert ranked == "ranked by the longer training: trial 7 > trial 8 > trial 9 > trial 3"
     assert note.startswith("note: trial 7 cannot be told from trial 8 by these 400 pictures and 2 starts: ")
+    say_ranking([finalist(7, 0.9), finalist(8, 0.89)], 400)
+    assert "by these 400 pictures and one start: it is first" in capsys.readouterr().out
     say_ranking([finalist(7, 0.9, 0.91), finalist(8, 0.89, 0.89)], 40_000)
     assert "cannot be told" in capsys.readouterr().out  # by 40,000 pictures, but by two starts
     say_ranking([finalist(7, 0.9, 0.9), finalist(8, 0.88, 0.88)], 40_000)
