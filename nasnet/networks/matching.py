@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from cells.architecture import Architecture
 from cells.count import Shape, count
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
+from cells.zoo.hand_made import HandMade
 
 Measure = Literal["params", "mult_adds"]
 
 TOLERANCE = 0.05
 """Share of the size that is asked for by which a matched network may be off."""
 _WIDTHS = 10_000  # steps of a width in 1
-_STEMS = tuple(half / 2 for half in range(1, 17))  # a stem's channels, as multiples of the first cell's
+_HALVES = 64  # of a stem's multiplier, at most: half the cells of 72,000 parameters need more than 8 (docs/search.md)
+_GUESSES = 2  # by the square that most sizes grow by, before what is left is halved once
 
-Family = Callable[[int], Architecture]
-"""The networks that a change of one number makes, smaller ones first: numbered from 1."""
+OF_CELLS = ("filters", "stem_multiplier", "repeats")
+"""The numbers that are changed of a network of cells, in this order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Family:
+    """The networks that a change of one number makes, smaller ones first: from 1 to `most`, looked for from `start`."""
+
+    of: Callable[[int], Architecture]
+    start: int
+    most: float = math.inf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +71,14 @@ def size_of(architecture: Architecture, image_shape: Shape, measure: Measure) ->
     return counts.parameters if measure == "params" else counts.mult_adds
 
 
-def matched(architecture: Architecture, image_shape: Shape, target: int, measure: Measure) -> Match:
+@functools.lru_cache(maxsize=4096)  # a search asks for the same network again and again
+def matched(
+    architecture: Architecture,
+    image_shape: Shape,
+    target: int,
+    measure: Measure,
+    changing: tuple[str, ...] = OF_CELLS,
+) -> Match:
     """The network made wider or narrower until it has `target` parameters or mult-adds, as near as it goes.
 
     A network by hand is changed in its `width`, a chain alike (each layer's filters and units times a number), one of
@@ -69,46 +90,58 @@ def matched(architecture: Architecture, image_shape: Shape, target: int, measure
         image_shape: `[height, width, channels]` that its mult-adds, and what reads a whole picture, are counted at.
         target: parameters or mult-adds.
         measure: which of them.
+        changing: those of `OF_CELLS` that may change; filters do in any case.
 
     Raises:
         ValueError: if the network cannot be for such pictures.
     """
-    own = size_of(architecture, image_shape, measure)
-    best = Match(architecture, own, target, {}, scales=False)
-    for stage in _stages(architecture):
-        for family in stage:
-            for n, found, size in _nearest(family, image_shape, target, measure):
-                match = Match(found, size, target, _changed(architecture, found, n), scales=True)
-                if not best.scales or abs(match.off) < abs(best.off):
-                    best = match
-        if best.scales and best.within:
+    best: Match | None = None
+
+    def near(family: _Family) -> list[Match]:
+        found = _nearest(family, lambda network: size_of(network, image_shape, measure), target)
+        changed = [_changed(architecture, network, n) for n, network, _ in found]
+        return [
+            Match(network, size, target, names, scales=True)
+            for (_, network, size), names in zip(found, changed, strict=True)
+        ]
+
+    for stage in _stages(architecture, near, changing):
+        best = min([*([best] if best else []), *stage], key=lambda match: abs(match.off))
+        if best.within:
             break
-    return best
+    return best or Match(architecture, size_of(architecture, image_shape, measure), target, {}, scales=False)
 
 
-def _stages(architecture: Architecture) -> Iterator[Iterable[Family]]:
-    """Families of networks, those that change the fewest numbers first."""
+def _stages(
+    architecture: Architecture, near: Callable[[_Family], list[Match]], changing: tuple[str, ...]
+) -> Iterator[list[Match]]:
+    """The nearest networks of each family, those first that change the fewest numbers."""
     if isinstance(architecture, CellNetwork):
-        yield [_filters(architecture)]
-        yield [_filters(network) for network in _with_stems(architecture)]
         others = [n for n in range(1, 2 * architecture.repeats + 2) if n != architecture.repeats]
-        for repeats in sorted(others, key=lambda n: abs(n - architecture.repeats)):
-            network = dataclasses.replace(architecture, repeats=repeats)
-            yield [_filters(network)]
-            yield [_filters(stemmed) for stemmed in _with_stems(network)]
+        nearest_first = sorted(others, key=lambda n: abs(n - architecture.repeats)) if "repeats" in changing else ()
+        for repeats in (architecture.repeats, *nearest_first):
+            found = near(_filters(dataclasses.replace(architecture, repeats=repeats)))
+            yield found
+            if "stem_multiplier" in changing:  # a wider network's stem is no way to what a narrower one leaves out
+                yield [stemmed for match in found for stemmed in near(_stems(match.architecture, wider=match.off < 0))]
     elif isinstance(architecture, ChainNetwork):
-        yield [lambda n: _wider(architecture, n / _WIDTHS)]
-    elif any(field.name == "width" for field in dataclasses.fields(architecture)):
-        yield [lambda n: dataclasses.replace(architecture, width=n / _WIDTHS)]
+        yield near(_Family(lambda n: _wider(architecture, n / _WIDTHS), _WIDTHS))
+    elif isinstance(architecture, HandMade):
+        start = max(1, round(architecture.width * _WIDTHS))
+        yield near(_Family(lambda n: dataclasses.replace(architecture, width=n / _WIDTHS), start))
 
 
-def _with_stems(network: CellNetwork) -> Iterator[CellNetwork]:
-    return (dataclasses.replace(network, stem_multiplier=multiplier) for multiplier in _STEMS)
-
-
-def _filters(network: CellNetwork) -> Family:
+def _filters(network: CellNetwork) -> _Family:
     step = 4 if network.stem == "imagenet" else 1
-    return lambda n: dataclasses.replace(network, filters=step * (n + 1))
+    return _Family(
+        lambda n: dataclasses.replace(network, filters=step * (n + 1)), max(1, round(network.filters / step) - 1)
+    )
+
+
+def _stems(network: Architecture, *, wider: bool) -> _Family:
+    assert isinstance(network, CellNetwork)
+    # The widest or the narrowest first: where that is not enough, there is nothing more to look for.
+    return _Family(lambda n: dataclasses.replace(network, stem_multiplier=n / 2), _HALVES if wider else 1, _HALVES)
 
 
 def _wider(network: ChainNetwork, width: float) -> ChainNetwork:
@@ -122,22 +155,26 @@ def _wider(network: ChainNetwork, width: float) -> ChainNetwork:
 
 
 def _nearest(
-    family: Family, image_shape: Shape, target: int, measure: Measure
-) -> Iterator[tuple[int, Architecture, int]]:
-    """The largest of a family that is not above the target, and the next one, or the smallest of all."""
-    sizes: dict[int, int] = {}
-
-    def above(n: int) -> bool:
-        sizes[n] = size_of(family(n), image_shape, measure)
-        return sizes[n] > target
-
-    low, high = 0, 1  # the first is not above, or is no network; the second is
-    while not above(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if above(middle) else (middle, high)
-    return ((n, family(n), sizes[n]) for n in (low, high) if n)
+    family: _Family, size_at: Callable[[Architecture], int], target: int
+) -> list[tuple[int, Architecture, int]]:
+    """The largest of a family that is not above the target, and the next one, where there are such."""
+    found: dict[int, tuple[int, Architecture, int]] = {}
+    low, high, n = 0, family.most + 1, family.start  # what is low is not above, what is high is, or there is none
+    for turn in itertools.count(1):
+        if high - low <= 1:
+            break
+        network = family.of(n)
+        size = size_at(network)
+        found[n] = n, network, size
+        low, high = (low, n) if size > target else (n, high)
+        guess = round(n * math.sqrt(target / size))
+        if low in found and high in found:
+            (_, _, below), (_, _, above) = found[low], found[int(high)]
+            guess = low + round((high - low) * (target - below) / (above - below))
+        if turn % (_GUESSES + 1) == 0:
+            guess = 2 * low if high == math.inf else (low + int(high)) // 2
+        n = int(min(max(guess, low + 1), high - 1))
+    return [found[n] for n in (low, high) if n in found]
 
 
 def _changed(before: Architecture, after: Architecture, n: int) -> dict[str, float]:
