@@ -89,8 +89,9 @@ class CellNetwork:
         return "fan_out"
 
     def describe(self) -> str:
-        """See `Architecture.describe`: in the paper's letters."""
-        return f"N={self.repeats} F={self.filters}"
+        """See `Architecture.describe`: in the paper's letters, with the stem's channels where they are not slim's."""
+        stem = "" if self.stem_multiplier is None else f" stem_multiplier={self.stem_multiplier:g}"
+        return f"N={self.repeats} F={self.filters}{stem}"
 
     def walk(self, p: Primitives[T], image: T, *, auxiliary: bool = False) -> Outputs[T]:
         """See `Architecture.walk`.

@@ -50,7 +50,7 @@ class ProxyEstimator:
     def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
         """See `Estimator.estimate`. It asks for a genotype."""
         assert isinstance(genotype, CellGenotype | ChainGenotype), "a child is one of a genotype"
-        architecture = architecture_of(genotype, self.network, len(self.data.classes))
+        architecture = architecture_of(genotype, self.network, len(self.data.classes), self.data.image_shape)
         return self.train(architecture, name_seed(self.seed, name))
 
     def train(self, architecture: Architecture, seed: int) -> Estimate:

@@ -13,7 +13,7 @@ from nasnet.modes.flags import GROUPS, RunConfig, in_flags
 from nasnet.modes.inputs import counted, made, model_of
 from nasnet.networks.config import CountConfig, NetworkConfig, SourceConfig
 from nasnet.networks.models import ALL, NamedModel, named_model
-from nasnet.networks.spec import Shape
+from nasnet.networks.spec import Shape, of_size
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 
@@ -88,7 +88,7 @@ def _sized(model: NamedModel, config: RunConfig) -> tuple[Architecture, Shape]:
     if options.classes is not None:
         classes = options.classes
     shape = (height, width, channels)
-    return made(_with_sizes(model, config), network, classes), shape
+    return made(_with_sizes(model, config), network, classes, shape), shape
 
 
 def _with_sizes(model: NamedModel, config: RunConfig) -> NamedModel:
@@ -96,7 +96,12 @@ def _with_sizes(model: NamedModel, config: RunConfig) -> NamedModel:
     if model.stored is None:
         return model
     own, given = model.stored.architecture, config.given_of(NetworkConfig)
-    return dataclasses.replace(model, make=lambda _, classes: dataclasses.replace(own, classes=classes, **given))
+    given.pop("parameters", None)
+
+    def make(network: NetworkConfig, classes: int, image_shape: Shape) -> Architecture:
+        return of_size(dataclasses.replace(own, classes=classes, **given), network, image_shape)
+
+    return dataclasses.replace(model, make=make)
 
 
 def _table(parts: tuple[Part, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_configured
 from nasnet.estimators.config import check_child
 from nasnet.estimators.table import Table, read_table
-from nasnet.modes.compared.models import baseline_models, compared_models
+from nasnet.modes.compared.models import baseline_models, compared_models, sizes_at
 from nasnet.modes.flags import GROUPS, RunConfig, in_its_flags
 from nasnet.modes.trained.pictures import check_table, named_pictures
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
@@ -30,9 +31,10 @@ from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig, check_schedule
 from nasnet.trials.config import TABLE, ChainConfig, CompareConfig, FinalConfig, LatencyConfig, SearchConfig
-from nasnet.trials.plan import final_of, finalist_steps_after
+from nasnet.trials.plan import final_name, final_of, finalist_steps_after, without_size
 from nasnet.trials.spaces import check_space, make_space
 
+_ANY = (1, 1, 3)  # a shape that nothing hangs on
 _SOME_CLASSES = 2  # whether a network can be built does not hang on how many it has
 
 
@@ -43,6 +45,8 @@ def check_inputs(config: RunConfig) -> None:
         given = {name: config.values[name] for name in config.given}
         check_space(config.group(SearchConfig), config.group(ChainConfig), given)
         config.group(LatencyConfig).check_given(given)
+    if NetworkConfig in groups:
+        config.group(NetworkConfig).check_given(config.given_of(NetworkConfig))
     if DataConfig in groups:
         check_dataset(config.group(DataConfig).dataset)
     if SourceConfig in groups:
@@ -67,9 +71,9 @@ def _check_networks(config: RunConfig) -> None:
     if SourceConfig in groups:
         check_network(model_of(config), config.group(NetworkConfig), training, shape, _SOME_CLASSES)
     if CompareConfig in groups:
-        for model in compared_models(config):
+        for place, model in enumerate(compared_models(config)):
             with of_models(model):
-                check_network(as_stored(model), config.group(NetworkConfig), training, shape, _SOME_CLASSES)
+                check_network(as_stored(model), sizes_at(place, config), training, shape, _SOME_CLASSES)
     if FromConfig in groups and shape is not None and not source_of(config).startswith(KERAS):
         _check_stored(stored_spec(Path(source_of(config))).architecture, shape, training)
 
@@ -103,12 +107,14 @@ def check_children(config: RunConfig, space: Space, image_shape: Shape | None, c
     final, recipe = final_of(config.group(FinalConfig), child, training)
     for tokens in ((0,) * len(space.decisions), tuple(decision.size - 1 for decision in space.decisions)):
         model = model_of_genotype(options.space, space.decode(tokens))
-        check_network(model, child, training, image_shape, classes)
+        check_network(model, dataclasses.replace(child, parameters=None), training, image_shape, classes)
         try:
-            check_network(model, final, recipe, image_shape, classes)
+            check_network(model, dataclasses.replace(final, parameters=None), recipe, image_shape, classes)
         except SettingError as error:
-            name = {"repeats": "final_repeats", "filters": "final_filters"}.get(error.name, error.name)
+            name = final_name(config.group(FinalConfig), error.name)
             raise SettingError(name, error.value, error.rule) from error
+    if image_shape is not None:
+        without_size(space, config.group(FinalConfig), child, classes, image_shape)
 
 
 def _known_shape(config: RunConfig) -> Shape | None:
@@ -161,16 +167,26 @@ def check_network(
     model: NamedModel, network: NetworkConfig, training: TrainingConfig, image_shape: Shape | None, classes: int
 ) -> Architecture:
     """The whole network. Raises UserError if it cannot be built; of pictures of no known shape, for its sizes alone."""
-    architecture = made(model, network, classes)
+    architecture = made(model, network, classes, image_shape)
     if image_shape is not None:
         counted(model.name, architecture, image_shape, "--auxiliary_weight" if training.auxiliary_weight else "")
     return architecture
 
 
-def made(model: NamedModel, network: NetworkConfig, classes: int) -> Architecture:
-    """The whole network. Raises SettingError for sizes that it cannot have."""
+def made(model: NamedModel, network: NetworkConfig, classes: int, image_shape: Shape | None) -> Architecture:
+    """The whole network; where no shape is known, of no given number of parameters.
+
+    Raises:
+        SettingError: for sizes that it cannot have.
+        UserError: if such pictures are too small for it to be counted.
+    """
+    if image_shape is None:
+        network, image_shape = dataclasses.replace(network, parameters=None), _ANY
+    if network.parameters is not None:  # then it is counted
+        least = made(model, dataclasses.replace(network, parameters=None), classes, image_shape)
+        counted(model.name, least, image_shape)
     try:
-        return model.make(network, classes)
+        return model.make(network, classes, image_shape)
     except BadField as error:
         raise SettingError(error.name, error.value, error.rule) from error
 

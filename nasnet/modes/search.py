@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from cells.spaces.space import Space
 from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
-from controller.random_search import RandomSearch
 from controller.strategies import make_strategy
 from controller.strategy import Strategy, Trial
 from nasnet.data.dataset import DataSet
@@ -58,10 +57,19 @@ from nasnet.trials.finalists import Finalist, choose_finalists, rank_finalists
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.limits import Limits
-from nasnet.trials.plan import final_of, finalist_steps, plan_of, steps_of
+from nasnet.trials.plan import DRAWN, exported, final_of, finalist_steps, plan_of, steps_of, without_size
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
-from nasnet.trials.spaces import children_of, features_of, first_tokens, make_space, say_space, start_tokens, trials_of
+from nasnet.trials.spaces import (
+    children_of,
+    drawn_genotypes,
+    features_of,
+    first_tokens,
+    make_space,
+    say_space,
+    start_tokens,
+    trials_of,
+)
 
 _DRAWN = 8  # networks that are counted to say what a child takes
 
@@ -85,6 +93,9 @@ def run_search(config: RunConfig, workdir: Path) -> None:
             write_skipped(workdir, data)
             say_pictures(data, "--valid_fraction")
             say_space(options, space)
+            sizes = config.group(FinalConfig), config.group(NetworkConfig)
+            if without := without_size(space, *sizes, len(data.classes), data.image_shape):
+                say(f"note: {without} of {DRAWN} drawn networks cannot be of such a size: such children are invalid")
             limits = dataclasses.replace(limits, latency=open_latency(config, workdir, data, space))
             found = _search(config, workdir, data, space, limits, ending)
             search, winner, held = found.search, found.winner, time.monotonic()
@@ -152,8 +163,7 @@ def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limit
         )
         say_search(search, data, options.strategy, children_of(space, child), training, execution)
         _, recipe = final_of(final, child, training)
-        drawn = RandomSearch(space.decisions, 0, space.length).propose(0).tokens
-        settling = limits.has_statistics(space.decode(drawn))
+        settling = any(map(limits.has_statistics, drawn_genotypes(space, 1, limits.network)))
         for whose, of in (("a child's ", training), ("the winner's ", recipe)):
             if settling and (of is recipe or options.statistics == "moving"):
                 say_unsettled(of, steps_of(of, data), whose)
@@ -176,13 +186,16 @@ def _set_up(execution: ExecutionConfig) -> None:
 def _check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     """Finds what is wrong with the flags before anything is written. Returns the children's limits."""
     training = config.group(TrainingConfig)
-    check_children(config, space, data.image_shape, len(data.classes))
+    pictures: dict[str, Any] = {"classes": len(data.classes), "image_shape": data.image_shape}
+    check_children(config, space, **pictures)
     finalist_steps(config.group(SearchConfig), training, data)
+    child = config.group(NetworkConfig)
     return Limits(
         config.group(LimitConfig),
-        functools.partial(architecture_of, network=config.group(NetworkConfig), classes=len(data.classes)),
+        functools.partial(architecture_of, network=child, **pictures),
         data.image_shape,
         min(training.batch_size, len(data.train)),
+        exported=functools.partial(exported, final=config.group(FinalConfig), child=child, **pictures),
     )
 
 
@@ -190,8 +203,7 @@ def _fitting(execution: ExecutionConfig, data: DataSet, space: Space, limits: Li
     """As many workers as there is memory for, which is said. Their number is no part of what comes of a search."""
     if execution.cluster or not execution.workers:
         return execution
-    drawn = RandomSearch(space.decisions, 0, space.length)
-    child = max(limits.memory(space.decode(drawn.propose(trial).tokens)) for trial in range(_DRAWN))
+    child = max(map(limits.memory, drawn_genotypes(space, _DRAWN, limits.network)))
     return fit_memory(execution, MemoryNeed.of(data, child, execution.memory_per_child))
 
 

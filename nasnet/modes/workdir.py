@@ -31,10 +31,11 @@ _NEWER = (
     *flag_names(LatencyConfig).values(),
     *("free", "table", "start", "width", "stem_multiplier", "skip_reduction_input"),
     *("staircase", "rate_drops", "augment"),
-    *("match", "baseline_steps"),
+    *("match", "baseline_steps", "parameters", "final_parameters"),
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),
 )
 """Settings that runs of this version began without. Their defaults are what those runs did."""
+_WAS_FINAL_FILTERS = 16
 
 
 def resolved_before(workdir: Path) -> dict[str, Any]:
@@ -85,6 +86,9 @@ def _as_now(values: dict[str, Any], mode: str) -> dict[str, Any]:
     """A config's values; of one from before today's settings, as they would be written today."""
     defaults = resolve(mode, 0, {}).values
     values = {**{name: defaults[name] for name in _NEWER if name in defaults}, **values}
+    sizes = ("final_filters", "final_parameters", "parameters")
+    if sizes[0] in values and all(values[name] is None for name in sizes):
+        values["final_filters"] = _WAS_FINAL_FILTERS  # which stood there before it could be unset
     if loss := values.pop("controller_loss", None):  # was a setting beside the strategy
         values["strategy"] = loss if values["strategy"] == "ppo" else values["strategy"]
     if values.get("strategy") in ("ppo", "reinforce") and values["controller_update_epochs"] is None:

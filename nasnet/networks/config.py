@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
+from nasnet.runtime.errors import SettingError
 from nasnet.runtime.setting import Settings, setting
 
 
@@ -20,6 +22,13 @@ class NetworkConfig(Settings):
         "channels in the first cell, doubled at each reduction; the paper's N@P has P = 24 times this for NASNet-A",
         unit="channels",
         least=2,
+    )
+    parameters: int | None = setting(
+        None,
+        "a size in place of filters or width: as many of them as bring the network to so many trainable parameters, "
+        "within 5%, by stem_multiplier too where filters come in coarser steps; unset: filters and width decide",
+        unit="parameters",
+        least=1,
     )
     stem: Literal["cifar", "imagenet"] = setting(
         "cifar", "first layers: one convolution, or a strided one and two Reduction Cells"
@@ -39,6 +48,13 @@ class NetworkConfig(Settings):
         "published, or what its file says",
         above=0,
     )
+
+    def check_given(self, given: Mapping[str, object]) -> None:
+        """Raises SettingError for a given size that `parameters` decides."""
+        for name in ("filters", "width"):
+            if self.parameters is not None and name in given:
+                rule = f"is what parameters={self.parameters} decides; expected one of the two"
+                raise SettingError(name, given[name], rule)
 
 
 @dataclasses.dataclass(frozen=True)

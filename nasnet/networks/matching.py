@@ -106,7 +106,8 @@ def matched(
         ]
 
     for stage in _stages(architecture, near, changing):
-        best = min([*([best] if best else []), *stage], key=lambda match: abs(match.off))
+        found = stage if best is None else [best, *stage]
+        best = min(found, key=lambda match: abs(match.off))
         if best.within:
             break
     return best or Match(architecture, size_of(architecture, image_shape, measure), target, {}, scales=False)
@@ -122,7 +123,7 @@ def _stages(
         for repeats in (architecture.repeats, *nearest_first):
             found = near(_filters(dataclasses.replace(architecture, repeats=repeats)))
             yield found
-            if "stem_multiplier" in changing:  # a wider network's stem is no way to what a narrower one leaves out
+            if "stem_multiplier" in changing:
                 yield [stemmed for match in found for stemmed in near(_stems(match.architecture, wider=match.off < 0))]
     elif isinstance(architecture, ChainNetwork):
         yield near(_Family(lambda n: _wider(architecture, n / _WIDTHS), _WIDTHS))
@@ -174,7 +175,7 @@ def _nearest(
         if turn % (_GUESSES + 1) == 0:
             guess = 2 * low if high == math.inf else (low + int(high)) // 2
         n = int(min(max(guess, low + 1), high - 1))
-    return [found[n] for n in (low, high) if n in found]
+    return [of_it for n, of_it in sorted(found.items()) if n in (low, high)]
 
 
 def _changed(before: Architecture, after: Architecture, n: int) -> dict[str, float]:

@@ -16,7 +16,7 @@ from cells.genotype.genotype import KIND, Genotype, kind_of
 from cells.zoo.cells import UNPUBLISHED, ZOO
 from cells.zoo.networks import NETWORKS, hand_made, hand_made_from_json
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.spec import READERS, NetworkSpec, Shape, architecture_of
+from nasnet.networks.spec import READERS, NetworkSpec, Shape, architecture_of, of_size
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, read_json
 
@@ -36,7 +36,8 @@ class NamedModel:
         name: for the screen: that of the zoo, or of the file.
         json: what it is, as its file says it, without its sizes.
         settings: the fields of `NetworkConfig` that have a meaning for it.
-        make: the whole network, of a config and a number of classes. Raises ValueError for sizes that it cannot have.
+        make: the whole network, of a config, a number of classes and the pictures' shape. Raises ValueError for sizes
+            that it cannot have.
         genotype: of what has one.
         stored: the network that a file describes whole, with its pictures; None where it is named without them.
     """
@@ -44,7 +45,7 @@ class NamedModel:
     name: str
     json: Mapping[str, Any]
     settings: tuple[str, ...]
-    make: Callable[[NetworkConfig, int], Architecture]
+    make: Callable[[NetworkConfig, int, Shape], Architecture]
     genotype: Genotype | None = None
     stored: NetworkSpec | None = None
 
@@ -98,11 +99,18 @@ def named_model(model: str) -> NamedModel:
 
 
 def as_stored(model: NamedModel) -> NamedModel:
-    """Of a trained network's folder the network that was trained there, at its own sizes; any other as it is."""
+    """Of a trained network's folder the network that was trained there, at its own sizes; any other as it is.
+
+    A number of parameters is asked of it as of any.
+    """
     if model.stored is None or not expanded(model.name).is_dir():
         return model
     own = model.stored.architecture
-    return dataclasses.replace(model, make=lambda _, classes: dataclasses.replace(own, classes=classes))
+
+    def make(network: NetworkConfig, classes: int, image_shape: Shape) -> Architecture:
+        return of_size(dataclasses.replace(own, classes=classes), network, image_shape)
+
+    return dataclasses.replace(model, make=make)
 
 
 def _genotype_in(model: str, folder: Path) -> Path:
@@ -134,20 +142,21 @@ _GENOTYPES: dict[str, Callable[[Any], Genotype]] = {KIND: CellGenotype.from_json
 
 def model_of_genotype(name: str, genotype: Genotype) -> NamedModel:
     """A genotype as a model, under a name for the screen."""
-    settings = _OF_CELLS if genotype.kind == KIND else ()
+    settings = _OF_CELLS if genotype.kind == KIND else ("parameters",)
 
-    def make(network: NetworkConfig, classes: int) -> Architecture:
-        return architecture_of(genotype, network, classes)
+    def make(network: NetworkConfig, classes: int, image_shape: Shape) -> Architecture:
+        return architecture_of(genotype, network, classes, image_shape)
 
     return NamedModel(name, genotype.to_json(), settings, make, genotype)
 
 
 def _of_drawn(name: str, kind: str, own_width: float = 1.0) -> NamedModel:
-    def make(network: NetworkConfig, classes: int) -> Architecture:
-        return hand_made(kind, classes, own_width if network.width is None else network.width)
+    def make(network: NetworkConfig, classes: int, image_shape: Shape) -> Architecture:
+        drawn = hand_made(kind, classes, own_width if network.width is None else network.width)
+        return of_size(drawn, network, image_shape)
 
     said = {"version": 1, "kind": kind, "width": own_width}
-    return NamedModel(name, said, ("width",), make)
+    return NamedModel(name, said, ("parameters", "width"), make)
 
 
 def least_side(fits: Callable[[int], bool]) -> int | None:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
 
-from cells.architecture import Architecture
+from cells.architecture import Architecture, BadField
 from cells.genotype.cell import CellGenotype
 from cells.genotype.chain import CHAIN, ChainGenotype
 from cells.genotype.genotype import KIND, Genotype, kind_of
@@ -17,6 +17,7 @@ from nasnet.data.dataset import DataSet
 from nasnet.data.likeness import Like
 from nasnet.data.pictures import DEFAULT_PREPARATION, Preparation
 from nasnet.networks.config import NetworkConfig
+from nasnet.networks.matching import TOLERANCE, matched
 
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]
@@ -132,21 +133,45 @@ class NetworkSpec:
             raise ValueError(f'its "network" is missing or malformed ({error})') from error
 
 
-def architecture_of(genotype: Genotype, network: NetworkConfig, classes: int) -> Architecture:
-    """The network of this genotype that a config describes. Raises ValueError for sizes that cannot be built."""
+def architecture_of(genotype: Genotype, network: NetworkConfig, classes: int, image_shape: Shape) -> Architecture:
+    """The network of this genotype that a config describes, for pictures of a shape.
+
+    Raises:
+        ValueError: for sizes that cannot be built, and as `of_size`.
+    """
     if isinstance(genotype, CellGenotype):
-        return CellNetwork(
-            genotype,
-            network.repeats,
-            network.filters,
-            classes,
-            network.stem,
-            network.stem_multiplier,
-            network.skip_reduction_input,
-        )
+        filters = network.filters if network.parameters is None else _LOOKED_FOR_FROM
+        sizes = network.repeats, filters, classes, network.stem, network.stem_multiplier, network.skip_reduction_input
+        return of_size(CellNetwork(genotype, *sizes), network, image_shape)
     if isinstance(genotype, ChainGenotype):
-        return ChainNetwork(genotype, classes)
+        return of_size(ChainNetwork(genotype, classes), network, image_shape)
     raise ValueError(f"no network is known for a genotype of kind {genotype.kind!r}")
+
+
+_LOOKED_FOR_FROM = 16
+"""Filters that a network of some parameters is looked for from: it does not hang on them."""
+
+
+def of_size(architecture: Architecture, network: NetworkConfig, image_shape: Shape) -> Architecture:
+    """The network with as many trainable parameters as the config asks for; as it is where it asks for none.
+
+    Its filters decide, and where they come in too coarse steps and the config says none the stem's channels; of a chain
+    or a network made by hand its width does. Its repeats stay.
+
+    Raises:
+        BadField: if it cannot come within `matching.TOLERANCE`.
+        ValueError: if it cannot be for such pictures.
+    """
+    if network.parameters is None:
+        return architecture
+    changing = ("filters", "stem_multiplier") if network.stem_multiplier is None else ("filters",)
+    match = matched(architecture, image_shape, network.parameters, "params", changing)
+    if not match.within:
+        by = [f"{name} {value:g}" for name, value in match.changed.items()]
+        how = ", ".join([f"{abs(match.off):.1%} {'above' if match.off > 0 else 'below'}", *by])
+        of_it = f"of a size that this network can have; the nearest is {match.size:,} ({how})"
+        raise BadField("parameters", network.parameters, f"must be within {TOLERANCE:.0%} {of_it}")
+    return match.architecture
 
 
 def transferred(source: NetworkSpec, data: DataSet, bn_momentum: float) -> NetworkSpec:

@@ -221,9 +221,23 @@ class FinalConfig(Settings):
     final_repeats: int = setting(
         1, "Normal Cells a stage of the network that the best cells are exported in", unit="cells", least=1
     )
-    final_filters: int = setting(16, "channels in its first cell", unit="channels", least=2)
+    final_filters: int | None = setting(
+        None, "channels in its first cell; unset: 16, or what final_parameters comes to", unit="channels", least=2
+    )
+    final_parameters: int | None = setting(
+        None,
+        "its size, as parameters is that of a child; unset: that of a child, where that is given and final_filters not",
+        unit="parameters",
+        least=1,
+    )
     final_epochs: int = setting(15, "its passes over the training split", unit="epochs", least=1)
     final_learning_rate: float = setting(0.05, "its learning rate at the first step", above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.final_filters is not None and self.final_parameters is not None:
+            rule = f"is what final_parameters={self.final_parameters} decides; expected one of the two"
+            raise SettingError("final_filters", self.final_filters, rule)
 
 
 @dataclasses.dataclass(frozen=True)

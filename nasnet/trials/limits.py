@@ -44,13 +44,23 @@ class Latency:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The limits on a child, what they are counted for, and what tells its latency where one is asked for."""
+    """What a child may be.
+
+    Attributes:
+        config: the limits.
+        network: a child's network, which they are counted for; raises ValueError for one of no such size.
+        image_shape: of the pictures.
+        batch_size: of a child's training.
+        latency: what tells its latency, where one is asked for.
+        exported: the network that it would be exported as, which has to be one, too.
+    """
 
     config: LimitConfig
     network: Callable[[Genotype], Architecture]
     image_shape: tuple[int, int, int]
     batch_size: int
     latency: Latency | None = None
+    exported: Callable[[Genotype], object] = lambda _: None
 
     def memory(self, genotype: Genotype) -> int:
         """Bytes of a training step, counted; 0 for what cannot be built."""
@@ -76,10 +86,13 @@ class Limits:
 
     def _too_large(self, genotype: Genotype) -> str | None:
         config = self.config
-        if config.max_params is None and config.max_mult_adds is None and config.max_memory is None:
-            return None
+        limited = any(limit is not None for limit in (config.max_params, config.max_mult_adds, config.max_memory))
         try:
-            counts = count(self.network(genotype), self.image_shape)
+            network = self.network(genotype)
+            self.exported(genotype)
+            if not limited:
+                return None
+            counts = count(network, self.image_shape)
         except ValueError as error:
             return str(error)
         memory = self._memory(counts) / 2**20

@@ -6,14 +6,16 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+from cells.architecture import Architecture, BadField
 from cells.count import count
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space, Tokens
+from controller.random_search import RandomSearch
 from controller.strategy import Trial
 from nasnet.data.dataset import DataSet
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.spec import architecture_of
+from nasnet.networks.spec import Shape, architecture_of
 from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError
 from nasnet.training.config import TrainingConfig
@@ -28,6 +30,10 @@ _POWER = 0.75
 """A step's seconds grow by this power of its mult-adds, and fall by this power of its threads."""
 _MOST_THREADS = 4
 """That a small network makes use of."""
+_FINAL_FILTERS = 16
+"""Channels in the first cell of a winner of no given size."""
+DRAWN = 40
+"""Networks that are drawn to know whether a size can be had."""
 _LONGER = 4
 """Steps of a finalist for each of a child: 100 for the 25 of the defaults."""
 
@@ -106,7 +112,52 @@ def final_of(
     recipe = dataclasses.replace(
         training, epochs=final.final_epochs, steps=None, learning_rate=final.final_learning_rate
     )
-    return dataclasses.replace(child, repeats=final.final_repeats, filters=final.final_filters), recipe
+    return final_sizes(final, child), recipe
+
+
+def final_sizes(final: FinalConfig, child: NetworkConfig) -> NetworkConfig:
+    """The sizes of that network: where it is given no other, of as many parameters as the children have been given."""
+    filters, parameters = final.final_filters, final.final_parameters
+    if filters is None and parameters is None:
+        parameters = child.parameters
+    filters = _FINAL_FILTERS if filters is None else filters
+    return dataclasses.replace(child, repeats=final.final_repeats, filters=filters, parameters=parameters)
+
+
+def final_name(final: FinalConfig, name: str) -> str:
+    """What decides a size of that network: the name of its setting."""
+    if name in ("repeats", "filters") or (name == "parameters" and final.final_parameters is not None):
+        return f"final_{name}"
+    return name
+
+
+def exported(
+    genotype: Genotype, final: FinalConfig, child: NetworkConfig, classes: int, image_shape: Shape
+) -> Architecture:
+    """The network that a genotype would be exported as.
+
+    Raises:
+        ValueError: if it cannot be; a BadField has the name of a setting of it.
+    """
+    try:
+        return architecture_of(genotype, final_sizes(final, child), classes, image_shape)
+    except BadField as error:
+        raise BadField(final_name(final, error.name), error.value, error.rule) from error
+
+
+def without_size(space: Space, final: FinalConfig, child: NetworkConfig, classes: int, image_shape: Shape) -> int:
+    """How many of `DRAWN` networks cannot be of the sizes that are asked for. Raises SettingError if none can."""
+    random, why = RandomSearch(space.decisions, 0, space.length), list[BadField]()
+    for trial_id in range(DRAWN):
+        genotype = space.decode(random.propose(trial_id).tokens)
+        try:
+            architecture_of(genotype, child, classes, image_shape)
+            exported(genotype, final, child, classes, image_shape)
+        except BadField as error:
+            why.append(error)
+    if len(why) == DRAWN:
+        raise SettingError(why[0].name, why[0].value, f"{why[0].rule}; nor can any other of {DRAWN} drawn networks")
+    return len(why)
 
 
 def plan_of(
@@ -126,17 +177,18 @@ def plan_of(
     plan = Plan(trials_of(options, space), slots, options.finalists, options.finalist_seeds, longer, ratio)
     if not final.export:
         return plan
-    network, recipe = final_of(final, child, training)
+    _, recipe = final_of(final, child, training)
     steps = steps_of(recipe, data) / steps_of(training, data)
     gain = (min(devices.cores(), _MOST_THREADS) / execution.cpus_per_child) ** _POWER
 
-    def mult_adds(genotype: Genotype, config: NetworkConfig) -> int:
-        return count(architecture_of(genotype, config, len(data.classes)), data.image_shape).mult_adds
+    pictures = len(data.classes), data.image_shape
 
     @functools.cache
     def winner(tokens: Tokens) -> float:
         genotype = space.decode(tokens)
-        return steps * (mult_adds(genotype, network) / mult_adds(genotype, child)) ** _POWER / gain
+        networks = exported(genotype, final, child, *pictures), architecture_of(genotype, child, *pictures)
+        of_winner, of_child = (count(network, data.image_shape).mult_adds for network in networks)
+        return steps * (of_winner / of_child) ** _POWER / gain
 
     start = _START_SECONDS if execution.workers and not execution.cluster else 0.0
     names = () if baselines is None else baseline_names(baselines)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cells.architecture import BadField
 from cells.genotype.cell import CellGenotype, loose_ends
@@ -14,6 +15,7 @@ from cells.spaces.settings import SettingsSpace
 from cells.spaces.space import Space, Tokens
 from controller.config import LearnerConfig, PolicyGradientConfig
 from controller.grid_search import number_of_tuples
+from controller.random_search import RandomSearch
 from controller.strategy import Features
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.models import named_model
@@ -24,7 +26,7 @@ from nasnet.trials.config import CHAIN, NASNET, SETTINGS, TABLE, ChainConfig, Se
 _OF_CELLS = ("blocks", "final_repeats", "final_filters")
 _OF_SETTINGS = ("free", "width")
 _MEANT_FOR: dict[str, tuple[str, ...]] = {
-    **{field.name: (NASNET,) for field in dataclasses.fields(NetworkConfig)},
+    **{field.name: (NASNET,) for field in dataclasses.fields(NetworkConfig) if field.name != "parameters"},
     **dict.fromkeys(_OF_CELLS, (NASNET,)),
     **{field.name: (CHAIN,) for field in dataclasses.fields(ChainConfig)},
     **dict.fromkeys(_OF_SETTINGS, SETTINGS),
@@ -40,6 +42,8 @@ _OF_TABLE = {
     ),
 }
 """What has a meaning with a table: nothing is trained there."""
+_TRIES = 5
+"""So many are drawn at most for each that is wanted."""
 _SETTING_OF = {"layers": "max_layers", "network": "space"}
 """Field of a space -> the setting that it is made of, where that has another name."""
 
@@ -167,12 +171,26 @@ def say_space(options: SearchConfig, space: Space) -> None:
         say(f"{trials:,} trials and not {options.trials:,}: then the grid has tried every one")
 
 
+def drawn_genotypes(space: Space, wanted: int, built: Callable[[Genotype], object]) -> list[Genotype]:
+    """So many at random, of those for which `built` raises no ValueError; fewer where few are such."""
+    random, found = RandomSearch(space.decisions, 0, space.length), list[Genotype]()
+    for trial_id in range(_TRIES * wanted):
+        genotype = space.decode(random.propose(trial_id).tokens)
+        with contextlib.suppress(ValueError):
+            built(genotype)
+            found.append(genotype)
+        if len(found) == wanted:
+            break
+    return found
+
+
 def children_of(space: Space, network: NetworkConfig) -> str:
     """What the children of a search are, in a few words."""
+    size = "" if network.parameters is None else f", about {network.parameters:,} parameters"
     if isinstance(space, ChainSpace):
         first, last = space.depth(0), space.layers
         growing = f", {space.grow_layers} more every {space.grow_every} trials up to {last}"
-        return f"of {first} layers{growing if first < last else ''}"
+        return f"of {first} layers{growing if first < last else ''}{size}"
     if isinstance(space, SettingsSpace):
-        return f"like {space.network}" + ("" if space.width == 1 else f", width {space.width:g}")
-    return f"of N={network.repeats} F={network.filters}"
+        return f"like {space.network}" + ("" if space.width == 1 else f", width {space.width:g}") + size
+    return f"of N={network.repeats}{size or f' F={network.filters}'}"

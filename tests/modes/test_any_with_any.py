@@ -103,7 +103,7 @@ def run(config: RunConfig, data: DataSet, workdir: Path, trials: int) -> list[Tr
         genotype = space.decode(trial.proposal.tokens)
         assert len(trial.proposal.tokens) == space.length(trial_id)
         assert space.encode(genotype) == trial.proposal.tokens
-        assert model_of_genotype("", genotype).make(network, 10).classes == 10
+        assert model_of_genotype("", genotype).make(network, 10, (8, 8, 1)).classes == 10
     return list(journal.trials.values())
 
 

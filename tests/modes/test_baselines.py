@@ -61,6 +61,16 @@ def test_each_is_as_large_as_the_winner_within_five_percent(tmp_path, match):
     assert found[2].contender.spec.architecture.describe().startswith("resnet20 width=")
 
 
+def test_a_search_of_a_size_is_held_against_networks_of_that_size(tmp_path):
+    """Also where a baseline's own filters could not come so near, as with its repeats it can."""
+    search = searched(tmp_path, [0.1, 0.3, 0.2, 0.4, *[0.2] * 4], NASNetSpace(5))
+    found, left_out = entrants(search, 3, strategy="random", parameters=34_000, repeats=2, match="params")
+    sizes = [size_of(each.contender.spec.architecture, (8, 8, 1), "params") for each in found]
+    assert abs(sizes[0] / 34_000 - 1) <= 0.05
+    assert all(abs(size / sizes[0] - 1) <= 0.05 for size in sizes)
+    assert len(sizes) == 4, left_out
+
+
 def test_what_cannot_be_one_is_left_out_in_one_line(tmp_path):
     """Too large for the pictures; of no such size; the best of the first trials, which is the winner."""
     search = searched(tmp_path, [0.1, 0.3, *[0.2] * 6], NASNetSpace(1))

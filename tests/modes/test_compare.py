@@ -157,6 +157,22 @@ def test_a_folder_gives_its_network_and_the_rest_the_flags(cells):
     assert hash_of(found) != hash_of(found[:2])
 
 
+def test_all_are_of_a_given_size_and_with_match_the_first_is():
+    given = {"models": "nasnet_a,resnet20,amoebanet_a", "parameters": 30_000, "repeats": 1}
+    sizes = [each.counts.parameters for each in contenders_of(resolve("compare", 0, given), open_dataset("digits"))]
+    assert all(abs(size / 30_000 - 1) <= 0.05 for size in sizes)
+    config = resolve("compare", 0, {**given, "match": "mult_adds"})
+    first, *others = contenders_of(config, open_dataset("digits"))
+    assert abs(first.counts.parameters / 30_000 - 1) <= 0.05
+    for other in others:
+        assert abs(other.counts.mult_adds / first.counts.mult_adds - 1) <= 0.05
+    coarse = {"models": "resnet20,nasnet_a", "parameters": 34_000, "repeats": 2}
+    with pytest.raises(UserError, match=r"34000: must be within 5% .*\(of nasnet_a\)"):
+        contenders_of(resolve("compare", 0, coarse), open_dataset("digits"))
+    _, cells = contenders_of(resolve("compare", 0, {**coarse, "match": "params"}), open_dataset("digits"))
+    assert cells.matched  # by its repeats
+
+
 @pytest.mark.parametrize("match", ["params", "mult_adds"])
 def test_all_are_as_large_as_the_first(match):
     given = {"models": "nasnet_a,resnet20,amoebanet_a", "repeats": 1, "filters": 6, "match": match}

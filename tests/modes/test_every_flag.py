@@ -99,6 +99,8 @@ VALUES: dict[str, Any] = {
     "replicas": 3,
     "deterministic": False,
     "stem_multiplier": 2.0,
+    "parameters": 20_000,
+    "final_parameters": 20_000,
     "baselines": "resnet20",
 }
 """Another value of a flag, where the default's neighbour will not do."""
@@ -115,6 +117,8 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
     "width": {"space": "lenet5", "model": "resnet20", "models": "resnet20", "image_size": 32, **NO_CELLS},
     **{name: {"space": "chain", **NO_CELLS} for name in flag_names(ChainConfig).values()},
     "stem": {"filters": 8, "final_filters": 8},
+    "parameters": {"filters": None, "final_filters": None},
+    "final_parameters": {"final_filters": None},
     "auxiliary_weight": {"image_size": 24, "child": "keras"},
     ("export", "weights"): {},
     "skip_broken": {"dataset": "broken"},

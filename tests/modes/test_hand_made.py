@@ -45,8 +45,8 @@ def test_what_is_trained_is_the_network_of_the_name_at_its_width(trained):
 def test_its_file_is_the_same_network_unless_a_width_is_given(trained):
     for path in (trained, trained / "genotype.json"):
         model = named_model(str(path))
-        assert model.make(NetworkConfig(), 10) == hand_made("lenet5", 10, 0.5)
-        assert model.make(NetworkConfig(width=2.0), 3) == hand_made("lenet5", 3, 2.0)
+        assert model.make(NetworkConfig(), 10, (32, 32, 1)) == hand_made("lenet5", 10, 0.5)
+        assert model.make(NetworkConfig(width=2.0), 3, (32, 32, 1)) == hand_made("lenet5", 3, 2.0)
         assert model.published(NetworkConfig()) == ((32, 32, 1), 10)
         assert model.sha256 != named_model("lenet5").sha256
 

@@ -87,6 +87,13 @@ CHAIN, LENET5 = {"space": "chain"}, {"space": "lenet5"}
         ("search", {"steps": 5, "finalist_steps": 3}, "--finalist_steps=3: a child itself is trained for 5"),
         ("search", {"strategy": "evolution", "evolution_sample": 9, "evolution_population": 3}, "--evolution_sample=9"),
         ("search", {**LENET5, "image_size": 2, "width": 0.1}, "--width=0.1"),
+        ("search", {"parameters": 30_000, "filters": 8}, "--filters=8: is what parameters=30000 decides"),
+        ("search", {"parameters": 300}, "--parameters=300: must be within 5% .* nor can any other of 40 drawn"),
+        ("search", {"final_parameters": 300}, "--final_parameters=300: must be within 5% "),
+        ("search", {"final_parameters": 300, "final_filters": 9}, "--final_filters=9: is what final_parameters"),
+        ("search", {**LENET5, "parameters": 9000, "width": 0.5}, "--width=0.5: is what parameters=9000 decides"),
+        ("train", {"parameters": 300}, "--parameters=300: must be within 5% of a size that this network can have"),
+        ("compare", {"models": "nasnet_a,resnet20", "parameters": 300}, "--parameters=300: .* .of nasnet_a"),
         ("train", {"stem_multiplier": 0.001}, "--stem_multiplier=0.001: must leave the stem 1"),
         (
             "train",

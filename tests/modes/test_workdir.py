@@ -200,6 +200,15 @@ def test_a_run_begun_before_todays_settings_goes_on(name, tmp_path):
         check_workdir(tmp_path, resolve(found["mode"], 4, given, found))
 
 
+def test_a_winners_size_is_another_where_parameters_decide_it(tmp_path):
+    """16 filters stood where nothing was said: that is another network than one of the children's parameters."""
+    given = {"workers": 2, "parameters": 9000}
+    (tmp_path / "config.json").write_text(json.dumps(resolve("search", 0, {**given, "final_filters": 16}).to_json()))
+    with pytest.raises(UserError, match="final_filters: 16 there, None now"):
+        check_workdir(tmp_path, resolve("search", 0, given))
+    check_workdir(tmp_path, resolve("search", 0, {**given, "final_filters": 16}))
+
+
 @pytest.mark.parametrize(
     ("flags", "shown"),
     [

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from cells.count import count
 from cells.genotype.chain import ChainGenotype, ConvLayer
+from cells.spaces.nasnet import NASNetSpace
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import ZOO
 from cells.zoo.networks import hand_made
+from controller.random_search import RandomSearch
 from nasnet.networks.matching import TOLERANCE, matched, size_of
 
 SHAPE = (16, 16, 3)
@@ -44,6 +46,31 @@ def test_cells_come_within_the_tolerance_and_change_no_more_than_they_must(name,
     nearest = min(sizes, key=lambda n: abs(sizes[n] / target - 1))
     if abs(sizes[nearest] / target - 1) <= TOLERANCE:
         assert match.architecture == dataclasses.replace(network, filters=nearest)
+
+
+@settings(deadline=None, max_examples=6)
+@given(trial=st.integers(0, 10**6), repeats=st.integers(1, 2), target=st.integers(12_000, 40_000))
+def test_without_repeats_it_is_the_nearest_that_filters_give_or_within_by_the_stem_if_any_is(trial, repeats, target):
+    """Against all filters, and all stems of all filters."""
+    space = NASNetSpace(5)
+    genotype = space.decode(RandomSearch(space.decisions, 0).propose(trial).tokens)
+    network = CellNetwork(genotype, repeats, 16, 10)
+    match = matched(network, SHAPE, target, "params", ("filters", "stem_multiplier"))
+    assert set(match.changed) <= {"filters", "stem_multiplier"}
+    offs = {n: _off(dataclasses.replace(network, filters=n), target) for n in range(2, 25)}
+    nearest = min(offs, key=lambda n: abs(offs[n]))
+    if abs(offs[nearest]) <= TOLERANCE:
+        assert match.architecture == dataclasses.replace(network, filters=nearest)
+        return
+    around = [max((n for n in offs if offs[n] < 0), default=2), min(n for n in offs if offs[n] > 0)]
+    stems = [dataclasses.replace(network, filters=n, stem_multiplier=m / 2) for n in around for m in range(1, 65)]
+    assert abs(match.off) == min(abs(_off(stemmed, target)) for stemmed in (*stems, match.architecture))
+    alone = matched(network, SHAPE, target, "params", ("filters",))
+    assert (alone.within, alone.off) == (False, offs[nearest])
+
+
+def _off(network, target):
+    return size_of(network, SHAPE, "params") / target - 1
 
 
 def test_the_imagenet_stem_takes_every_fourth():

@@ -8,16 +8,20 @@ import random
 
 import pytest
 
-from bench.drawn import drawn_pictures
+from bench.drawn import cheap_genotype, drawn_pictures
+from cells.architecture import BadField
+from cells.count import count
 from cells.genotype.cell import Block, Cell, CellGenotype
 from cells.walks.chain import ChainNetwork
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 from nasnet.data.dataset import channel_statistics
 from nasnet.networks.config import NetworkConfig
+from nasnet.networks.matching import TOLERANCE
 from nasnet.networks.spec import NetworkSpec, architecture_of, transferred
 from tests.support.chains import drawn_chain
 
+CHEAP = cheap_genotype()
 GREY = NetworkSpec(CellNetwork(NASNET_A, 1, 4, 2), ("a", "b"), (8, 8, 1), (100.0,), (50.0,), bn_momentum=0.5)
 
 
@@ -96,10 +100,37 @@ def test_a_file_without_a_kind_is_of_cells():
 def test_a_chain_is_read_back():
     rng = random.Random(0)
     for _ in range(20):
-        network = architecture_of(drawn_chain(rng), NetworkConfig(), 2)
+        network = architecture_of(drawn_chain(rng), NetworkConfig(), 2, GREY.image_shape)
         assert isinstance(network, ChainNetwork)
         spec = dataclasses.replace(GREY, architecture=network)
         assert NetworkSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize("parameters", [5_000, 40_000, 1_000_000])
+def test_a_network_of_a_size_has_it_whatever_the_filters_and_keeps_all_else(parameters):
+    """A chain as well; its own width then says nothing."""
+    sizes = NetworkConfig(1, parameters=parameters, skip_reduction_input=True)
+    chain = drawn_chain(random.Random(1))
+    for genotype in (CHEAP, chain):
+        network = architecture_of(genotype, sizes, 2, (16, 16, 3))
+        assert abs(count(network, (16, 16, 3)).parameters / parameters - 1) <= TOLERANCE
+        assert architecture_of(genotype, dataclasses.replace(sizes, filters=99), 2, (16, 16, 3)) == network
+    cells = architecture_of(CHEAP, sizes, 2, (16, 16, 3))
+    assert isinstance(cells, CellNetwork)
+    assert (cells.repeats, cells.skip_reduction_input, cells.genotype) == (1, True, CHEAP)
+
+
+def test_a_size_that_cannot_be_had_is_one_line_and_a_given_stem_stays():
+    held = NetworkConfig(1, parameters=36_000, stem_multiplier=1.0)
+    with pytest.raises(BadField) as caught:
+        architecture_of(NASNET_A, held, 10, (8, 8, 1))
+    assert (caught.value.name, caught.value.value) == ("parameters", 36_000)
+    nearest = [count(CellNetwork(NASNET_A, 1, n, 10, "cifar", 1.0), (8, 8, 1)).parameters for n in range(2, 12)]
+    size = min(nearest, key=lambda size: abs(size - 36_000))
+    assert f"the nearest is {size:,} (" in caught.value.rule
+    assert "filters" in caught.value.rule
+    free = architecture_of(NASNET_A, dataclasses.replace(held, stem_multiplier=None), 10, (8, 8, 1))
+    assert abs(count(free, (8, 8, 1)).parameters / 36_000 - 1) <= TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -99,12 +99,12 @@ def test_recipes_of_networks_by_hand():
 
 def test_the_large_recipe_makes_the_published_network():
     """88,753,150 parameters (keras.applications' trainable count), 23.8B multiply-adds (table 2), 6 @ 4032."""
-    sizes = {"repeats": 6, "filters": 168, "stem": "imagenet"}
+    sizes, shape = {"repeats": 6, "filters": 168, "stem": "imagenet"}, (331, 331, 3)
     found = resolve("train", 0, {"recipe": "imagenet-large", **sizes})
-    counts = count(architecture_of(NASNET_A, found.group(NetworkConfig), 1000), (331, 331, 3))
+    counts = count(architecture_of(NASNET_A, found.group(NetworkConfig), 1000, shape), shape)
     assert (counts.parameters, counts.mult_adds) == (88_753_150, 23_783_414_658)
     narrow = resolve("train", 0, {"recipe": "imagenet-large", **sizes, "stem_multiplier": 1.0})
-    assert count(architecture_of(NASNET_A, narrow.group(NetworkConfig), 1000), (331, 331, 3)).parameters == 88_727_294
+    assert count(architecture_of(NASNET_A, narrow.group(NetworkConfig), 1000, shape), shape).parameters == 88_727_294
     # A network that is there already has a stem: the rest of the recipe goes on.
     assert resolve("finetune", 0, {"recipe": "imagenet-large"}).group(TrainingConfig).drop_path_keep == 0.7
 

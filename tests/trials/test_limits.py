@@ -12,11 +12,16 @@ from cells.count import count
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork
 from cells.zoo.lenet import LeNet5
+from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Trial
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.matching import OF_CELLS, matched
+from nasnet.networks.spec import architecture_of
 from nasnet.runtime.errors import SettingError
-from nasnet.trials.config import LatencyConfig, LimitConfig
+from nasnet.trials.config import FinalConfig, LatencyConfig, LimitConfig
 from nasnet.trials.finalists import Finalist
 from nasnet.trials.limits import Latency, Limits
+from nasnet.trials.plan import DRAWN, exported, final_sizes, without_size
 
 GENOTYPE, SHAPE, BATCH = NASNetSpace(1).decode((0, 1, 10, 5, 0) * 2), (8, 8, 1), 16
 
@@ -39,6 +44,48 @@ def test_what_is_at_a_limit_is_not_over_it():
     counts = count(network(GENOTYPE), SHAPE)
     config = LimitConfig(max_params=counts.parameters, max_mult_adds=counts.mult_adds)
     assert Limits(config, network, SHAPE, BATCH).why_invalid(GENOTYPE) is None
+
+
+def test_what_cannot_be_of_its_size_may_not_be_tried_nor_what_cannot_be_exported():
+    """Found where nothing is limited; the cause says which size."""
+    sizes = {"classes": 10, "image_shape": SHAPE}
+
+    def limits(child, final=None):
+        own = functools.partial(architecture_of, network=child, **sizes)
+        of_final = functools.partial(exported, final=final or FinalConfig(), child=child, **sizes)
+        return Limits(LimitConfig(), own, SHAPE, BATCH, exported=of_final)
+
+    assert limits(NetworkConfig(1, parameters=5000)).why_invalid(GENOTYPE) is None
+    tiny = limits(NetworkConfig(1, parameters=10)).why_invalid(GENOTYPE)
+    assert tiny is not None
+    assert tiny.startswith("parameters must be within 5% of a size that this network can have; the nearest is ")
+    assert tiny.endswith("got 10")
+    later = limits(NetworkConfig(1, parameters=5000), FinalConfig(final_parameters=10)).why_invalid(GENOTYPE)
+    assert later is not None
+    assert later.startswith("final_parameters must be within 5%")
+
+
+def test_the_winner_is_as_large_as_the_children_where_nothing_else_is_said():
+    for given, parameters, filters in (
+        ({}, 5000, None),
+        ({"final_parameters": 9000}, 9000, None),
+        ({"final_filters": 7}, None, 7),
+    ):
+        sizes = final_sizes(FinalConfig(**given), NetworkConfig(2, parameters=5000))
+        assert (sizes.repeats, sizes.parameters) == (1, parameters)
+        assert filters in (None, sizes.filters)
+    assert final_sizes(FinalConfig(), NetworkConfig(2, 9)) == NetworkConfig(1, 16)
+
+
+def test_a_size_that_no_drawn_network_can_have_is_refused_and_others_are_counted():
+    space, final = NASNetSpace(2), FinalConfig()
+    assert without_size(space, final, NetworkConfig(1), 10, SHAPE) == 0
+    child = NetworkConfig(1, parameters=9000)
+    draws = [space.decode(RandomSearch(space.decisions, 0).propose(number).tokens) for number in range(DRAWN)]
+    nearest = [matched(CellNetwork(drawn, 1, 16, 10), SHAPE, 9000, "params", OF_CELLS[:2]) for drawn in draws]
+    assert without_size(space, final, child, 10, SHAPE) == sum(not match.within for match in nearest) > 0
+    with pytest.raises(SettingError, match=r"^final_parameters=10: .* nor can any other of 40 drawn networks$"):
+        without_size(space, FinalConfig(final_parameters=10), child, 10, SHAPE)
 
 
 def test_batch_norm_is_what_has_to_settle():

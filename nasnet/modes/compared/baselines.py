@@ -149,7 +149,10 @@ def _entrants(search: Search, winner: Trial, config: RunConfig, data: DataSet) -
 
 
 def _contender(name: str, model: NamedModel | Genotype, config: RunConfig, data: DataSet) -> Contender:
-    spec = spec_on(model, data, config.group(NetworkConfig), config.group(TrainingConfig))
+    network = config.group(NetworkConfig)
+    if isinstance(model, NamedModel) and config.group(BaselineConfig).match != "none":
+        network = dataclasses.replace(network, parameters=None)  # it is made as large as the one that was found
+    spec = spec_on(model, data, network, config.group(TrainingConfig))
     return Contender(name, spec, count(spec.architecture, spec.image_shape))
 
 

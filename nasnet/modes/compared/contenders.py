@@ -10,7 +10,7 @@ from typing import Literal
 
 from cells.count import Counts, count
 from nasnet.data.dataset import DataSet
-from nasnet.modes.compared.models import compared_models
+from nasnet.modes.compared.models import compared_models, sizes_at
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import of_models, spec_on
 from nasnet.networks.config import NetworkConfig
@@ -52,16 +52,17 @@ class Contender:
 
 def contenders_of(config: RunConfig, data: DataSet) -> list[Contender]:
     """The networks in the order of the flag. Raises UserError for one that these pictures are too small for."""
-    found = [_contender(model, data, config) for model in compared_models(config)]
+    models = compared_models(config)
+    found = [_contender(model, data, config, sizes_at(place, config)) for place, model in enumerate(models)]
     return as_large(found, config.group(CompareConfig).match, data)
 
 
-def _contender(model: NamedModel, data: DataSet, config: RunConfig) -> Contender:
+def _contender(model: NamedModel, data: DataSet, config: RunConfig, network: NetworkConfig) -> Contender:
     """A network on these pictures; a folder's is the one that was trained there. Raises UserError if it cannot be."""
     own = as_stored(model)
     note = "" if own is model else "its network alone is taken and trained afresh, not its weights"
     with of_models(model):
-        spec = spec_on(own, data, config.group(NetworkConfig), config.group(TrainingConfig))
+        spec = spec_on(own, data, network, config.group(TrainingConfig))
     return Contender(model.name, spec, count(spec.architecture, spec.image_shape), note)
 
 

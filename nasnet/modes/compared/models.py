@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from cells.zoo.cells import ZOO
@@ -30,6 +31,13 @@ def compared_models(config: RunConfig) -> list[NamedModel]:
         if not any(name in model.settings for model in models):
             raise SettingError(name, value, f"has no meaning for any of {', '.join(names)}")
     return models
+
+
+def sizes_at(place: int, config: RunConfig) -> NetworkConfig:
+    """The sizes that flags give the network at a place of `--models`: one that is matched has the first's."""
+    network = config.group(NetworkConfig)
+    matched = place and config.group(CompareConfig).match != "none"
+    return dataclasses.replace(network, parameters=None) if matched else network
 
 
 def _different(setting: str, given: str, names: Sequence[str]) -> list[NamedModel]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cells.architecture import Architecture
 from cells.count import count
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
@@ -18,21 +19,20 @@ from nasnet.networks.config import NetworkConfig
 from nasnet.networks.latency.calls import calls_of
 from nasnet.networks.latency.measure import alone, measure_table, network_time
 from nasnet.networks.latency.table import LatencyTable
-from nasnet.networks.spec import NetworkSpec, architecture_of
+from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.pareto import Point, report_front
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import read_json, write_json
-from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import FinalConfig, LatencyConfig, SearchConfig
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Latency
-from nasnet.trials.plan import final_of
+from nasnet.trials.plan import exported
 from nasnet.trials.spaces import trials_of
 
-_DRAWN, _WHOLE = 200, 10
-"""Networks that are drawn to know the operations of a space, and those that are timed whole besides."""
+_DRAWN, _WHOLE, _TRIES = 200, 10, 5
+"""Networks to know the operations of a space by, those of them that are timed whole, and most drawn for each."""
 _FILE = "latency.json"
 
 
@@ -105,10 +105,10 @@ def say_front(config: RunConfig, workdir: Path, data: DataSet, space: Space, jou
     report_front(list(points.values()), workdir / "pareto.csv")
 
 
-def _final(config: RunConfig, data: DataSet, genotype: Genotype) -> Any:  # noqa: ANN401 - a network of any kind
+def _final(config: RunConfig, data: DataSet, genotype: Genotype) -> Architecture:
     """The network that a child's genotype would be exported as: that is what a latency counts for."""
-    network, _ = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
-    return architecture_of(genotype, network, len(data.classes))
+    sizes = config.group(FinalConfig), config.group(NetworkConfig)
+    return exported(genotype, *sizes, len(data.classes), data.image_shape)
 
 
 def _drawn(config: RunConfig, data: DataSet, space: Space) -> list[NetworkSpec]:
@@ -118,14 +118,22 @@ def _drawn(config: RunConfig, data: DataSet, space: Space) -> list[NetworkSpec]:
     """
     strategy, last = RandomSearch(space.decisions, 0, space.length), trials_of(config.group(SearchConfig), space)
     found: list[NetworkSpec] = []
-    for number in range(_DRAWN):
+    for number in range(_TRIES * _DRAWN):
+        if len(found) == _DRAWN:
+            break
         tokens = strategy.propose(number if number % 2 else last + number).tokens
-        architecture = _final(config, data, space.decode(tokens))
         try:
+            architecture = _final(config, data, space.decode(tokens))
             calls_of(architecture, data.image_shape)
         except ValueError:
             continue
         found.append(NetworkSpec.on(data, architecture))
+    if len(found) <= _WHOLE:
+        raise SettingError(
+            "latency_ms",
+            config.values["latency_ms"],
+            f"too few networks of such a size can be had to measure them: {len(found)} of {_TRIES * _DRAWN}",
+        )
     return found
 
 
