@@ -48,8 +48,9 @@ def test_cells_come_within_the_tolerance_and_change_no_more_than_they_must(name,
         assert match.architecture == dataclasses.replace(network, filters=nearest)
 
 
-@settings(deadline=None, max_examples=6)
-@given(trial=st.integers(0, 10**6), repeats=st.integers(1, 2), target=st.integers(12_000, 40_000))
+@pytest.mark.parametrize(
+    ("trial", "repeats", "target"), [(0, 1, 30_000), (6, 1, 30_000), (8, 1, 30_000), (5, 2, 20_000), (9, 2, 30_000)]
+)
 def test_without_repeats_it_is_the_nearest_that_filters_give_or_within_by_the_stem_if_any_is(trial, repeats, target):
     """Against all filters, and all stems of all filters."""
     space = NASNetSpace(5)
