@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.drawn import cheap_genotype
 from cells.count import count
 from cells.genotype.cell import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
@@ -32,12 +33,15 @@ from nasnet.modes.trained.winner import train_winner
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.models import named_model
 from nasnet.networks.saved import load_trained
+from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.intervals import paired_difference
 from nasnet.reports.terminal import trials_shown
 from nasnet.runtime import devices
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import logits_of
+from nasnet.trials.config import FinalConfig
 from nasnet.trials.journal import Journal
+from nasnet.trials.plan import final_of
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 from tests.support.estimators import Misbehaving
@@ -171,6 +175,17 @@ def test_children_are_whitened_by_the_training_split(searched, digits):
         network = json.loads((folder / "genotype.json").read_text())["network"]
         np.testing.assert_allclose(network["mean"], mean, rtol=1e-5)
         np.testing.assert_allclose(network["std"], std, rtol=1e-5)
+
+
+def test_child_and_winner_have_one_batch_norm_under_the_imagenet_stem(digits):
+    """Its momentum is the training's and its epsilon the stem's, slim's 1e-3; Keras' or the other stem's is 1e-5."""
+    flags = {"stem": "imagenet", "filters": 8, "final_filters": 8, "repeats": 1, "steps": 1, "bn_momentum": 0.75}
+    config = resolve("search", 0, {**flags, "batch_size": 8})
+    found = search._estimators(config, digits)["proxy"].estimate(cheap_genotype(), "trial_0")
+    assert found.child is not None
+    network, training = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
+    winner = spec_on(cheap_genotype(), digits, network, training)
+    assert NetworkSpec.from_json(dict(found.child.spec)).batch_norm == winner.batch_norm == (0.75, 1e-3)
 
 
 def test_finalists_are_trained_for_finalist_steps_and_children_for_steps(searched, digits, tmp_path):
