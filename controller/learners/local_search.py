@@ -19,7 +19,7 @@ class LocalSearch(Learner):
         sizes, rng = self._drawn_by(trial_id)
         tried = dict(self._trials)
         alike = [tokens for tokens in tried if len(tokens) == len(sizes)]
-        if len(tried) >= self._config.uniform_trials:
+        if len(self._trials) >= self._config.uniform_trials:
             for tokens in sorted(alike, key=lambda tokens: -tried[tokens]):
                 if untried := [near for near in neighbours(sizes, tokens) if near not in tried]:
                     return Proposal.chosen(trial_id, untried[rng.integers(len(untried))])

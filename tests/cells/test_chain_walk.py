@@ -8,6 +8,9 @@ import pytest
 from cells.count import count
 from cells.genotype.chain import ChainGenotype, ConvLayer, Pool
 from cells.walks.chain import ChainNetwork, centred
+from cells.walks.stack import CellNetwork
+from cells.zoo.cells import NASNET_A
+from cells.zoo.networks import hand_made
 from tests.support.numbers import Numbers, avg_pool, batch_norm, dense, draw, relu
 from tests.support.numbers import conv as np_conv
 
@@ -103,6 +106,39 @@ def test_sizes_that_cannot_be():
 def test_describe():
     assert ChainNetwork(ALL_SKIPS, 2).describe() == "4 layers of 4 filters, 3 skip connections"
     assert ChainNetwork(LINE, 2).describe() == "2 layers of 4 to 5 filters, 0 skip connections"
+
+
+def test_dropout_stands_before_the_logits_and_between_dense_layers_alone():
+    for genotype, steps in (
+        (ONE, ["head.pool: global_avg_pool", "head.dropout: dropout", "head.dense: dense -> 3"]),
+        (
+            DENSE,
+            ["dense_0.dense: dense -> 7", "dense_0.relu: relu", "dense_0.dropout: dropout"]
+            + ["dense_1.dense: dense -> 5", "dense_1.relu: relu", "head.dropout: dropout", "head.dense: dense -> 3"],
+        ),
+    ):
+        reading = Numbers()
+        ChainNetwork(genotype, CLASSES).walk(reading, draw("image", SHAPE))
+        assert reading.log[-len(steps) :] == steps
+        assert sum("dropout" in line for line in reading.log) == sum("dropout" in line for line in steps)
+
+
+def test_a_pooling_is_of_its_kind():
+    for kind, pooled in (("max", np.max), ("average", np.mean)):
+        layer = ConvLayer(1, 1, filters=4, pool=Pool(kind, 2, 2, "valid"))
+        network = ChainNetwork(ChainGenotype((layer,)), CLASSES)
+        image = draw("image", (4, 2, 2))
+        x = relu(batch_norm(np_conv(image, 4, (1, 1), "layer_0.conv"), "layer_0.bn"))
+        expected = pooled(x.reshape(2, 2, 2, 4), axis=(1, 2))[:, None]
+        found = network.walk(Numbers(), image).endpoints["layer_0"]
+        np.testing.assert_allclose(found.value, expected, rtol=1e-12)
+
+
+def test_chains_without_batch_norm_begin_as_networks_drawn_by_hand():
+    with_it, without = ChainNetwork(ONE, CLASSES), ChainNetwork(DENSE, CLASSES)
+    cells, drawn = CellNetwork(NASNET_A, 1, 4, CLASSES), hand_made("lenet5", CLASSES)
+    assert (with_it.fan, without.fan) == (cells.fan, drawn.fan) == ("fan_out", "fan_in")
+    assert with_it.batch_norm == cells.batch_norm == (0.9, 1e-5)
 
 
 def test_values_by_hand():

@@ -9,12 +9,12 @@ from sklearn.linear_model import BayesianRidge
 
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, Tokens
-from controller.config import BadSetting, LearnerConfig, PolicyGradientConfig
+from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
 from controller.learners.draws import mutants, neighbours, sizes_of, uniform
 from controller.learners.evolution import RegularizedEvolution
 from controller.learners.local_search import LocalSearch
 from controller.learners.predictor import Predictor
-from controller.learners.reward_model import RewardModel
+from controller.learners.reward_model import Observed, RewardModel
 from controller.strategies import check_strategy
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 
@@ -146,6 +146,24 @@ def test_local_search_exhausts_what_is_next_to_the_best_and_goes_on_from_the_nex
     assert len(tried) == 6
 
 
+def test_once_a_space_has_grown_the_first_longer_trial_is_a_parent():
+    """The population is full of shorter ones, of which none is one."""
+    strategy = RegularizedEvolution(DECISIONS, LearnerConfig(6, 4), 0, None, lambda trial_id: 4 if trial_id < 9 else 8)
+    searched(strategy, 9, wave=1)
+    parent = strategy.propose(9)
+    strategy.observe(trial(9, parent.tokens, -99.0))
+    for trial_id in range(10, 20):
+        assert sum(a != b for a, b in zip(strategy.propose(trial_id).tokens, parent.tokens, strict=True)) == 1
+
+
+def test_of_the_same_tokens_the_last_reward_counts_and_each_trial_is_one():
+    """Three trials, two of them alike: no more are uniform, and the best is no longer what it was at first."""
+    strategy = LocalSearch((Decision("a", 3), Decision("b", 2)), LearnerConfig(uniform_trials=3), 0)
+    for trial_id, (tokens, reward) in enumerate([((0, 0), 1.0), ((2, 1), 0.5), ((0, 0), 0.0)]):
+        strategy.observe(trial(trial_id, tokens, reward))
+    assert {strategy.propose(trial_id).tokens for trial_id in range(3, 40)} == {(0, 1), (1, 1), (2, 0)}
+
+
 def test_neighbours_and_mutants_differ_in_one_decision():
     sizes = sizes_of(DECISIONS)
     tokens = tuple(uniform(sizes, 1, np.random.default_rng(0))[0].tolist())
@@ -165,6 +183,39 @@ def test_the_predictor_finds_the_best_of_an_additive_reward():
         waves = [set(made[first : first + 10]) for first in range(0, 100, 10)]
         assert all(wave.isdisjoint(set().union(*waves[:index])) for index, wave in enumerate(waves))  # none comes again
         assert len(waves[1]) > 5  # and proposals of one wave differ
+
+
+def test_a_seventh_of_the_predictor_s_proposals_is_next_to_the_best():
+    """Of 2,400 tokens with a choice a hundred are next to the five best; the model's own are seldom among those."""
+    strategy = predictor(0)
+    made = searched(strategy, 30, lambda tokens: float(np.random.default_rng(tokens).normal()))  # nothing to be learned
+    best = sorted(made, key=lambda one: -np.random.default_rng(one.tokens).normal())[:5]
+    near = {tokens for one in best for tokens in neighbours(sizes_of(DECISIONS), one.tokens)}
+    share = np.mean([strategy.propose(trial_id).tokens in near for trial_id in range(30, 230)])
+    assert 0.09 < share < 0.35
+
+
+def test_the_predictor_hears_what_the_space_says_of_tokens_and_what_a_failure_is_worth():
+    """Which options were taken tells nothing of whether two are alike; and what is no number is not invalid."""
+    decisions = tuple(Decision(f"d{place}", 2) for place in range(8))
+
+    def alike(tokens: Tokens) -> float:
+        return float(tokens[0] == tokens[1])
+
+    strategy = Predictor(
+        decisions, LearnerConfig(), 0, FailureConfig(nan_reward=9.0), None, lambda tokens: (alike(tokens),)
+    )
+    for trial_id in range(20):
+        tokens = strategy.propose(trial_id).tokens
+        strategy.observe(trial(trial_id, tokens, None if alike(tokens) else 1.0))
+    assert np.mean([alike(strategy.propose(trial_id).tokens) for trial_id in range(20, 50)]) > 0.8
+
+
+def test_the_best_of_so_many_decisions_and_of_equals_the_earlier():
+    observed = Observed(DECISIONS, LearnerConfig())
+    for tokens, reward in [((2, 0), 0.5), ((1, 0), 0.5), ((0, 0, 0), 0.9), ((3, 0), 0.7), ((0, 0), 0.1)]:
+        observed.add(tokens, reward, False)
+    assert observed.best(2, 3) == [(3, 0), (2, 0), (1, 0)]
 
 
 @pytest.mark.parametrize("change", [lambda r: 100 * r - 7, lambda r: np.exp(3 * r), lambda r: r - 1000 * (r < -2)])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cells.count import count
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork
 from controller.random_search import RandomSearch
@@ -18,9 +19,12 @@ from controller.strategy import Outcome, Trial
 from nasnet.data.dataset import open_dataset
 from nasnet.modes.flags import RunConfig, resolve
 from nasnet.modes.inputs import check_inputs
-from nasnet.modes.tables.latency import open_latency, say_front
+from nasnet.modes.tables import latency as tables
+from nasnet.modes.tables.latency import open_latency, say_front, winner_latency
 from nasnet.networks.latency.calls import calls_of
-from nasnet.networks.latency.table import LatencyTable
+from nasnet.networks.latency.measure import measure_table
+from nasnet.networks.latency.table import LatencyTable, Time
+from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.trials.journal import Journal
@@ -100,20 +104,53 @@ def test_what_does_not_go_together_is_refused(given, line):
         check_inputs(resolve("search", 0, {**without, **given}))
 
 
-def test_the_front_of_a_journal_has_each_network_once(tmp_path, digits):
+def test_the_front_of_a_journal_has_each_network_once_at_its_accuracy_and_what_it_costs_exported(tmp_path, digits):
     journal = Journal(tmp_path / "journal.jsonl")
-    rewards = [0.5, 0.25, None, 0.75]
-    for number, reward in enumerate([*rewards, 0.5]):
+    accuracies = [0.5, 0.25, None, 0.75]
+    for number, accuracy in enumerate([*accuracies, 0.5]):
         tokens = RANDOM.propose(number % 4).tokens  # the last is the first again
         proposal = type(RANDOM.propose(0)).chosen(number, tokens)
         journal.propose(proposal)
-        outcome = Outcome.OK if reward is not None else Outcome.NAN
-        journal.finish(Trial(proposal, outcome, reward, 1.0, "" if reward else "nan"))
+        if accuracy is None:
+            journal.finish(Trial(proposal, Outcome.NAN, None, 1.0, "nan"))
+            continue
+        figures = {"accuracy": accuracy, "latency_ms": 10 * accuracy}
+        journal.finish(Trial(proposal, Outcome.OK, 1 - accuracy, 1.0, figures=figures))
     say_front(configured(), tmp_path, digits, SPACE, journal)
     with (tmp_path / "pareto.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert "3" in [row["trial_id"] for row in rows]
-    assert not {"2", "4"} & {row["trial_id"] for row in rows}
+    assert [row["trial_id"] for row in rows] == ["1", "0", "3"]
+    for row in rows:
+        number = int(row["trial_id"])
+        costs = count(final(RANDOM.propose(number).tokens), digits.image_shape)
+        assert (int(row["parameters"]), int(row["mult_adds"])) == (costs.parameters, costs.mult_adds)
+        assert float(row["accuracy"]) == accuracies[number]
+        assert float(row["latency_ms"]) == 10 * float(row["accuracy"])
+
+
+def test_a_table_is_measured_on_other_networks_than_it_is_held_against(tmp_path, digits, monkeypatch):
+    monkeypatch.setattr(tables, "_DRAWN", 14)
+    asked: list[Any] = []
+    monkeypatch.setattr(tables, "alone", lambda *given: asked.append(given) or TABLE)
+    assert open_latency(configured(latency_ms=200.0, latency_on="litert"), tmp_path, digits, SPACE) is not None
+    [(function, drawn, whole, on)] = asked
+    assert (function, len(drawn), len(whole), on) == (measure_table, 4, 10, "litert")
+    assert not {id(spec) for spec in drawn} & {id(spec) for spec in whole}
+    assert LatencyTable.from_json(json.loads((tmp_path / "latency.json").read_text())) == TABLE
+
+
+def test_the_winner_s_latency_is_in_milliseconds_and_measured_once(tmp_path, digits, monkeypatch):
+    write_json(tmp_path / "latency.json", TABLE.to_json())
+    (tmp_path / "final").mkdir()
+    spec = NetworkSpec.on(digits, final(RANDOM.propose(0).tokens))
+    predicted = 2.0 * (1 + len(calls_of(spec.architecture, digits.image_shape)))
+    expected = {"on": "tensorflow", "threads": 1, "batch": 1, "target_ms": 50.0, "predicted_ms": predicted}
+    expected |= {"measured_ms": 3.0, "measured_spread_ms": 0.5}
+    for seconds in (Time(3e-3, 5e-4), Time(1.0, 1.0)):
+        monkeypatch.setattr(tables, "alone", lambda *_, found=seconds: found)
+        latency = winner_latency(configured(latency_ms=50.0), tmp_path, spec)["latency"]
+        assert latency == pytest.approx(expected)
+    assert winner_latency(configured(), tmp_path, spec) == {}
 
 
 @pytest.mark.slow

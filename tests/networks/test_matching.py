@@ -101,6 +101,15 @@ def test_a_chain_goes_by_one_factor_for_all_layers():
     assert (first, second) == tuple(round(match.changed["width"] * n) for n in (24, 48))
 
 
+def test_the_dense_layers_of_a_chain_grow_with_the_others():
+    layers = (ConvLayer(3, 3, filters=6), ConvLayer(3, 3, 4, 4, 8, inputs=(0,)))
+    network = ChainNetwork(ChainGenotype(layers, dense=(40, 20), flatten=True), 10)
+    match = matched(network, SHAPE, 40_000, "params")
+    assert match.within
+    assert isinstance(match.architecture, ChainNetwork)
+    assert match.architecture.genotype.dense == tuple(round(match.changed["width"] * n) for n in (40, 20))
+
+
 def test_what_cannot_come_near_says_how_near_it_is():
     tiny = matched(hand_made("resnet20", 10), SHAPE, 50, "params")
     assert tiny.scales

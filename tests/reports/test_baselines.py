@@ -58,6 +58,11 @@ def test_one_seed_shows_nothing_and_nothing_to_compare_with_is_said():
     assert sum("failed: nan" in line for line in failed.lines()) == 3
 
 
+def test_the_size_that_they_have_in_common_is_told_in_its_unit():
+    for parameters, said in ((9_876, "9,876"), (71_234, "71 thousand"), (3_349_342, "3.35 million")):
+        assert verdict(side("nasnet_a", 0.8), parameters=parameters).sentence().endswith(f" at {said} parameters")
+
+
 @pytest.mark.parametrize(("least", "easy"), [(0.97, True), (0.9, False)])
 def test_it_says_where_a_data_set_is_too_easy_and_where_valid_is_scored(least, easy):
     found = verdict(side("nasnet_a", least), found=0.98, split="valid")

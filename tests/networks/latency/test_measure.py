@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from bench.drawn import drawn_pictures, drawn_spec
+from cells.genotype.chain import ChainGenotype, ConvLayer
 from cells.spaces.chain import ChainSpace
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.chain import ChainNetwork
 from cells.zoo.lenet import LeNet5
 from controller.random_search import RandomSearch
-from nasnet.networks.latency.calls import calls_of
-from nasnet.networks.latency.measure import alone, copies_of, measure_table, network_time
-from nasnet.networks.latency.table import LatencyTable
+from nasnet.networks.keras_model import build
+from nasnet.networks.latency import measure
+from nasnet.networks.latency.calls import Call, calls_of
+from nasnet.networks.latency.measure import alone, call_seconds, copies_of, measure_table, network_time
+from nasnet.networks.latency.table import LatencyTable, Time, rows_of
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError
 
@@ -37,11 +40,58 @@ def test_a_call_alone_gives_what_it_gave_in_its_network():
     networks += [spec_of(LeNet5(10), (32, 32, 1)), *(drawn(number) for number in range(3))]
     calls = {call.kind: call for spec in networks for call in calls_of(spec.architecture, spec.image_shape)}
     assert len(calls) > 25
+    dilated = Call("depthwise", ((9, 8, 4),), (9, 8, 4), (5,), (("dilation", 2),))
+    calls[dilated.kind] = dilated
     for kind, call in calls.items():
         model = copies_of(call, networks[0])
         assert {tuple(one.shape[1:]) for one in model.outputs} == {call.output}, kind
         assert len(model.inputs) == len(call.inputs) * len(model.outputs)
+        norms = sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+        assert norms == len(model.outputs) * (call.batch_norm or call.primitive == "batch_norm"), kind
+        dilations = {getattr(layer, "dilation_rate", (1, 1)) for layer in model.layers}
+        assert max(dilations) == (dict(call.options).get("dilation", 1),) * 2, kind
         keras.backend.clear_session()
+
+
+def by_layers(model: keras.Model, on: str) -> Time:
+    """In place of the clock: 5 ms a call, 1 ms a layer that does something; a whole network takes twice that."""
+    assert on == "litert"
+    layers = sum(not isinstance(layer, keras.layers.InputLayer | keras.layers.Identity) for layer in model.layers)
+    return Time((5e-3 + 1e-3 * layers) * (1 if len(model.outputs) > 1 or not layers else 2), 4e-3)
+
+
+def test_a_call_s_time_is_a_copy_s_without_the_start(monkeypatch):
+    monkeypatch.setattr(measure, "_timed", by_layers)
+    spec = spec_of(LeNet5(10), (32, 32, 1))
+    calls = calls_of(spec.architecture, spec.image_shape)
+    assert measure.start_seconds("litert") == pytest.approx(5e-3)
+    for call, found in zip(calls, call_seconds(calls, spec, "litert", 5e-3), strict=True):
+        layers = (len(copies_of(call, spec).layers) - 4 * len(call.inputs)) / 4
+        assert layers >= 1
+        assert (found.median, found.spread) == (pytest.approx(1e-3 * layers), pytest.approx(1e-3)), call
+
+
+def test_a_table_has_the_work_and_time_of_drawn_calls_and_is_held_against_whole_networks(monkeypatch):
+    monkeypatch.setattr(measure, "_timed", by_layers)
+    layers = (
+        ConvLayer(3, 3, filters=2),
+        ConvLayer(3, 3, 2, 2, 4, inputs=(0,)),
+        ConvLayer(1, 3, filters=4, inputs=(1,)),
+    )
+    made = [spec_of(ChainNetwork(ChainGenotype(layers[:depth]), 10)) for depth in (1, 2, 3)]
+    specs, whole = made[1:], made[:2]
+    table = measure_table(specs, whole, "litert")
+    works: dict[str, list[int]] = {}
+    for call in rows_of(calls_of(spec.architecture, spec.image_shape) for spec in specs):
+        works.setdefault(call.kind, []).append(call.work)
+    assert {kind: [work for work, _ in of] for kind, of in table.rows.items()} == {
+        kind: sorted(of) for kind, of in works.items()
+    }
+    for (summed, measured), spec in zip(table.whole, whole, strict=True):
+        assert summed == pytest.approx(table.sum(calls_of(spec.architecture, spec.image_shape)))
+        assert measured == pytest.approx(by_layers(build(spec), "litert").median)
+    assert table.scale == pytest.approx(np.median([measured / summed for summed, measured in table.whole]))
+    assert 1.5 < table.scale < 3
 
 
 @pytest.mark.slow
