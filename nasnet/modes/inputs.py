@@ -44,7 +44,7 @@ def check_inputs(config: RunConfig) -> None:
     if SearchConfig in groups:  # before what is given is looked at more closely: it may have no meaning at all
         given = {name: config.values[name] for name in config.given}
         check_space(config.group(SearchConfig), config.group(ChainConfig), given)
-        config.group(LatencyConfig).check_given(given)
+        config.group(LatencyConfig).check_given(given, config.values["match"])
     if NetworkConfig in groups:
         config.group(NetworkConfig).check_given(config.given_of(NetworkConfig))
     if DataConfig in groups:
@@ -54,6 +54,7 @@ def check_inputs(config: RunConfig) -> None:
     if FromConfig in groups:
         _check_source(config.group(FromConfig))
     if CompareConfig in groups:
+        config.group(CompareConfig).check_given(config.given)
         compared_models(config)
     if config.mode == "predict":
         named_pictures(config.paths)

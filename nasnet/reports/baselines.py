@@ -104,6 +104,8 @@ class Verdict:
     def _at(self) -> str:
         if self.match == "none":
             return ""
+        if self.match == "latency":
+            return " at the same latency, within 10%"
         size, unit = self.found.parameters, "parameters"
         if self.match == "mult_adds":
             size, unit = self.found.mult_adds, "mult-adds"

@@ -203,10 +203,10 @@ class LatencyConfig(Settings):
             return 1.0
         return (milliseconds / self.latency_ms) ** self.latency_weight
 
-    def check_given(self, given: Collection[str]) -> None:
-        """Raises SettingError for a setting that is given and would do nothing."""
-        if "latency_on" in given and self.latency_ms is None:
-            raise SettingError("latency_on", self.latency_on, "has no meaning without latency_ms")
+    def check_given(self, given: Collection[str], match: str) -> None:
+        """Raises SettingError for a setting that is given and would do nothing; `match` is the baselines'."""
+        if "latency_on" in given and self.latency_ms is None and match != "latency":
+            raise SettingError("latency_on", self.latency_on, "has no meaning without latency_ms or match=latency")
         if "latency_weight" in given and self.objective == "accuracy":
             raise SettingError("latency_weight", self.latency_weight, "has no meaning with objective=accuracy")
 
@@ -251,8 +251,10 @@ class BaselineConfig(Settings):
         f"Unset in other spaces: lenet5,resnet20,{RANDOM} for chain, NAME,resnet20,{RANDOM} for the settings of NAME",
         free=True,
     )
-    match: Literal["none", "params", "mult_adds"] = setting(
-        "params", "make each baseline as large as the best network of the search, within 5%, as mode compare does"
+    match: Literal["none", "params", "mult_adds", "latency"] = setting(
+        "params",
+        "make each baseline as large as the best network of the search, within 5%, as mode compare does "
+        "it; or as fast, by latency_on within 10%, which is measured",
     )
     baseline_steps: int | None = setting(
         None, "training steps of each of them, the best network too; unset: a finalist's", unit="steps", least=1
@@ -278,12 +280,20 @@ class CompareConfig(Settings):
         least=1,
         free=True,
     )
-    match: Literal["none", "params", "mult_adds"] = setting(
+    match: Literal["none", "params", "mult_adds", "latency"] = setting(
         "none",
         "make each network as large as the first, within 5%: by its filters, and where that is too coarse by "
-        "stem_multiplier and repeats, or by width where it is made by hand",
+        "stem_multiplier and repeats, or by width where it is made by hand; or as fast, within 10%, as measured here",
+    )
+    latency_on: Literal["tensorflow", "litert"] = setting(
+        "tensorflow", "what runs them for match=latency, a picture at a time"
     )
     inference_batch: int = setting(
         256, "pictures at a time when the speed of a trained network is measured", unit="pictures", least=1
     )
     test: bool = setting(False, "open the test split once, at the end, and score each trained network on it", free=True)
+
+    def check_given(self, given: Collection[str]) -> None:
+        """Raises SettingError for a setting that is given and would do nothing."""
+        if "latency_on" in given and self.match != "latency":
+            raise SettingError("latency_on", self.latency_on, "has no meaning without match=latency")

@@ -40,7 +40,7 @@ def searched(folder: Path, rewards: list[float | None], space, strategy="random"
 
 def entrants(search: Search, winner: int, **given):
     config = resolve("search", 0, given)
-    return baselines._entrants(search, search.journal.trials[winner], config, DIGITS)
+    return baselines._entrants(search, search.journal.trials[winner], config, DIGITS, Path("not used"))
 
 
 @pytest.mark.parametrize("match", ["params", "mult_adds"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import signal
 import subprocess
@@ -12,10 +13,14 @@ from pathlib import Path
 import pytest
 
 from bench.drawn import drawn_genotypes, drawn_spec
+from cells.count import count
 from nasnet.data.dataset import open_dataset
+from nasnet.modes.compared import timed
 from nasnet.modes.compared.contenders import contenders_of, hash_of
 from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs
+from nasnet.networks.latency.match import AsFast
+from nasnet.networks.latency.table import Time
 from nasnet.networks.saved import load_source
 from nasnet.runtime.errors import UserError
 from nasnet.training.metrics import evaluate
@@ -171,6 +176,37 @@ def test_all_are_of_a_given_size_and_with_match_the_first_is():
         contenders_of(resolve("compare", 0, coarse), open_dataset("digits"))
     _, cells = contenders_of(resolve("compare", 0, {**coarse, "match": "params"}), open_dataset("digits"))
     assert cells.matched  # by its repeats
+
+
+def test_what_was_measured_is_kept_and_nothing_is_timed_again(tmp_path):
+    """Half as slow again, and a sixteenth: of what the workdir holds."""
+    given = {"models": "nasnet_a,resnet20,amoebanet_a", "match": "latency"}
+    first, *others = contenders_of(resolve("compare", 0, given), open_dataset("digits"))
+    networks = {}
+    for other, off in zip(others, (0.5, 0.0625), strict=True):
+        architecture = dataclasses.replace(other.spec.architecture, **(changed := CHANGED[other.name]))
+        spec = dataclasses.replace(other.spec, architecture=architecture)
+        found = AsFast(spec, changed, Time(2e-3 * (1 + off), 1e-4), Time(2e-3, 1e-4))
+        networks[timed._key(first, other, "litert")] = timed._to_json(found)
+    (tmp_path / "as_fast.json").write_text(json.dumps({"version": 1, "networks": networks}))
+    _, slow, near = timed.contenders_as_fast([first, *others], "litert", tmp_path)
+    assert slow.spec.architecture == dataclasses.replace(others[0].spec.architecture, width=0.5)
+    assert slow.note == (
+        "not matched within 10%, the nearest is 3 ms (+-0.05) a picture on litert, 50.0% above the first's 2 ms "
+        "(+-0.05), by width 0.5"
+    )
+    assert near.note.startswith("as fast: 2.12 ms (+-0.05) a picture on litert, 6.2% above")
+    assert (slow.matched, near.matched, near.counts.parameters) == (False, True, size_of(near.spec.architecture))
+    (tmp_path / "as_fast.json").write_text(json.dumps({"networks": dict.fromkeys(networks, {})}))
+    with pytest.raises(UserError, match=r"as_fast\.json: not what was measured"):
+        timed.contenders_as_fast([first, *others], "litert", tmp_path)
+
+
+CHANGED = {"resnet20": {"width": 0.5}, "amoebanet_a": {"filters": 9}}
+
+
+def size_of(architecture):
+    return count(architecture, (8, 8, 1)).parameters
 
 
 @pytest.mark.parametrize("match", ["params", "mult_adds"])

@@ -54,6 +54,7 @@ from nasnet.modes.inputs import check_inputs
 from nasnet.modes.runners import runner
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.keras_model import build
+from nasnet.networks.latency.match import AsFast
 from nasnet.networks.latency.measure import alone
 from nasnet.networks.latency.table import LatencyTable, Time
 from nasnet.networks.saved import save_trained
@@ -136,6 +137,7 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
     "refit_trials": {"strategy": "predictor"},
     **{f"imagined_{of}": {"strategy": "dyna_ppo"} for of in ("steps", "samples", "entropy_weight", "learning_rate")},
     "latency_on": {"latency_ms": 5.0},
+    ("compare", "latency_on"): {"models": "models", "match": "latency"},
     "objective": {"latency_ms": 5.0},
     "latency_weight": {"latency_ms": 5.0, "objective": "accuracy*latency"},
     "children_per_worker": {"workers": 2},
@@ -409,6 +411,8 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
 
     def measured(_: Any, *asked: Any) -> Any:
         log("alone", asked)
+        if len(asked) == 3 and not isinstance(asked[0], list):  # one network, and others to be as fast
+            return [AsFast(other, {}, Time(0.001, 0.0), Time(0.001, 0.0)) for other in asked[1]]
         if len(asked) == 2:
             return Time(0.001, 0.0)  # of one network
         return LatencyTable(asked[-1], {"relu": ((1, 1e-6), (10**9, 1e-6))}, 0.0).calibrated([(1.0, 1.0), (1.0, 1.0)])
@@ -618,6 +622,8 @@ def test_each_field_of_a_config_that_is_handed_on_is_read(walker, sources, tmp_p
             handed_on("search", {**given, "space": space}, sources["home"], tmp_path / space)
         timed = {**base_of("search", sources), "latency_ms": 5.0, "objective": "accuracy*latency"}
         handed_on("search", timed, sources["home"], tmp_path / "timed")
+        fast = {**base_of("compare", sources), "models": sources["models"], "match": "latency"}
+        handed_on("compare", fast, sources["home"], tmp_path / "fast")
         table = {"space": "table", "table": sources["known"], "strategy": "random", "trials": 2}
         handed_on("search", table, sources["home"], tmp_path / "table")
         handed_on("count", {"model": "resnet20", "width": 0.1}, sources["home"], tmp_path / "count")

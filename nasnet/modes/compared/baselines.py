@@ -25,6 +25,7 @@ from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator
 from nasnet.execution.job import Job
 from nasnet.modes.compared.contenders import Contender, as_large
 from nasnet.modes.compared.models import baseline_models
+from nasnet.modes.compared.timed import contenders_as_fast
 from nasnet.modes.compared.trainings import Ended, Planned, planned_of, train_all
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import spec_on
@@ -40,7 +41,7 @@ from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import RANDOM, BaselineConfig, SearchConfig
+from nasnet.trials.config import RANDOM, BaselineConfig, LatencyConfig, SearchConfig
 from nasnet.trials.ending import Ending
 from nasnet.trials.plan import baseline_names, baseline_steps
 from nasnet.trials.search import Search
@@ -93,7 +94,7 @@ def hold_against_baselines(
     if ended_by := ending.enough:
         say(f"ended by {ended_by}: the best network is not held against others; the same command does that")
         return None
-    entrants, left_out = _entrants(search, winner, config, data)
+    entrants, left_out = _entrants(search, winner, config, data, workdir)
     folder = workdir / _FOLDER
     _clear_another(folder, [entrant.contender.spec for entrant in entrants])
     steps = baseline_steps(options, config.group(SearchConfig), config.group(TrainingConfig), data)
@@ -119,8 +120,10 @@ def _what(config: RunConfig) -> str:
     return "cell" if config.group(SearchConfig).space == "nasnet" else "network"
 
 
-def _entrants(search: Search, winner: Trial, config: RunConfig, data: DataSet) -> tuple[list[_Entrant], list[str]]:
-    """The winner first, then its baselines, as large as it; a line for each that is left out."""
+def _entrants(
+    search: Search, winner: Trial, config: RunConfig, data: DataSet, workdir: Path
+) -> tuple[list[_Entrant], list[str]]:
+    """The winner first, then its baselines, as large or as fast as it; a line for each that is left out."""
     options, trials = config.group(BaselineConfig), {0: winner.proposal.trial_id}
     genotype, left_out = search.space.decode(winner.proposal.tokens), list[str]()
     found = [_contender(f"found (trial {trials[0]})", genotype, config, data)]
@@ -140,6 +143,10 @@ def _entrants(search: Search, winner: Trial, config: RunConfig, data: DataSet) -
             trials[len(found)] = blind[1].proposal.trial_id
             found.append(_contender(blind[0], search.space.decode(blind[1].proposal.tokens), config, data))
     entrants: list[_Entrant] = []
+    if options.match == "latency":
+        found = contenders_as_fast(found, config.group(LatencyConfig).latency_on, workdir)
+        for contender in found[1:]:
+            say(f"{contender.name}: {contender.note}")
     for number, contender in enumerate(as_large(found, options.match, data)):
         if contender.matched:
             entrants.append(_Entrant(contender, trials.get(number)))

@@ -16,6 +16,7 @@ from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import Engine
 from nasnet.execution.start import open_engine
 from nasnet.modes.compared.contenders import Contender, contenders_of, hash_of
+from nasnet.modes.compared.timed import contenders_as_fast
 from nasnet.modes.compared.trainings import CHECKPOINTS, Ended, Lost, Planned, planned_of, seconds_left, train_all
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
@@ -61,6 +62,8 @@ def run_compare(config: RunConfig, workdir: Path) -> None:
         connect(execution.cluster)
     with claim_workdir(workdir, config, data=data.fingerprint, source=hash_of(contenders)):
         write_skipped(workdir, data)
+        if options.match == "latency":
+            contenders = contenders_as_fast(contenders, options.latency_on, workdir)
         planned = planned_of([each.name for each in contenders], range(config.seed, config.seed + options.seeds))
         estimators = {
             each.label: WholeTraining(

@@ -22,7 +22,7 @@ from nasnet.runtime.clock import doing
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import CompareConfig
 
-Match = Literal["none", "params", "mult_adds"]
+Match = Literal["none", "params", "mult_adds", "latency"]
 _UNITS = {"params": "parameters", "mult_adds": "mult-adds"}
 
 
@@ -67,8 +67,11 @@ def _contender(model: NamedModel, data: DataSet, config: RunConfig, network: Net
 
 
 def as_large(contenders: Sequence[Contender], match: Match, data: DataSet) -> list[Contender]:
-    """The networks, those after the first as large as it where that is asked for; what of it did not work is noted."""
-    if match == "none":
+    """The networks, those after the first as large as it where that is asked for; what of it did not work is noted.
+
+    How fast they are is not counted, but measured: `timed.contenders_as_fast`.
+    """
+    if match in ("none", "latency"):
         return list(contenders)
     first, *others = contenders
     target = first.counts.parameters if match == "params" else first.counts.mult_adds

@@ -20,6 +20,7 @@ import tensorflow as tf
 from nasnet.networks.keras_model import build
 from nasnet.networks.keras_reading import Layers
 from nasnet.networks.latency.calls import Call, Runtime, calls_of
+from nasnet.networks.latency.match import AsFast, as_fast
 from nasnet.networks.latency.table import LatencyTable, Time, rows_of
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, first_line
@@ -34,6 +35,17 @@ _SECONDS = 0.05
 def network_time(spec: NetworkSpec, on: Runtime) -> Time:
     """What the network that `spec` describes takes for one picture, with fresh weights: no other have other times."""
     return _timed(build(spec), on)
+
+
+def measure_as_fast(first: NetworkSpec, others: Sequence[NetworkSpec], on: Runtime) -> list[AsFast]:
+    """Each of the others, as `match.as_fast`, on this machine."""
+    return as_fast(first, others, on, _of_one)
+
+
+def _of_one(spec: NetworkSpec, on: Runtime) -> Time:
+    found = network_time(spec, on)
+    keras.backend.clear_session()
+    return found
 
 
 def call_seconds(calls: Sequence[Call], spec: NetworkSpec, on: Runtime, start: float) -> list[Time]:
