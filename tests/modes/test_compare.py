@@ -197,7 +197,7 @@ def test_what_was_measured_is_kept_and_nothing_is_timed_again(tmp_path):
     )
     assert near.note.startswith("as fast: 2.12 ms (+-0.05) a picture on litert, 6.2% above")
     assert (slow.matched, near.matched, near.counts.parameters) == (False, True, size_of(near.spec.architecture))
-    (tmp_path / "as_fast.json").write_text(json.dumps({"networks": dict.fromkeys(networks, {})}))
+    (tmp_path / "as_fast.json").write_text(json.dumps({"networks": {key: {} for key in networks}}))
     with pytest.raises(UserError, match=r"as_fast\.json: not what was measured"):
         timed.contenders_as_fast([first, *others], "litert", tmp_path)
 
