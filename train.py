@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from nasnet.modes.count import list_models, lists_models
-from nasnet.modes.flags import ONCE, RUN_FLAGS, WITHOUT_TENSORFLOW, Flag, RunConfig, in_flags, resolve
+from nasnet.modes.flags import ONCE, RUN_FLAGS, WITH_PATHS, WITHOUT_TENSORFLOW, Flag, RunConfig, in_flags, resolve
 from nasnet.modes.flags import flags as config_flags
 from nasnet.modes.help import help_text
 from nasnet.modes.inputs import check_inputs
@@ -119,7 +119,7 @@ def _main(argv: list[str]) -> None:
     names = define_flags()
     flags.FLAGS.set_gnu_getopt()  # paths may stand before flags
     extra = flags.FLAGS([argument for argument in argv if argument not in _HELP])[1:]
-    if extra and flags.FLAGS.mode != "predict":
+    if extra and flags.FLAGS.mode not in WITH_PATHS:
         raise UserError(f"{extra[0]!r} is not a flag; flags look like --trials=24")
     if any(argument in _HELP for argument in argv):
         say(f"{__doc__}\n\n{help_text(flags.FLAGS.mode if flags.FLAGS['mode'].present else None)}")

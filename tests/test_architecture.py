@@ -39,7 +39,8 @@ FILES_WITHOUT_TENSORFLOW = {
     *("nasnet.networks.spec", "nasnet.networks.saved", "nasnet.reports.terminal"),
     *(f"nasnet.training.{name}" for name in ("recipes", "score", "progress")),
     *("nasnet.estimators.estimator", "nasnet.estimators.proxy", "nasnet.estimators.finetuning"),
-    *("nasnet.estimators.table", "nasnet.reports.table_search", "nasnet.modes.tables.search"),
+    *("nasnet.estimators.table", "nasnet.reports.tables.search", "nasnet.modes.tables.search"),
+    *("nasnet.modes.tables.report", "nasnet.reports.page.report"),
     *(f"nasnet.modes.{name}" for name in ("flags", "help", "workdir", "inputs", "runners", "trained.pictures")),
 }
 """Beside those rooms and every config.py: what they import when they are imported is not TensorFlow."""

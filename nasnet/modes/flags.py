@@ -10,7 +10,7 @@ from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGr
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import CountConfig, FromConfig, NetworkConfig, SourceConfig
-from nasnet.reports.config import EvaluateConfig, PredictConfig, TableConfig
+from nasnet.reports.config import EvaluateConfig, PredictConfig, ReportConfig, TableConfig
 from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
@@ -33,9 +33,11 @@ VERSION = 2
 """Of a run's config. 1 split pictures by their rank in a folder, and had Keras' momentum and other rewards."""
 ONCE = ("evaluate", "predict")
 """Modes that only read: they write their few files anew into any workdir, and never go on."""
-WITHOUT_TENSORFLOW = ("count", "table")
-"""Modes that load none, and have no use for a workdir."""
-MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "compare", "count", "table")
+WITHOUT_TENSORFLOW = ("count", "table", "report")
+"""Modes that load none, and go on in no workdir."""
+WITH_PATHS = ("predict", "report")
+"""Modes that take paths beside their flags."""
+MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "compare", "report", "count", "table")
 
 _SEARCHED = (SearchConfig, ChainConfig, NetworkConfig, RecipeConfig, TrainingConfig, ExecutionConfig)
 _LIMITS = (LimitConfig, LatencyConfig, FailureConfig)
@@ -49,6 +51,7 @@ GROUPS: dict[str, tuple[type[Config], ...]] = {
     "finetune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, ReplicaConfig),
     "tune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, TuneConfig),
     "compare": (DataConfig, CompareConfig, NetworkConfig, RecipeConfig, TrainingConfig, ExecutionConfig),
+    "report": (ReportConfig,),
     "count": (SourceConfig, CountConfig, NetworkConfig),
     "table": (TableConfig,),
 }

@@ -25,7 +25,7 @@ _SCRIPT = Path(__file__).resolve().parents[2] / "train.py"
 def help_text(mode: str | None) -> str:
     """The help of one mode, or of all: first how to call it, then each flag once."""
     named = mode or "MODE"
-    paths = " PATH ..." if mode == "predict" else ""
+    paths = {"predict": " PATH ...", "report": " [WORKDIR ...]"}.get(mode or "", "")
     lines = [f"python train.py --mode={named} [--FLAG=VALUE ...]{paths}"]
     if mode is None:
         lines.append("python train.py --mode=MODE --help shows the flags of that mode alone")
@@ -64,6 +64,28 @@ def command_after(config: RunConfig, workdir: Path, mode: str, given: Mapping[st
     values = {**pictures, **given, **seed}
     words = [_word(name, value) for name, value in values.items() if value not in (None, defaults.get(name))]
     return shlex.join([*_program(), f"--mode={mode}", *words, f"--workdir={_free(workdir.parent, mode)}"])
+
+
+def command_again(config: RunConfig, workdir: Path) -> str:
+    """The command that makes the same run anew, in a folder beside its own, as a shell takes it.
+
+    What a recipe set is given flag by flag: its file may be another one by now. Where this machine decides what is
+    unset, that is given as it was.
+    """
+    values = {name: value for name, value in config.values.items() if name != "recipe"}
+    space = {"space": values["space"]} if "space" in values else {}
+    defaults = resolve(config.mode, config.seed, space).values
+    given = {name: value for name, value in values.items() if value is not None and value != defaults[name]}
+    if space != {name: resolve(config.mode, 0, {}).values[name] for name in space}:
+        given |= space
+    if values.get("steps") is None and defaults.get("steps") is not None:
+        given["epochs"] = values["epochs"]  # which sets the steps aside
+    if values.get("deterministic") is not None:
+        given["deterministic"] = values["deterministic"]
+    words = [_word(name, given[name]) for name in values if name in given]
+    seed = [f"--seed={config.seed}"]
+    folder = f"--workdir={_free(workdir.parent, f'{workdir.name}_again')}"
+    return shlex.join([*_program(), f"--mode={config.mode}", *words, *seed, folder])
 
 
 def say_after_search(config: RunConfig, workdir: Path, side: int) -> None:

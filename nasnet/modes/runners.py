@@ -42,6 +42,8 @@ def runner(config: RunConfig) -> Runner:
             from nasnet.modes.trained.tune import run_tune as run
         case "count":
             from nasnet.modes.count import run_count as run
+        case "report":
+            from nasnet.modes.tables.report import run_report as run
         case "table":
             from nasnet.modes.tables.published import run_table as run
         case _:

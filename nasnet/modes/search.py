@@ -27,6 +27,7 @@ from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import say_after_search
 from nasnet.modes.inputs import check_children, open_data, write_skipped
 from nasnet.modes.tables.latency import open_latency, say_front
+from nasnet.modes.tables.report import reported, write_seconds
 from nasnet.modes.train import say_unsettled
 from nasnet.modes.trained.winner import train_winner
 from nasnet.modes.workdir import claim_workdir
@@ -89,7 +90,7 @@ def run_search(config: RunConfig, workdir: Path) -> None:
 
             connect(execution.cluster)
         source = hashlib.sha256(str(start).encode()).hexdigest() if start else None
-        with claim_workdir(workdir, config, data=data.fingerprint, source=source):
+        with claim_workdir(workdir, config, data=data.fingerprint, source=source), reported(workdir):
             write_skipped(workdir, data)
             say_pictures(data, "--valid_fraction")
             say_space(options, space)
@@ -105,8 +106,9 @@ def run_search(config: RunConfig, workdir: Path) -> None:
                 train_winner(genotype, data, config, workdir, winner, search.forecast, found.baselines)
                 show_export(workdir / "best")
             ending.done()
-    made, searching = len(search.journal.trials), found.ended - started
-    after = (held - found.ended, time.monotonic() - held) if export else None
+            made, searching = len(search.journal.trials), found.ended - started
+            after = (held - found.ended, time.monotonic() - held) if export else None
+            write_seconds(workdir, found.timing, search.engine.slots, search.controller_seconds, searching, after)
     say_seconds(found.timing, search.engine.slots, search.controller_seconds, searching, after)
     if made < search.trials:
         say(f"{made} of {search.trials} trials were made; the same command goes on with the rest")

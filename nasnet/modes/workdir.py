@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from controller.config import LearnerConfig, PolicyGradientConfig
 from nasnet.data.fingerprint import Fingerprint
-from nasnet.modes.flags import FREE, RunConfig, flag_names, resolve
+from nasnet.modes.flags import FREE, GROUPS, MODES, VERSION, RunConfig, flag_names, resolve
 from nasnet.networks.config import KERAS
 from nasnet.networks.saved import DATA
 from nasnet.runtime.errors import UserError
@@ -45,6 +45,38 @@ def resolved_before(workdir: Path) -> dict[str, Any]:
     except UserError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def read_config(workdir: Path) -> RunConfig:
+    """The config of the run in a workdir, with the settings that there are today; nothing is looked at beside it.
+
+    Raises:
+        UserError: where there is none, for one of another version or mode, and for a setting that is unknown, missing,
+            or has a value that it cannot have.
+    """
+    path = workdir / _CONFIG
+    if not path.exists():
+        raise UserError(f"{workdir}: holds no {_CONFIG}; expected the folder of a run")
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("version") != VERSION:
+        was = found.get("version") if isinstance(found, dict) else None
+        raise UserError(f"{path}: is of version {was!r}; this program reads version {VERSION}")
+    mode, seed = found.get("mode"), found.get("seed")
+    if mode not in MODES or not isinstance(seed, int):
+        raise UserError(
+            f"{path}: its mode is {mode!r} and its seed {seed!r}; expected one of {', '.join(MODES)}, a number"
+        )
+    values = _as_now({name: of for name, of in found.items() if name not in ("version", "mode", "seed", "held")}, mode)
+    known = {name for group in GROUPS[mode] for name in flag_names(group).values()}
+    if wrong := sorted(set(values) ^ known):
+        raise UserError(f"{path}: {wrong[0]} is {'missing' if wrong[0] in known else 'not known'}")
+    config = RunConfig(mode, seed, {name: values[name] for name in found if name in known} | values)
+    try:
+        for group in GROUPS[mode]:
+            config.group(group)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return config
 
 
 def check_workdir(workdir: Path, config: RunConfig) -> None:
@@ -91,7 +123,7 @@ def _as_now(values: dict[str, Any], mode: str) -> dict[str, Any]:
         values["final_filters"] = _WAS_FINAL_FILTERS  # which stood there before it could be unset
     if loss := values.pop("controller_loss", None):  # was a setting beside the strategy
         values["strategy"] = loss if values["strategy"] == "ppo" else values["strategy"]
-    if values.get("strategy") in ("ppo", "reinforce") and values["controller_update_epochs"] is None:
+    if values.get("strategy") in ("ppo", "reinforce") and values.get("controller_update_epochs", 0) is None:
         values["controller_update_epochs"] = PolicyGradientConfig().epochs_of(values["strategy"])
     return values
 

@@ -26,6 +26,13 @@ class PredictConfig(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class ReportConfig(Settings):
+    """Where a report is written."""
+
+    html: str | None = setting(None, "file to write it to; unset is workdir/report.html")
+
+
+@dataclasses.dataclass(frozen=True)
 class TableConfig(Settings):
     """How the papers' tables are shown."""
 

@@ -35,14 +35,21 @@ class Journal:
     is an error, because a search must not go on from a past that it guesses.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Opens the journal, or creates it. Raises UserError for a damaged one, naming the line."""
-        self._path = path
+    def __init__(self, path: Path, *, reads_only: bool = False) -> None:
+        """Opens the journal, or creates it. Raises UserError for a damaged one, naming the line.
+
+        With `reads_only` nothing is written or cut off, whatever is there: another process may be writing it. One that
+        is missing is empty then, and one of another measure is read.
+        """
+        self._path, self._reads_only = path, reads_only
         self.proposals: dict[int, Proposal] = {}
         self.trials: dict[int, Trial] = {}
         self.finalists: dict[tuple[int, int], FinalistRun] = {}
         self.lost_attempts: Counter[str] = Counter()
         try:
+            if reads_only:
+                self._read(path.read_bytes() if path.exists() else b"")
+                return
             with open(path, "ab+") as file:
                 file.seek(0)
                 good = self._read(file.read())
@@ -88,6 +95,7 @@ class Journal:
         self.finalists[run.trial_id, run.start] = run
 
     def _append(self, record: dict[str, Any]) -> None:
+        assert not self._reads_only
         # One write, then to the disk: a kill leaves either the whole line or a torn last one.
         line = json.dumps(record).encode() + b"\n"
         with open(self._path, "ab", buffering=0) as file:
@@ -130,7 +138,7 @@ class Journal:
         if record["kind"] == "header":
             if record["version"] != VERSION:
                 raise ValueError(f"version {record['version']}, this program reads {VERSION}")
-            if (measure := record.get("measure", 1)) != MEASURE:
+            if (measure := record.get("measure", 1)) != MEASURE and not self._reads_only:
                 raise UserError(
                     f"{self._path}: its rewards are of measure {measure!r}, this program's of {MEASURE}: children are "
                     "trained in another way, so the search can't go on; begin another in a new folder"

@@ -165,6 +165,7 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
 ELSEWHERE = {
     ("search", "cluster"): "needs a Ray cluster: tests/execution/test_workers.py",
     ("compare", "cluster"): "needs a Ray cluster, as a search does",
+    ("report", "html"): "reads a search: tests/modes/test_report.py",
     ("table", "format"): "hands nothing on: tests/modes/test_table.py",
 }
 """What cannot be another here, and why."""
@@ -517,7 +518,7 @@ QUIET = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWa
 
 
 @QUIET
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "table"])  # which calls nothing below
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in ("table", "report")])  # which hand nothing on
 def test_a_mode_runs_through_and_the_same_flags_hand_on_the_same(walker, sources, mode):
     """Or each comparison below would be one of two errors, or of two times."""
     base = base_of(mode, sources)

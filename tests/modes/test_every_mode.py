@@ -262,6 +262,18 @@ def table(walked: Walked, _: Path) -> None:
     assert "CIFAR-10" in walked.train("--mode=table")
 
 
+def report(walked: Walked, _: Path) -> None:
+    """Drawn when a search ends, and again; of any search, so of one that needs no pictures."""
+    (walked.runs / "known.csv").write_text("a,reward\nx,0.5\ny,0.25\n")
+    said = walked.train("--mode=search", "--space=table", "--table=known.csv", "--strategy=grid", "--workdir=looked up")
+    drawn = walked.runs / "looked up" / "report.html"
+    assert "  looked up/report.html\n" in said
+    assert "</html>" in drawn.read_text()
+    drawn.unlink()
+    assert walked.train("--mode=report", "--workdir=looked up") == "  looked up/report.html\n"
+    assert "</html>" in drawn.read_text()
+
+
 def compare(walked: Walked, best: Path) -> None:
     """One network with another of its cells, a training each."""
     small = ["--seeds=1", "--steps=2", "--batch_size=4", "--workers=1", "--workdir=compared"]
@@ -271,7 +283,9 @@ def compare(walked: Walked, best: Path) -> None:
         assert len(list(csv.reader(file))) == 3
 
 
-WALK = {f.__name__: f for f in (search, train, export, evaluate, predict, tune, finetune, count, table, compare)}
+WALK = {
+    f.__name__: f for f in (search, train, export, evaluate, predict, tune, finetune, count, table, compare, report)
+}
 
 
 @pytest.mark.parametrize("mode", sorted(MODES, key=lambda mode: mode == "finetune"))  # it is printed by tune

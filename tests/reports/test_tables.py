@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cells.zoo.published import TABLES
-from nasnet.reports.tables import FORMATS, RUNS, Compared, as_csv, compared
+from nasnet.reports.tables.published import FORMATS, RUNS, Compared, as_csv, compared
 
 NETWORKS = {row.name: row for table in TABLES.values() for row in table.rows if row.network is not None}
 

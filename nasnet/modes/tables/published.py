@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nasnet.modes.flags import RunConfig
 from nasnet.reports.config import TableConfig
-from nasnet.reports.tables import FORMATS
+from nasnet.reports.tables.published import FORMATS
 from nasnet.runtime.console import say
 
 

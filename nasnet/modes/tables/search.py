@@ -11,8 +11,9 @@ from nasnet.estimators.table import Table, TableEstimator
 from nasnet.execution.engine import LookUp
 from nasnet.modes.flags import RunConfig, in_its_flags
 from nasnet.modes.inputs import open_table
+from nasnet.modes.tables.report import reported
 from nasnet.modes.workdir import claim_workdir
-from nasnet.reports.table_search import found_in, say_found, say_table
+from nasnet.reports.tables.search import found_in, say_found, say_table
 from nasnet.reports.terminal import trials_shown
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError
@@ -44,6 +45,7 @@ def run_table_search(config: RunConfig, workdir: Path) -> None:
         Ending(workdir, options.stop_after) as ending,
         claim_workdir(workdir, config, source=table.sha256),
         Stopping() as stopping,
+        reported(workdir),
     ):
         say_table(table, options.table or "")
         say_space(options, table)

@@ -1,0 +1,116 @@
+"""`--mode=report`, and the report that every search leaves: one page of what its folder holds. No TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from cells.architecture import Architecture
+from cells.genotype.genotype import Genotype
+from cells.spaces.space import Space
+from nasnet.estimators.estimator import Timing
+from nasnet.estimators.table import read_table
+from nasnet.modes.flags import FREE, RunConfig
+from nasnet.modes.help import command_again
+from nasnet.modes.workdir import read_config
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.spec import Shape, architecture_of
+from nasnet.reports.config import ReportConfig
+from nasnet.reports.page.report import report
+from nasnet.reports.page.run import SECONDS, Setup, read_run
+from nasnet.runtime.console import say
+from nasnet.runtime.errors import RunError, UserError, first_line
+from nasnet.runtime.files import expanded, read_json, write_json, write_text
+from nasnet.training.config import TrainingConfig
+from nasnet.trials.config import TABLE, ChainConfig, FinalConfig, SearchConfig
+from nasnet.trials.plan import final_of
+from nasnet.trials.spaces import make_space, trials_of
+
+REPORT = "report.html"
+
+
+def run_report(config: RunConfig, workdir: Path) -> None:
+    """Writes the report of the search in `workdir`, compared with those in the folders that the command names beside.
+
+    Only the report is written: the searches may be going on.
+
+    Raises:
+        UserError: for a folder that is none of a search, or that stands twice; for a journal that is damaged.
+    """
+    html, folders = config.group(ReportConfig).html, [workdir, *map(expanded, config.paths)]
+    real = [folder.resolve() for folder in folders]
+    if twice := [folder for place, folder in enumerate(folders) if real[place] in real[:place]]:
+        raise UserError(f"{twice[0]}: stands twice; expected different folders")
+    path = workdir / REPORT if html is None else expanded(html)
+    _write(folders, path)
+
+
+def _write(folders: list[Path], path: Path) -> None:
+    write_text(path, report([read_run(folder, setup_of(folder)) for folder in folders]))
+    say(f"  {path}")
+
+
+@contextlib.contextmanager
+def reported(workdir: Path) -> Iterator[None]:
+    """Once a search has ended, as it should or with no trial that succeeded, its report is written.
+
+    That it could not be drawn is one line: what was found is worth more.
+    """
+    try:
+        yield
+    except RunError:
+        draw(workdir)
+        raise
+    draw(workdir)
+
+
+def draw(workdir: Path) -> None:
+    """Writes a search's report; where that fails, whatever it is, one line says so."""
+    try:
+        _write([workdir], workdir / REPORT)
+    except BrokenPipeError:
+        raise  # nobody reads what is said: no fault of the report
+    except Exception as error:
+        say(f"note: {workdir / REPORT} could not be drawn ({type(error).__name__}: {first_line(error)})")
+
+
+def write_seconds(
+    workdir: Path, timing: Timing, slots: int, controller: float, searching: float, after: tuple[float, float] | None
+) -> None:
+    """Leaves where the seconds of a search's run went, for its report; arguments as of `nasnet.reports.search`."""
+    held, winner = after or (0.0, 0.0)
+    of = {"slots": slots, "searching": searching, "controller": controller, "baselines": held, "winner": winner}
+    write_json(workdir / SECONDS, {"version": 1, **of, "timing": dataclasses.asdict(timing)})
+
+
+def setup_of(workdir: Path) -> Setup:
+    """What the search in a workdir was asked for. Raises UserError where there is none."""
+    config = read_config(workdir)
+    if config.mode != "search":
+        raise UserError(f"{workdir}: is of --mode={config.mode}; a report is of searches")
+    options, network = config.group(SearchConfig), config.group(NetworkConfig)
+    final, chain = config.group(FinalConfig), config.group(ChainConfig)
+
+    def space(shape: Shape) -> Space:
+        if options.space != TABLE:
+            return make_space(options, chain, network, shape)
+        table = read_table(expanded(options.table or ""))
+        if (kept := workdir / "source.json").exists() and read_json(kept).get("sha256") != table.sha256:
+            raise UserError(f"{options.table}: is not the table that this search was begun with")
+        return table
+
+    def exported(genotype: Genotype, classes: int, shape: Shape) -> Architecture:
+        del shape
+        return architecture_of(genotype, final_of(final, network, config.group(TrainingConfig))[0], classes)
+
+    return Setup(
+        config.values,
+        config.seed,
+        command_again(config, workdir),
+        lambda space: trials_of(options, space),
+        FREE,
+        space,
+        exported,
+    )

@@ -1,0 +1,1 @@
+"""The report of searches: one HTML page, drawn from what their folders hold."""

@@ -1,0 +1,174 @@
+"""Several searches side by side: what differs, the best so far, means and intervals over seeds. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nasnet.reports.comparison import paired
+from nasnet.reports.intervals import half_width
+from nasnet.reports.page import curves, plots
+from nasnet.reports.page.html import Markup, element, figure, joined, table
+from nasnet.reports.page.run import SearchRun
+from nasnet.reports.page.style import keys
+
+_POINTS, _ROWS = 400, 50
+_NEEDED = ("dataset", "image_size", "channels", "valid_fraction", "space", "table", "estimator", "steps", "epochs")
+"""Settings without which rewards are of one kind: where they differ, a higher one says nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Searches that were asked for the same but for the seed."""
+
+    name: str
+    runs: tuple[SearchRun, ...]
+
+    def curve(self, run: SearchRun) -> np.ndarray:
+        """A search's best reward so far, trial by trial."""
+        return curves.best_so_far(curves.rewards_of(run.trials))
+
+
+def groups_of(runs: Sequence[SearchRun]) -> list[Group]:
+    """The searches by what they were asked for, in order; each named by its strategy and by what else differs."""
+    kinds: dict[str, list[SearchRun]] = {}
+    for run in runs:
+        kinds.setdefault(str(sorted(_compared(run).items())), []).append(run)
+    differing = [name for name in differences(runs) if name != "strategy"]
+    found: list[Group] = []
+    for of in kinds.values():
+        values = of[0].setup.values
+        said = ", ".join(f"{name}={values.get(name)}" for name in differing)
+        found.append(Group(f"{values.get('strategy')}{f' ({said})' if said else ''}", tuple(of)))
+    return found
+
+
+def _compared(run: SearchRun) -> dict[str, Any]:
+    """What tells searches apart: not the seed, nor what decides where and how far they run."""
+    return {name: value for name, value in run.setup.values.items() if name not in run.setup.free}
+
+
+def differences(runs: Sequence[SearchRun]) -> list[str]:
+    """The settings that the searches do not share."""
+    every = [_compared(run) for run in runs]
+    names = dict.fromkeys(name for of in every for name in of)
+    return [name for name in names if any(of.get(name) != every[0].get(name) for of in every)]
+
+
+def mean_curve(of: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The mean of curves as far as all of them go, and half its 95% t-interval at each place.
+
+    Returns:
+        `x` (trials from 1), the mean, half of the interval; the last is None of one curve. All begin where each curve
+        has begun to be a number, and there are at most some hundred of them.
+    """
+    length = min(len(curve) for curve in of)
+    values = np.array([curve[:length] for curve in of])
+    known = np.flatnonzero(np.isfinite(values).all(0))
+    if len(known) > _POINTS:
+        known = known[np.unique(np.linspace(0, len(known) - 1, _POINTS).astype(int))]
+    values = values[:, known]
+    half = None
+    if len(of) > 1 and len(known):
+        parts = values.var(0, ddof=1) / len(of)
+        half = np.sqrt(parts) * half_width([(1.0, len(of) - 1)])
+    return known + 1, values.mean(0) if len(known) else np.array([]), half
+
+
+def compared_section(runs: Sequence[SearchRun]) -> Markup:
+    """The groups side by side, then each search."""
+    parts: list[object] = []
+    if unlike := [name for name in _NEEDED if name in differences(runs)]:
+        parts.append(
+            element("p", f"note: these searches differ in {', '.join(unlike)}: their rewards do not measure the same.")
+        )
+    groups = [Group(g.name, tuple(run for run in g.runs if run.ranked)) for g in groups_of(runs)]
+    for group, before in zip(groups, groups_of(runs), strict=True):
+        if failed := len(before.runs) - len(group.runs):
+            parts.append(
+                element("p", f"note: {group.name}: {failed} of {len(before.runs)} have no success yet; left out.")
+            )
+    groups = [group for group in groups if group.runs]
+    if groups:
+        parts += [_curves(groups), _ends(groups)]
+    return joined((*parts, _runs(runs)))
+
+
+def _curves(groups: Sequence[Group]) -> Markup:
+    drawn = []
+    for group in groups:
+        every = [group.curve(run) for run in group.runs]
+        drawn.append((*mean_curve(every), every))
+    title = "Best reward so far over the trials: the mean over seeds, its 95% interval, and each search"
+    picture = plots.curves_plot("compared-curves", title, [of for of in drawn if len(of[0])])
+    rows = []
+    for group, (x, mean, half, _) in zip(groups, drawn, strict=True):
+        for place in np.unique(np.linspace(0, len(x) - 1, _ROWS // len(groups) + 2).astype(int)) if len(x) else ():
+            rows.append(
+                (group.name, int(x[place]), f"{mean[place]:.4f}", "-" if half is None else f"{half[place]:.4f}")
+            )
+    numbers = table("Best so far, at some trials", ("searches", "trials", "mean", "± (95%)"), rows)
+    legend = keys(*(_key(place, f"{group.name}: {len(group.runs)}") for place, group in enumerate(groups)))
+    said = (
+        "Thick: the mean over the seeds, as far as all of them have come, with its 95% t-interval. Thin: each search."
+    )
+    return joined((figure(picture, said, numbers), legend))
+
+
+def _key(place: int, words: str) -> tuple[str, str, str]:
+    dashed = "line" if place < len(plots.LINES) else "line dashed"
+    return dashed, plots.LINES[place % len(plots.LINES)], words
+
+
+def _ends(groups: Sequence[Group]) -> Markup:
+    """The best of each group after as many trials as all have made, held against the first by the seeds they share."""
+    at = min(len(run.trials) for group in groups for run in group.runs)
+    best = [{run.setup.seed: float(group.curve(run)[at - 1]) for run in group.runs} for group in groups]
+    rows = []
+    for group, of in zip(groups, best, strict=True):
+        known = {seed: value for seed, value in of.items() if np.isfinite(value)}
+        values = list(known.values())
+        mean = float(np.mean(values)) if values else float("nan")
+        half = "-"
+        if len(values) > 1:
+            half = f"{half_width([(float(np.var(values, ddof=1)) / len(values), len(values) - 1)]):.4f}"
+        against = "" if of is best[0] else _against(known, best[0])
+        each = " ".join(f"{value:.4f}" for value in values)
+        rows.append((group.name, each, f"{mean:.4f}" if values else "-", half, against))
+    head = ("searches", "each seed", "mean", "± (95%)", "minus the first, seed by seed (95%)")
+    return table(f"The best reward after {at:,} trials, which all have made", head, rows, text=2)
+
+
+def _against(of: Mapping[int, float], first: Mapping[int, float]) -> str:
+    found = paired(of, {seed: value for seed, value in first.items() if np.isfinite(value)})
+    if found is None:
+        return "no seed in both"
+    if found.interval is None:
+        return f"{found.mean:+.4f} (one seed)"
+    return f"{found.mean:+.4f} ({found.interval[0]:+.4f} to {found.interval[1]:+.4f})"
+
+
+def _runs(runs: Sequence[SearchRun]) -> Markup:
+    rows = []
+    for run in runs:
+        failed = sum(trial.reward is None for trial in run.trials)
+        best = run.ranked[0] if run.ranked else None
+        score = run.exported.get("test")
+        test = score.get("accuracy") if isinstance(score, Mapping) else None
+        rows.append(
+            (
+                run.name,
+                str(run.setup.values.get("strategy")),
+                run.setup.seed,
+                f"{len(run.trials):,}",
+                f"{failed:,}",
+                "-" if best is None else f"{best.reward:.4f}",
+                "-" if best is None else best.proposal.trial_id,
+                f"{test:.4f}" if isinstance(test, float) else "-",
+            )
+        )
+    head = ("folder", "strategy", "seed", "trials", "failed", "best reward", "of trial", "test accuracy")
+    return table("Each search", head, rows, text=2)

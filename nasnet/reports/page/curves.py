@@ -1,0 +1,111 @@
+"""The numbers behind a report's pictures, from the trials of a search in the order in which they ended. NumPy alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from controller.strategy import Proposal, Trial
+
+
+def rewards_of(trials: Sequence[Trial]) -> np.ndarray:
+    """Float `[trials]`, NaN for those that failed."""
+    return np.array([np.nan if trial.reward is None else trial.reward for trial in trials], float)
+
+
+def best_so_far(rewards: np.ndarray) -> np.ndarray:
+    """The highest reward up to each trial, itself among them; NaN before the first success."""
+    return np.fmax.accumulate(rewards) if len(rewards) else rewards
+
+
+def window_of(trials: int) -> int:
+    """Over how many trials a mean moves: a twentieth of them, between 5 and 200."""
+    return int(np.clip(trials // 20, 5, 200))
+
+
+def moving_mean(rewards: np.ndarray, window: int) -> np.ndarray:
+    """The mean of the successes among the last `window` trials, fewer at the beginning; NaN where there is none."""
+    found = np.isfinite(rewards)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(found, rewards, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(found)])
+    ends = np.arange(1, len(rewards) + 1)
+    starts = np.maximum(ends - window, 0)
+    many = counts[ends] - counts[starts]
+    return np.divide(sums[ends] - sums[starts], many, out=np.full(len(rewards), np.nan), where=many > 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wave:
+    """Proposals that follow one another: the first, one past the last, and what is known of the controller in them.
+
+    `entropy` is the mean of minus the log-probability of what was drawn, in nats a trial: an estimate, without bias, of
+    the entropy of the policy that drew it. `error` is its standard error (None of one proposal). `most` is the entropy
+    of uniform choices among the same decisions: `most - entropy` estimates the policy's KL divergence from those.
+    """
+
+    first: int
+    end: int
+    entropy: float
+    error: float | None
+    most: float
+
+
+def entropies(proposals: Sequence[Proposal], sizes: Sequence[int], wave: int) -> list[Wave]:
+    """What the log-probabilities of each wave's proposals tell; nothing of a wave none of which a policy drew.
+
+    Args:
+        proposals: in the order of their numbers.
+        sizes: options of each of the space's decisions.
+        wave: proposals of a wave.
+    """
+    uniform = np.concatenate([[0.0], np.cumsum(np.log(sizes))])
+    found: list[Wave] = []
+    for first in range(0, len(proposals), wave):
+        drawn = [proposal for proposal in proposals[first : first + wave] if proposal.was_drawn]
+        if not drawn:
+            continue
+        surprise = -np.array([sum(proposal.log_probs) for proposal in drawn])
+        most = float(np.mean([uniform[len(proposal.tokens)] for proposal in drawn]))
+        error = float(surprise.std(ddof=1)) / len(drawn) ** 0.5 if len(drawn) > 1 else None
+        found.append(Wave(first, min(first + wave, len(proposals)), float(surprise.mean()), error, most))
+    return found
+
+
+def token_table(proposals: Sequence[Proposal], decisions: int) -> np.ndarray:
+    """Int `[proposals, decisions]`: their tokens, -1 for decisions that a proposal does not take."""
+    table = np.full((len(proposals), decisions), -1, np.int32)
+    lengths = {len(proposal.tokens) for proposal in proposals}
+    for length in lengths:
+        rows = [row for row, proposal in enumerate(proposals) if len(proposal.tokens) == length]
+        table[rows, :length] = [proposals[row].tokens for row in rows]
+    return table
+
+
+def shares(table: np.ndarray, columns: Sequence[int], options: int, bins: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Float `[options, bins]`: which share of the decisions in `columns` fell to each option, among a bin's proposals.
+
+    NaN where none of these decisions was taken.
+    """
+    chosen = table[:, list(columns)]
+    counts = np.array([np.bincount(chosen[a:b][chosen[a:b] >= 0], minlength=options)[:options] for a, b in bins], float)
+    totals = counts.sum(1, keepdims=True)
+    return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0).T
+
+
+def bins_of(proposals: int, wave: int, most: int) -> list[tuple[int, int]]:
+    """Whole waves, several together where there are more than `most`: the first and one past the last of each bin."""
+    waves = -(-proposals // wave)
+    together = max(1, -(-waves // most))
+    edges = [*range(0, proposals, wave * together), proposals]
+    return list(itertools.pairwise(edges))
+
+
+def some_rows(rewards: np.ndarray, most: int) -> list[int]:
+    """Places of at most about `most` trials to print: each that was the best so far, the last, and others evenly."""
+    best = best_so_far(rewards)
+    better = np.flatnonzero(np.isfinite(best) & ~(best == np.concatenate([[np.nan], best[:-1]])))
+    even = np.unique(np.linspace(0, len(rewards) - 1, most).astype(int)) if len(rewards) else []
+    return sorted({*map(int, better), *map(int, even)})

@@ -1,0 +1,1 @@
+"""Tables: the papers', and those of known results that are searched."""

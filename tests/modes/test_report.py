@@ -1,0 +1,312 @@
+"""`--mode=report`: what the page says is what the journal says, whatever state the search is in; nothing is touched."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from controller.strategy import Outcome, Proposal, Trial
+from nasnet.modes.flags import flags as every_flag
+from nasnet.modes.flags import resolve
+from nasnet.modes.help import command_again
+from nasnet.modes.tables import report as mode
+from nasnet.modes.workdir import read_config
+from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.files import write_json
+from nasnet.trials.journal import FinalistRun
+from tests.support.pages import Tag, read_page
+from tests.support.searches import CAUSES, written_search
+
+DRAW = mode.draw  # before conftest.py takes it out
+ROOT = Path(__file__).parents[2]
+SPACES = {
+    "nasnet": {"blocks": 2},
+    "chain": {"space": "chain", "max_layers": 6, "start_layers": 3, "grow_every": 4},
+    "lenet5": {"space": "lenet5"},
+    "vgg16": {"space": "vgg16"},
+}
+
+
+def reported(*folders: Path) -> Tag:
+    """The page of a search, or of several, made as train.py makes it."""
+    config = dataclasses.replace(resolve("report", 0, {}), paths=tuple(map(str, folders[1:])))
+    mode.run_report(config, folders[0])
+    return read_page((folders[0] / "report.html").read_text())
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file but the report, with its content and when it was written."""
+    below = [path for path in folder.rglob("*") if path.is_file() and path.name != "report.html"]
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in below}
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("drawn", [True, False])
+def test_the_page_says_what_the_journal_says(tmp_path, space, drawn):
+    journal = written_search(tmp_path / "run", 57, seed=3, drawn=drawn, **SPACES[space])
+    before = files(tmp_path / "run")
+    page = reported(tmp_path / "run")
+    assert files(tmp_path / "run") == before
+    records = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines()]
+    ended = [record for record in records if record["kind"] == "trial"]
+    rows = page.table("Rewards: every trial")[1:]
+    assert len(rows) == len(ended) == 57
+    best, seen = -math.inf, []
+    for row, record in zip(rows, ended, strict=True):
+        reward = record["reward"]
+        best = best if reward is None else max(best, reward)
+        seen.append(reward)
+        last = [other for other in seen[-5:] if other is not None]
+        mean = f"{sum(last) / len(last):.4f}" if last else "-"
+        shown = "-" if reward is None else f"{reward:.4f}"
+        assert row[1:] == [str(record["trial_id"]), shown, "-" if best == -math.inf else f"{best:.4f}", mean]
+    top = sorted((r for r in ended if r["reward"] is not None), key=lambda r: -r["reward"])[:10]
+    found = [row[1:3] for row in page.table("The best 10 of 57 trials")[1:]]
+    assert found == [[str(record["trial_id"]), f"{record['reward']:.4f}"] for record in top]
+    outcomes = Counter(record["outcome"] for record in ended)
+    assert {row[0]: int(row[1]) for row in page.table("How the trials ended")[1:]} == {o: outcomes[o] for o in Outcome}
+    causes = Counter((record["outcome"], record["cause"]) for record in ended if record["reward"] is None)
+    assert {(row[0], row[1]): int(row[2]) for row in page.table("Causes")[1:]} == causes
+    seconds = {row[0]: float(row[1]) for row in page.table("Seconds of all children")[1:]}
+    assert seconds["trials"] == pytest.approx(sum(r["seconds"] for r in ended if r["reward"] is not None), abs=0.05)
+    assert "57 of 58 trials have ended" in page.text
+    assert ("tells no probabilities" in page.text) is not drawn
+    assert len(journal.trials) == 57
+
+
+def test_entropy_is_that_of_the_log_probabilities(tmp_path):
+    written_search(tmp_path / "run", 60, blocks=1)
+    lines = (tmp_path / "run" / "journal.jsonl").read_text().splitlines()
+    proposals = [record for record in map(json.loads, lines) if record["kind"] == "proposal"]
+    rows = reported(tmp_path / "run").table("The controller, wave by wave")[1:]
+    sizes = 2 * [2, 2, 13, 13, 2]
+    for row, first in zip(rows, (0, 20, 40, 60), strict=True):
+        surprise = [-sum(record["log_probs"]) for record in proposals[first : first + 20]]
+        assert row[0] == f"{first} to {min(first + 19, 60)}"
+        assert float(row[1]) == pytest.approx(np.mean(surprise), abs=0.006)
+        assert float(row[3]) == pytest.approx(sum(map(math.log, sizes)) - np.mean(surprise), abs=0.006)
+        half = "-" if len(surprise) == 1 else f"{1.96 * np.std(surprise, ddof=1) / len(surprise) ** 0.5:.2f}"
+        assert row[2] == half
+
+
+def test_shares_are_those_of_the_tokens(tmp_path):
+    written_search(tmp_path / "run", 59, blocks=2)
+    lines = (tmp_path / "run" / "journal.jsonl").read_text().splitlines()
+    tokens = [record["tokens"] for record in map(json.loads, lines) if record["kind"] == "proposal"]
+    rows = reported(tmp_path / "run").table("Share of each option")[1:]
+    assert [row[0] for row in rows[:2]] == ["Normal Cell: identity", "Normal Cell: 1x3 3x1"]
+    assert len(rows) == 26
+    for place, row in enumerate(rows):
+        half, operation = divmod(place, 13)
+        for name, lot in ((1, tokens[:20]), (3, tokens[40:])):
+            of = [token for trial in lot for b in range(2) for token in trial[10 * half + 5 * b + 2 :][:2]]
+            assert row[name] == f"{100 * of.count(operation) / len(of):.0f}%"
+
+
+def test_a_journal_that_is_written_meanwhile(tmp_path):
+    """Cut at any byte, the report is of the whole records, and every byte stays."""
+    written_search(tmp_path / "run", 6, blocks=1)
+    path = tmp_path / "run" / "journal.jsonl"
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for cut in (0, 1, len(whole) - 1, *map(int, rng.integers(len(whole), size=5))):
+        path.write_bytes(whole[:cut])
+        path.chmod(0o400)
+        page = reported(tmp_path / "run")
+        assert path.read_bytes() == whole[:cut]
+        trials = whole[:cut].count(b'"kind": "trial"', 0, whole[:cut].rfind(b"\n") + 1)
+        assert f"{trials} of 7 trials have ended" in page.text
+        path.chmod(0o600)
+    path.unlink()
+    assert "No trial has ended yet." in reported(tmp_path / "run").text
+    assert not path.exists()
+
+
+def test_a_damaged_line_is_named_and_nothing_is_written(tmp_path):
+    written_search(tmp_path / "run", 6, blocks=1)
+    path = tmp_path / "run" / "journal.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:3], lines[3][:-5], *lines[4:]]) + "\n")
+    with pytest.raises(UserError, match=r"journal.jsonl:4: not a record"):
+        reported(tmp_path / "run")
+    assert not (tmp_path / "run" / "report.html").exists()
+    other = [line.replace('"tokens": [', '"tokens": [99, ') for line in lines]
+    path.write_text("\n".join(line.replace('"log_probs": [', '"log_probs": [0.0, ') for line in other) + "\n")
+    with pytest.raises(UserError, match="is not of the space"):
+        reported(tmp_path / "run")
+
+
+def test_one_that_failed_wholly(tmp_path):
+    written_search(tmp_path / "run", 12, failing=1.0, blocks=1)
+    page = reported(tmp_path / "run")
+    assert "12 failed" in page.text
+    assert "No trial has succeeded: there is no network to show." in page.text
+    assert sum(int(row[2]) for row in page.table("Causes")[1:]) == 12
+    assert {row[1] for row in page.table("Causes")[1:]} <= set(CAUSES.values())
+
+
+def test_what_others_wrote_is_text(tmp_path):
+    """Names, causes and files that would run or fetch something, were they HTML."""
+    evil = '<script>alert(1)</script><img src="http://a.b/c" onerror=x>&"\'\x00\u202e$x^2$'
+    folder = tmp_path / "<b>&'\"run"
+    journal = written_search(folder, 3, failing=0.0, blocks=1, dataset="folder:<script>x</script>")
+    proposal = Proposal(4, journal.proposals[3].tokens, journal.proposals[3].log_probs)
+    journal.propose(proposal)
+    journal.finish(Trial(proposal, Outcome.CRASHED, None, 1.0, evil))
+    network = {"name": evil, "parameters": 1, "mult_adds": 2, "accuracies": {"0": 0.5, "1": 0.25}, "difference": None}
+    held = {"networks": [network], "sentence": evil, "split": evil, "pictures": evil, "steps": evil, "left_out": [evil]}
+    write_json(folder / "best" / "metrics.json", {"version": 1, "baselines": held, "made_with": {"python": evil}})
+    page = reported(folder)  # which looks for elements and attributes
+    shown = evil.replace("\x00", "\ufffd")
+    assert page.table("Causes")[1][1] == " ".join(shown.split())
+    assert any(str(folder) in heading.text for heading in page.all("h1"))
+    assert "folder:<script>x</script>" in page.text
+
+
+def test_files_that_hold_something_else_are_noted(tmp_path):
+    written_search(tmp_path / "run", 5, failing=0.0, blocks=1)
+    for name, text in {
+        "best/metrics.json": "[1, 2]",
+        "metrics.json": "{",
+        "seconds.json": '{"version": 9}',
+        "pareto.csv": "trial_id,accuracy\n1,x\n",
+        "children/trial_1/genotype.json": '{"version": 1}',
+        "baselines/one/result.json": "\x80",
+    }.items():
+        (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / name).write_text(text)
+    said = reported(tmp_path / "run").text
+    for name in ("best/metrics.json", "run/metrics.json", "seconds.json", "pareto.csv", "genotype.json", "result.json"):
+        assert f"{name}:" in said, name
+
+
+def test_finalists_are_ranked_as_the_search_ranks_them(tmp_path):
+    journal = written_search(tmp_path / "run", 9, failing=0.0, blocks=2, finalists=2, finalist_seeds=2)
+    first, second, *_ = sorted(journal.trials.values(), key=lambda trial: -(trial.reward or 0))
+    worst = min(trial.reward or 0 for trial in journal.trials.values())
+    journal.finish_finalist(FinalistRun(first.proposal.trial_id, 0, Outcome.OK, 0.9, 2.0))
+    assert "have not ended" in reported(tmp_path / "run").text
+    journal.finish_finalist(FinalistRun(first.proposal.trial_id, 1, Outcome.NAN, None, 3.0, "diverged"))
+    for start, reward in enumerate((0.75, 0.85)):
+        journal.finish_finalist(FinalistRun(second.proposal.trial_id, start, Outcome.OK, reward, 2.0))
+    page = reported(tmp_path / "run")
+    rows = page.table("Finalists")[1:]
+    assert [(row[0], row[3]) for row in rows] == [
+        (f"trial {second.proposal.trial_id}", "0.8000"),
+        (f"trial {first.proposal.trial_id}", f"{(0.9 + worst) / 2:.4f}"),
+    ]
+    assert f"winner trial {second.proposal.trial_id}" in page.text
+    assert page.table("Longer trainings")[1] == [f"trial {first.proposal.trial_id}, start 1", "nan", "diverged"]
+
+
+def test_two_strategies_side_by_side(tmp_path):
+    best = {}
+    for strategy, drawn in (("ppo", True), ("evolution", False)):
+        for seed in (1, 2):
+            folder = tmp_path / f"{strategy}_{seed}"
+            trials = 30 + seed
+            journal = written_search(folder, trials, seed=seed, drawn=drawn, blocks=1, failing=0.1)
+            rewards = [trial.reward or -1 for trial in list(journal.trials.values())[:31]]
+            best[strategy, seed] = max(rewards)
+    page = reported(*sorted(tmp_path.iterdir()))
+    rows = page.table("The best reward after 31 trials")[1:]
+    for row, strategy in zip(rows, ("evolution", "ppo"), strict=True):
+        values = [best[strategy, seed] for seed in (1, 2)]
+        half = t.ppf(0.975, 1) * np.std(values, ddof=1) / 2**0.5
+        assert row[0].startswith(strategy)
+        assert row[2:4] == [f"{np.mean(values):.4f}", f"{half:.4f}"]
+    pairs = [best["ppo", seed] - best["evolution", seed] for seed in (1, 2)]
+    half = t.ppf(0.975, 1) * np.std(pairs, ddof=1) / 2**0.5
+    assert rows[1][4] == f"{np.mean(pairs):+.4f} ({np.mean(pairs) - half:+.4f} to {np.mean(pairs) + half:+.4f})"
+    assert len(page.table("Each search")) == 5
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {},
+        {"blocks": 3, "strategy": "ppo", "trials": 7, "epochs": 20, "noflip": None},
+        {"space": "chain", "max_layers": 9, "scale": 0.25, "learning_rate": 0.5, "dataset": "folder:a b/c'd"},
+        {"space": "lenet5", "free": 3, "strategy": "grid", "deterministic": False, "baselines": "none"},
+        {"flip": True, "export": False, "steps": 9, "recipe": "cifar", "update_trials": 4},
+    ],
+)
+def test_the_command_repeats_the_run(tmp_path, flags):
+    given = {name: value for name, value in flags.items() if value is not None}
+    config = resolve("search", 5, given)
+    words = command_again(config, tmp_path / "run")
+    kinds = {flag.name: flag for flag in every_flag(("search",))}
+    read = {}
+    for word in shlex.split(words):
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or name in ("mode", "workdir", "seed"):
+            continue
+        bare = name.removeprefix("no") if name not in kinds else name
+        read[bare] = kinds[bare].read(value) if equals else bare == name
+    again = resolve("search", 5, read)
+    assert again.values | {"recipe": None} == config.values | {"recipe": None}
+    assert "--seed=5" in words
+
+
+def test_a_config_that_is_none_is_named(tmp_path):
+    for text, said in (
+        (None, "holds no config.json"),
+        ("{}", "is of version None"),
+        ('{"version": 2, "mode": "fly", "seed": 0}', "its mode is 'fly'"),
+        ('{"version": 2, "mode": "search", "seed": 0, "strategy": "ppo"}', "is missing"),
+    ):
+        if text is not None:
+            (tmp_path / "config.json").write_text(text)
+        with pytest.raises(UserError, match=said):
+            reported(tmp_path)
+    write_json(tmp_path / "config.json", {**resolve("search", 0, {}).to_json(), "wings": 2})
+    with pytest.raises(UserError, match="wings is not known"):
+        reported(tmp_path)
+    write_json(tmp_path / "config.json", {**resolve("search", 0, {}).to_json(), "blocks": "many"})
+    with pytest.raises(UserError, match=r"blocks=many: must be a whole number"):
+        reported(tmp_path)
+    write_json(tmp_path / "config.json", resolve("train", 0, {}).to_json())
+    with pytest.raises(UserError, match="mode=train; a report is of searches"):
+        reported(tmp_path)
+    assert read_config(tmp_path).mode == "train"
+    with pytest.raises(UserError, match="stands twice"):
+        reported(tmp_path, tmp_path)
+
+
+def test_a_report_that_fails_costs_a_line(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(mode, "draw", DRAW)
+    with pytest.raises(RunError, match="no success"), mode.reported(tmp_path):
+        raise RunError("no success")
+    with mode.reported(tmp_path):
+        pass
+    said = capfd.readouterr().out.splitlines()
+    assert len(said) == 2
+    assert all(line.startswith(f"note: {tmp_path / 'report.html'} could not be drawn (UserError: ") for line in said)
+
+
+def test_from_the_shell_without_tensorflow(tmp_path):
+    written_search(tmp_path / "one", 5, blocks=1)
+    written_search(tmp_path / "two", 5, seed=1, blocks=1)
+    code = """
+import sys, train
+code = train.main(["train.py", *sys.argv[1:]])
+sys.exit(code or bool({"tensorflow", "keras"} & set(sys.modules)))
+"""
+    flags = ["--mode=report", "--workdir=one", "two", "--html=out/both.html"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *flags]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "  out/both.html\n", "")
+    page = read_page((tmp_path / "out" / "both.html").read_text())
+    assert [row[0] for row in page.table("Each search")[1:]] == ["one", "two"]
