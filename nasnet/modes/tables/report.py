@@ -16,16 +16,15 @@ from nasnet.modes.flags import FREE, RunConfig
 from nasnet.modes.help import command_again
 from nasnet.modes.workdir import read_config
 from nasnet.networks.config import NetworkConfig
-from nasnet.networks.spec import Shape, architecture_of
+from nasnet.networks.spec import Shape
 from nasnet.reports.config import ReportConfig
 from nasnet.reports.page.report import report
 from nasnet.reports.page.run import SECONDS, Setup, read_run
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, UserError, first_line
 from nasnet.runtime.files import expanded, read_json, write_json, write_text
-from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import TABLE, ChainConfig, FinalConfig, SearchConfig
-from nasnet.trials.plan import final_of
+from nasnet.trials.plan import exported
 from nasnet.trials.spaces import make_space, trials_of
 
 REPORT = "report.html"
@@ -101,9 +100,8 @@ def setup_of(workdir: Path) -> Setup:
             raise UserError(f"{options.table}: is not the table that this search was begun with")
         return table
 
-    def exported(genotype: Genotype, classes: int, shape: Shape) -> Architecture:
-        del shape
-        return architecture_of(genotype, final_of(final, network, config.group(TrainingConfig))[0], classes)
+    def network_of(genotype: Genotype, classes: int, shape: Shape) -> Architecture:
+        return exported(genotype, final, network, classes, shape)
 
     return Setup(
         config.values,
@@ -112,5 +110,5 @@ def setup_of(workdir: Path) -> Setup:
         lambda space: trials_of(options, space),
         FREE,
         space,
-        exported,
+        network_of,
     )

@@ -133,6 +133,16 @@ class SearchRun:
 
     def point(self, trial: Trial) -> Point | None:
         """A trial's accuracy, and what the network that it would be exported as costs; None where that is not known."""
+        number = trial.proposal.trial_id
+        if number not in self._points:
+            self._points[number] = self._counted(trial)
+        return self._points[number]
+
+    @functools.cached_property
+    def _points(self) -> dict[int, Point | None]:
+        return {}
+
+    def _counted(self, trial: Trial) -> Point | None:
         genotype, spec, accuracy = self.genotype(trial), self.spec, trial.accuracy
         if genotype is None or spec is None or accuracy is None:
             return None

@@ -28,8 +28,8 @@ _STYLE = f"""
 :root{{color-scheme:light dark;{_colours(_LIGHT)}}}
 @media (prefers-color-scheme:dark){{:root{{{_colours(_DARK)}}}}}
 *{{box-sizing:border-box}}
-body{{margin:0;background:var(--c-paper);color:var(--c-ink);font:16px/1.5 system-ui,"Segoe UI",Helvetica,Arial,sans-serif;
-overflow-wrap:anywhere}}
+body{{margin:0;background:var(--c-paper);color:var(--c-ink);
+font:16px/1.5 system-ui,"Segoe UI",Helvetica,Arial,sans-serif;overflow-wrap:anywhere}}
 header,main,nav,footer{{max-width:1080px;margin:0 auto;padding:0 16px}}
 .skip{{position:absolute;left:-9999px}}
 .skip:focus{{left:8px;top:8px;padding:8px;background:var(--c-paper);z-index:1}}
