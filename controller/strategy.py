@@ -67,6 +67,9 @@ class Trial:
     `reward` (higher is better) is a finite number where the outcome is ok, and None everywhere else: what a strategy
     is to make of a failure is `FailureRewards`' business. `seconds` is wall time, `cause` one line on a failure.
     `figures` are what lies behind the reward, by name, where that is more than one number; no strategy reads them.
+
+    Where trials are measured again and again, each time better than before and fewer of them (rungs), `reward` is the
+    last measure and `earlier` are those before it; of a trial that failed, those that it had until then.
     """
 
     proposal: Proposal
@@ -75,12 +78,29 @@ class Trial:
     seconds: float
     cause: str = ""
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    earlier: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.outcome is Outcome.OK) != (self.reward is not None):
             raise ValueError(f"a trial has a reward if its outcome is ok, got {self.outcome} with {self.reward}")
         if self.reward is not None and not math.isfinite(self.reward):
             raise ValueError(f"a reward is a finite number, got {self.reward}: such a trial's outcome is nan")
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        """That of each rung, in order: of the only one where there are no rungs, of none where that failed."""
+        return self.earlier if self.reward is None else (*self.earlier, self.reward)
+
+    @property
+    def rung(self) -> int:
+        """How many rungs it ended well: the last of them is the one that `reward` is of."""
+        return len(self.rewards)
+
+    @property
+    def rank(self) -> tuple[int, float, int]:
+        """Sorts trials with a reward: the highest rung first, then the highest reward, then the earliest."""
+        assert self.reward is not None
+        return -self.rung, -self.reward, self.proposal.trial_id
 
     @property
     def accuracy(self) -> float | None:
@@ -118,14 +138,21 @@ class FailureRewards:
         self._power = power
         self._worst: float | None = None
 
+    def rewards_of(self, trial: Trial) -> tuple[float, ...]:
+        """Those of all rungs that it reached, the last one as `reward_of`. Always finite."""
+        return (*map(self._heard, trial.earlier), self.reward_of(trial))
+
     def reward_of(self, trial: Trial) -> float:
-        """The reward to learn from. Always finite."""
+        """The reward to learn from, that of the last rung. Always finite."""
         if trial.reward is None:
             declared = getattr(self._failures, f"{trial.outcome}_reward")
             return next((float(heard) for heard in (declared, self._worst) if heard is not None), 0.0)
-        heard = trial.reward if self._power == 1 else math.copysign(abs(trial.reward) ** self._power, trial.reward)
+        heard = self._heard(trial.reward)
         self._worst = heard if self._worst is None else min(self._worst, heard)
         return heard
+
+    def _heard(self, reward: float) -> float:
+        return reward if self._power == 1 else math.copysign(abs(reward) ** self._power, reward)
 
 
 def trial_rng(seed: int, trial_id: int) -> np.random.Generator:

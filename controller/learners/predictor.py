@@ -11,7 +11,7 @@ from controller.config import FailureConfig, LearnerConfig
 from controller.learners.draws import as_tokens, mutants, neighbours, uniform
 from controller.learners.learner import Learner
 from controller.learners.reward_model import Observed
-from controller.strategy import Features, Length, Outcome, Proposal, Trial
+from controller.strategy import Features, Length, Proposal, Trial
 
 POOL, PARENTS, CHILDREN, ROUNDS = 200, 10, 10, 5
 """Of a proposal's search: uniform tokens, and as many mutants of the best trials; how many of the best have mutants,
@@ -38,7 +38,8 @@ class Predictor(Learner):
     A share of the proposals is instead drawn uniformly among the untried neighbours of the best trials, and others take
     the next highest or the one after it: so proposals of one wave differ where their draws agree.
 
-    Tokens that are invalid by a second model, more likely than not, come after all others.
+    Tokens that are invalid by a second model, more likely than not, come after all others. Where trials have rewards of
+    several rungs, the model is of all of them, and what it says is of the last rung (`Observed`).
     """
 
     def __init__(
@@ -97,4 +98,4 @@ class Predictor(Learner):
         super().observe(trial)
         tokens, reward = self._trials[-1]
         self._seen.add(tokens)
-        self._observed.add(tokens, reward, trial.outcome is Outcome.INVALID)
+        self._observed.add(tokens, (*trial.earlier, reward), trial.outcome)

@@ -12,7 +12,7 @@ from sklearn.linear_model import BayesianRidge, LogisticRegression
 
 from cells.spaces.space import Decision, Tokens
 from controller.config import LearnerConfig
-from controller.strategy import Features
+from controller.strategy import Features, Outcome
 
 FEW = 5
 """Invalid trials, and valid ones, that a model of which are invalid needs."""
@@ -95,6 +95,9 @@ class Observed:
     The models are fitted once `uniform_trials` have been observed, and anew after every `refit_trials` more: one of the
     reward, and one of which tokens are invalid where `FEW` trials were and as many were not.
 
+    A trial has a reward of each rung that it reached. The model of the reward is of all of them, each rung but the
+    first with a column of its own, which is 1 from that rung on; what it says of other tokens is of the last rung.
+
     Args:
         decisions: those of the space.
         config: when models are fitted.
@@ -107,7 +110,8 @@ class Observed:
         self._decisions = decisions
         self._config = config
         self._features = functools.lru_cache(maxsize=100_000)(features) if features else None
-        self._trials: list[tuple[Tokens, float, bool]] = []
+        self._trials: list[tuple[Tokens, tuple[float, ...], Outcome]] = []
+        self._rungs = 1
         self._rewards: RewardModel | None = None
         self._validity: ValidityModel | None = None
 
@@ -116,22 +120,31 @@ class Observed:
         """Whether there is a model yet."""
         return self._rewards is not None
 
-    def add(self, tokens: Tokens, reward: float, invalid: bool) -> bool:
-        """One more trial: the reward heard, and whether it was invalid. Returns whether the models were fitted anew."""
-        self._trials.append((tokens, reward, invalid))
+    def add(self, tokens: Tokens, rewards: tuple[float, ...], outcome: Outcome) -> bool:
+        """One more trial: the rewards heard, one for each rung. Returns whether the models were fitted anew."""
+        self._trials.append((tokens, rewards, outcome))
         more = len(self._trials) - self._config.uniform_trials
         if more < 0 or more % self._config.refit_trials:
             return False
         features = np.concatenate([self._matrix(np.array([tokens])) for tokens, *_ in self._trials])
-        rewards, bad = (np.array([trial[place] for trial in self._trials]) for place in (1, 2))
-        self._rewards = RewardModel(features, rewards)
+        reached = np.array([len(rewards) for _, rewards, _ in self._trials])
+        self._rungs = max(reached)
+        rungs = np.concatenate([np.arange(rungs) for rungs in reached])
+        heard = np.concatenate([rewards for _, rewards, _ in self._trials])
+        self._rewards = RewardModel(self._of_rungs(np.repeat(features, reached, axis=0), rungs), heard)
+        bad = np.array([outcome is Outcome.INVALID for *_, outcome in self._trials])
         if min(bad.sum(), (~bad).sum()) >= FEW:
             self._validity = ValidityModel(features, bad)
         return True
 
     def best(self, length: int, number: int) -> list[Tokens]:
-        """The best trials of so many decisions, the earlier first of equals."""
-        alike = sorted((trial for trial in self._trials if len(trial[0]) == length), key=lambda trial: -trial[1])
+        """The best trials of so many decisions, those of the highest rung first, the earlier first of equals."""
+
+        def rank(trial: tuple[Tokens, tuple[float, ...], Outcome]) -> tuple[int, float]:
+            _, rewards, outcome = trial
+            return -len(rewards) if outcome is Outcome.OK else -1, -rewards[-1]
+
+        alike = sorted((trial for trial in self._trials if len(trial[0]) == length), key=rank)
         return [tokens for tokens, *_ in alike[:number]]
 
     def draw(self, rng: np.random.Generator) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -147,9 +160,14 @@ class Observed:
         def of_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             features = self._matrix(rows)
             invalid = np.zeros(len(rows)) if self._validity is None else self._validity.invalid(features)
-            return value(features), invalid
+            return value(self._of_rungs(features, self._rungs - 1)), invalid
 
         return of_rows
+
+    def _of_rungs(self, features: np.ndarray, rungs: np.ndarray | int) -> np.ndarray:
+        """Features `[n, F]` with the columns of rungs, which are counted from 0: `[n, F + R - 1]`."""
+        columns = np.broadcast_to(rungs, len(features))[:, None] >= np.arange(1, self._rungs)
+        return np.concatenate([features, columns], axis=1)
 
     def _matrix(self, rows: np.ndarray) -> np.ndarray:
         if self._features is None:

@@ -12,7 +12,7 @@ from controller.learners.reward_model import Observed
 from controller.policy import losses
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
-from controller.strategy import Features, Length, Outcome, Proposal, Trial
+from controller.strategy import Features, Length, Proposal, Trial
 
 _IMAGINED = 1
 """Tells the random numbers of update n in imagination, of key (n, 1), from those of trial n, of key (n,)."""
@@ -25,6 +25,8 @@ class DynaPPO(PolicyGradient):
     `PolicyGradient` does. And after every `refit_trials` a model of the reward is fitted to all trials, and the policy
     takes `imagined_steps` steps on batches of its own samples, whose rewards are one draw a step from what the model
     says that the reward may be, standardised over the batch. A sample that is probably invalid has the batch's worst.
+
+    Where trials have rewards of several rungs, real ones are worth that of their last rung, and the model is of all.
 
     In a space that grows, it imagines trials as long as the one after the last that was observed.
 
@@ -59,9 +61,9 @@ class DynaPPO(PolicyGradient):
 
     def observe(self, trial: Trial) -> None:
         """See `PolicyGradient.observe`."""
-        proposal, reward = trial.proposal, self._heard(trial)
-        self._learn(proposal, reward)
-        if self._observed.add(proposal.tokens, reward, trial.outcome is Outcome.INVALID):
+        proposal, rewards = trial.proposal, self._heard(trial)
+        self._learn(proposal, rewards[-1])
+        if self._observed.add(proposal.tokens, rewards, trial.outcome):
             self._imagine(None if self._length is None else self._length(proposal.trial_id + 1))
 
     def _imagine(self, length: int | None) -> None:

@@ -79,13 +79,13 @@ class PolicyGradient:
 
     def observe(self, trial: Trial) -> None:
         """See `Strategy.observe`. Raises ValueError for tokens outside the decisions that the trial has."""
-        self._learn(trial.proposal, self._heard(trial))
+        self._learn(trial.proposal, self._heard(trial)[-1])
 
-    def _heard(self, trial: Trial) -> float:
-        """The reward to learn from, once for each trial."""
+    def _heard(self, trial: Trial) -> tuple[float, ...]:
+        """The rewards of its rungs, the last one to learn from; once for each trial."""
         length = self._length and self._length(trial.proposal.trial_id)
         check_tokens(self._decisions[:length], trial.proposal.tokens)
-        return self._rewards.reward_of(trial)
+        return self._rewards.rewards_of(trial)
 
     def _learn(self, proposal: Proposal, reward: float) -> None:
         """Adds a trial to the batch, which makes an update where it is full."""

@@ -79,6 +79,10 @@ class Child:
         weights, statistics = self.layout.fresh(seed, dtype)
         self.weights, self.statistics = tf.Variable(weights), tf.Variable(statistics)
 
+    def begin(self, values: Mapping[str, np.ndarray]) -> None:
+        """Takes weights and moving statistics by name, as `named_weights` gives them, for those that were drawn."""
+        self._take(self.layout.flat(values, self._dtype))
+
     def run(self, scored_epochs: int = 1, *, reestimated: bool = False) -> ChildResult:
         """Trains to the end; scores at the end of the last epochs, before which it may `reestimate` its statistics.
 

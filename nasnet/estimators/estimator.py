@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from cells.architecture import Architecture
 from cells.genotype.genotype import Genotype
+from nasnet.networks.saved import load_weights, save_weights
+from nasnet.runtime.files import read_json
 
 MEASURE = 2
 """What a reward is a measure of: another number, another training of the children, and their rewards do not compare.
@@ -24,6 +27,15 @@ class TrainedChild:
 
     spec: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
+
+    def save(self, folder: Path) -> None:
+        """Writes it into a folder, as `nasnet.networks.saved.save_weights` does."""
+        save_weights(folder, self.spec, self.weights)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` wrote, to the bit. Raises UserError for a file that is missing or damaged."""
+        return cls(read_json(folder / "genotype.json"), load_weights(folder))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,14 +71,19 @@ class Estimate:
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-class Estimator(Protocol):
-    """Scores genotypes, whole networks, or what it was made for."""
+Scored = Genotype | Architecture | TrainedChild | None
+"""What an estimator is given: a genotype, or, where it asks for another thing, that."""
 
-    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
+
+class Estimator(Protocol):
+    """Scores genotypes, whole networks, children that are trained on, or what it was made for."""
+
+    def estimate(self, genotype: Scored, name: str) -> Estimate:
         """Scores a genotype. The same arguments give the same reward.
 
         Args:
-            genotype: what is scored: a whole network for an estimator of such; None for one that was made for one.
+            genotype: what is scored: a whole network for an estimator of such, a trained child for one that goes on;
+                None for one that was made for one.
             name: of this estimate, and nothing is read from it: random numbers are seeded by it. A trial's number is
                 too little, because a finalist is estimated from several fresh starts.
 

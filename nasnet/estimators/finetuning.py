@@ -6,10 +6,8 @@ import dataclasses
 import time
 from pathlib import Path
 
-from cells.architecture import Architecture
-from cells.genotype.genotype import Genotype
 from nasnet.data.config import DataConfig
-from nasnet.estimators.estimator import Estimate, Timing
+from nasnet.estimators.estimator import Estimate, Scored, Timing
 from nasnet.estimators.training import step_seconds
 from nasnet.training.config import TrainingConfig, TransferConfig
 from nasnet.training.progress import Progress
@@ -35,7 +33,7 @@ class FineTuning:
     seed: int
     checkpoints: Path
 
-    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
+    def estimate(self, genotype: Scored, name: str) -> Estimate:
         """See `Estimator.estimate`. It needs neither argument: what is fine-tuned stands in `source`."""
         del genotype, name
         from nasnet.data.dataset import open_configured

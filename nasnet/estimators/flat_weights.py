@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -57,6 +57,18 @@ class Layout:
             for weight, end in zip(group, ends, strict=True):
                 parts[weight.name] = vector[end - weight.size : end].reshape(weight.shape)
         return parts
+
+    def flat(self, values: Mapping[str, np.ndarray], dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
+        """The two vectors of arrays by name: what `named` cuts. Raises ValueError for another network's."""
+        shapes = {weight.name: tuple(weight.shape) for weight in self.trainable + self.statistics}
+        if (found := {name: value.shape for name, value in values.items()}) != shapes:
+            names = sorted(name for name in {**shapes, **found} if shapes.get(name) != found.get(name))
+            raise ValueError(f"not the weights of this network: {names[0]} is {found.get(names[0], 'missing')}")
+        trainable, statistics = (
+            np.concatenate([np.zeros(0), *(values[weight.name].ravel() for weight in group)])
+            for group in (self.trainable, self.statistics)
+        )
+        return trainable.astype(dtype), statistics.astype(dtype)
 
 
 def shape_in_functions(weight: Weight) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Literal, cast
 
 import numpy as np
@@ -15,10 +16,9 @@ import numpy as np
 from cells.architecture import Architecture
 from cells.genotype.cell import CellGenotype
 from cells.genotype.chain import ChainGenotype
-from cells.genotype.genotype import Genotype
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
-from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
+from nasnet.estimators.estimator import Estimate, Scored, Timing, TrainedChild
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec, architecture_of
 from nasnet.runtime.seeds import name_seed
@@ -47,7 +47,7 @@ class ProxyEstimator:
     reward: Literal["last", "best_of_last_5"] = "last"
     statistics: Literal["moving", "reestimated"] = "moving"
 
-    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
+    def estimate(self, genotype: Scored, name: str) -> Estimate:
         """See `Estimator.estimate`. It asks for a genotype."""
         assert isinstance(genotype, CellGenotype | ChainGenotype), "a child is one of a genotype"
         architecture = architecture_of(genotype, self.network, len(self.data.classes), self.data.image_shape)
@@ -59,12 +59,20 @@ class ProxyEstimator:
         Raises:
             DivergedError: if the training's loss is no longer finite.
         """
+        spec = NetworkSpec.on(self.data, architecture, bn_momentum=self.training.bn_momentum)
+        return self._keras(spec, seed) if self.child == "keras" else self.child_of(spec, seed)
+
+    def child_of(self, spec: NetworkSpec, seed: int, begin: Mapping[str, np.ndarray] | None = None) -> Estimate:
+        """Trains and scores a child of functions, from weights by name or, where there are none, fresh ones.
+
+        Raises:
+            DivergedError: if the training's loss is no longer finite.
+        """
         from nasnet.estimators.child import Child
 
-        spec = NetworkSpec.on(self.data, architecture, bn_momentum=self.training.bn_momentum)
-        if self.child == "keras":
-            return self._keras(spec, seed)
         child = Child(spec, self.data, ChildConfig.of(self.training, self.data), seed=seed)
+        if begin is not None:
+            child.begin(begin)
         result = child.run(self._scored_epochs, reestimated=self.statistics == "reestimated")
         return Estimate(
             max(score.accuracy for score in result.scores),
@@ -119,9 +127,27 @@ class BaselineEstimator:
     proxy: ProxyEstimator
     seed: int
 
-    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
+    def estimate(self, genotype: Scored, name: str) -> Estimate:
         """See `Estimator.estimate`. It asks for a whole network; the name says nothing to it."""
         del name
         assert genotype is not None
-        assert not isinstance(genotype, CellGenotype | ChainGenotype), "sizes and all"
+        assert not isinstance(genotype, CellGenotype | ChainGenotype | TrainedChild), "sizes and all"
         return self.proxy.train(cast(Architecture, genotype), self.seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class RungEstimator:
+    """Trains a child on, from its weights and moving statistics, for the steps that `proxy` says, and scores it anew.
+
+    It is a training of its own: its learning rate falls by a cosine from the first of these steps to the last, without
+    a warm-up, which is for fresh weights; velocities begin at zero; pictures come in an order of its own.
+    """
+
+    proxy: ProxyEstimator
+
+    def estimate(self, genotype: Scored, name: str) -> Estimate:
+        """See `Estimator.estimate`. It asks for a trained child."""
+        assert isinstance(genotype, TrainedChild)
+        training = dataclasses.replace(self.proxy.training, warmup_epochs=0.0)
+        proxy = dataclasses.replace(self.proxy, training=training)
+        return proxy.child_of(NetworkSpec.from_json(genotype.spec), name_seed(proxy.seed, name), genotype.weights)

@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from cells.architecture import Architecture
 from cells.genotype.genotype import VERSION, Genotype
 from cells.spaces.space import Decision, Tokens, check_tokens
-from nasnet.estimators.estimator import Estimate, Timing
+from nasnet.estimators.estimator import Estimate, Scored, Timing
 from nasnet.runtime.errors import UserError
 
 KIND = "choices"
@@ -122,7 +121,7 @@ class TableEstimator:
 
     table: Table
 
-    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:  # noqa: ARG002 - nothing is drawn
+    def estimate(self, genotype: Scored, name: str) -> Estimate:  # noqa: ARG002 - nothing is drawn
         """See `Estimator.estimate`."""
         assert isinstance(genotype, Choices)
         known = self.table.known[self.table.encode(genotype)]

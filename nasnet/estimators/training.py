@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cells.architecture import Architecture
-from cells.genotype.genotype import Genotype
 from nasnet.data.config import DataConfig
-from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
+from nasnet.estimators.estimator import Estimate, Scored, Timing, TrainedChild
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.training.progress import Progress
@@ -52,7 +50,7 @@ class WholeTraining:
     checkpoints: Path
     batch_size: int
 
-    def estimate(self, genotype: Genotype | Architecture | None, name: str) -> Estimate:
+    def estimate(self, genotype: Scored, name: str) -> Estimate:
         """See `Estimator.estimate`. It needs neither argument: what is trained stands in `spec`."""
         del genotype, name
         from nasnet.data.dataset import open_configured

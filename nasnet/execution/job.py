@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 from cells.architecture import Architecture
 from cells.genotype.genotype import Genotype
@@ -21,6 +22,9 @@ class Job:
         start: which of its fresh starts, where a finalist is trained longer; None for the trial itself.
         estimator: one of the estimators that the workers were started with, by name.
         keep_above: the child's weights come back if its reward is above; None is never.
+        rung: which of a trial's trainings, each but the first of which goes on where the one before it ended.
+        begin: the folder of the trained child that it goes on from (`TrainedChild.save`), on the machine of the search;
+            it is scored in the place of the genotype. None where it begins with fresh weights.
         label: its name, where it is no trial of a search.
         architecture: the whole network, in the place of a genotype, where the estimator asks for one.
     """
@@ -30,15 +34,22 @@ class Job:
     start: int | None = None
     estimator: str = "proxy"
     keep_above: float | None = None
+    rung: int = 1
+    begin: Path | None = None
     label: str = ""
     architecture: Architecture | None = None
 
     @property
     def name(self) -> str:
-        """What its log file is called and its random numbers are seeded by: `trial_7`, or `finalist_7_1`."""
+        """What its log file is called and its random numbers are seeded by.
+
+        `trial_7`, of its second rung `trial_7_rung_2`, or of a finalist `finalist_7_1`.
+        """
         if self.label:
             return self.label
-        return f"trial_{self.trial_id}" if self.start is None else f"finalist_{self.trial_id}_{self.start}"
+        if self.start is not None:
+            return f"finalist_{self.trial_id}_{self.start}"
+        return f"trial_{self.trial_id}" + (f"_rung_{self.rung}" if self.rung > 1 else "")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ import cells
 import controller
 import nasnet
 from controller.strategy import Outcome
-from nasnet.estimators.estimator import Estimator
+from nasnet.estimators.estimator import Estimator, TrainedChild
 from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import Slot
@@ -93,13 +93,16 @@ class SlotActor:
     def ready(self) -> None:
         """Returns once the actor is there."""
 
-    def run(self, job: Job) -> Result:
-        """Runs a child to its end; its log comes back with it."""
-        result = self._slot.run(job)
+    def run(self, job: Job, begin: TrainedChild | None = None) -> Result:
+        """Runs a child to its end; its log comes back with it. `begin` is what lies in `job.begin`, elsewhere."""
+        with tempfile.TemporaryDirectory(dir=self._logs) as folder:
+            if begin is not None:
+                begin.save(Path(folder))
+            result = self._slot.run(job if begin is None else dataclasses.replace(job, begin=Path(folder)))
         log = self._logs / f"{job.name}.log"
         text = log.read_bytes()[-_LOG_BYTES:] if log.exists() else b""
         log.unlink(missing_ok=True)
-        return dataclasses.replace(result, log=text)
+        return dataclasses.replace(result, job=job, log=text)
 
 
 def _scratch_folder() -> Path:
@@ -120,7 +123,7 @@ class _Actor:
 
 
 class RayEngine:
-    """`Engine` over actors that have `ready()` and `run(job) -> Result`.
+    """`Engine` over actors that have `ready()` and `run(job, begin=None) -> Result`.
 
     One that dies is replaced by a fresh one, which may have to wait until a machine has room for it.
     """
@@ -144,7 +147,8 @@ class RayEngine:
         actor = min((a for a in self._actors if a.ready), key=lambda a: len(a.jobs))
         actor.jobs[job.name] = (job, time.monotonic())
         self._free -= 1
-        self._listen(actor, job, actor.handle.run.remote(job))
+        begin = () if job.begin is None else (TrainedChild.load(job.begin),)
+        self._listen(actor, job, actor.handle.run.remote(job, *begin))
 
     def collect(self, seconds: float) -> list[Result]:
         """See `Engine.collect`. Raises RunError if actors die before they come up, again and again."""

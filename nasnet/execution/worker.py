@@ -22,7 +22,7 @@ from multiprocessing.connection import Client
 from pathlib import Path
 
 from controller.strategy import Outcome
-from nasnet.estimators.estimator import Estimator
+from nasnet.estimators.estimator import Estimator, TrainedChild
 from nasnet.execution.job import Job, Result
 from nasnet.runtime.devices import grow_memory
 from nasnet.runtime.environment import import_keras
@@ -61,8 +61,11 @@ def attempt(estimators: Mapping[str, Estimator], job: Job) -> Result:
     """Trains and scores one child in this process. Whatever it raises becomes an outcome with a one-line cause."""
     import tensorflow as tf
 
-    start, network = time.monotonic(), job.genotype if job.architecture is None else job.architecture
+    start = time.monotonic()
     try:
+        network = job.genotype if job.architecture is None else job.architecture
+        if job.begin is not None:
+            network = TrainedChild.load(job.begin)
         estimate = estimators[job.estimator].estimate(network, job.name)
         wanted = job.keep_above is not None and estimate.reward > job.keep_above
         child = estimate.child if wanted else None

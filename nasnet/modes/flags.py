@@ -10,7 +10,7 @@ from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGr
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig
 from nasnet.networks.config import CountConfig, FromConfig, NetworkConfig, SourceConfig
-from nasnet.reports.config import EvaluateConfig, PredictConfig, ReportConfig, TableConfig
+from nasnet.reports.config import CompareConfig, EvaluateConfig, PredictConfig, ReportConfig, TableConfig
 from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
@@ -20,12 +20,12 @@ from nasnet.trials.config import (
     SPACE_DEFAULTS,
     BaselineConfig,
     ChainConfig,
-    CompareConfig,
     FinalConfig,
     LatencyConfig,
     LimitConfig,
     SearchConfig,
 )
+from nasnet.trials.plan import resolve_waves
 
 C = TypeVar("C", bound=Config)
 
@@ -257,10 +257,8 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
         config.group(group)  # a group's own checks, before anything is opened
     if ExecutionConfig in GROUPS[mode]:
         _resolve_execution(values)
-    if SearchConfig in GROUPS[mode] and values["deterministic"] is None:
-        workers = values["workers"]
-        fits = workers is not None and 4 * workers <= values["update_trials"]
-        values["deterministic"] = fits and not values["cluster"]
+    if SearchConfig in GROUPS[mode]:
+        values.update(resolve_waves(values, given))
     return config
 
 

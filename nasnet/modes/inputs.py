@@ -24,13 +24,13 @@ from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfi
 from nasnet.networks.models import NamedModel, as_stored, least_side, model_of_genotype, named_model
 from nasnet.networks.saved import Model, check_trained, load_source, stored_spec, trained_folder
 from nasnet.networks.spec import NetworkSpec, Shape, transferred
-from nasnet.reports.config import PredictConfig
+from nasnet.reports.config import CompareConfig, PredictConfig
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded, write_text
 from nasnet.training.config import TrainingConfig, check_schedule
-from nasnet.trials.config import TABLE, ChainConfig, CompareConfig, FinalConfig, LatencyConfig, SearchConfig
+from nasnet.trials.config import TABLE, ChainConfig, FinalConfig, LatencyConfig, SearchConfig
 from nasnet.trials.plan import final_name, final_of, finalist_steps_after, without_size
 from nasnet.trials.spaces import check_space, make_space
 
@@ -97,7 +97,7 @@ def _check_search(config: RunConfig) -> None:
         baseline_models(config)
     if options.child == "functions":
         check_child(training)
-    if training.steps:
+    if training.steps:  # with rungs, those of the last
         finalist_steps_after(options, training.steps)
     check_children(config, space, shape, _SOME_CLASSES)
 

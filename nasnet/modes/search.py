@@ -44,22 +44,31 @@ from nasnet.reports.search import (
     show_finalist,
     show_finalist_run,
 )
-from nasnet.reports.terminal import show_export, show_retry, trials_shown
+from nasnet.reports.terminal import show_export, show_retry, show_rung, trials_shown
 from nasnet.runtime import devices
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.best_weights import BestWeights
 from nasnet.trials.config import BaselineConfig, ChainConfig, FinalConfig, LimitConfig, SearchConfig
 from nasnet.trials.ending import STOP, Ending
 from nasnet.trials.finalists import Finalist, choose_finalists, rank_finalists
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.limits import Limits
-from nasnet.trials.plan import DRAWN, exported, final_of, finalist_steps, plan_of, steps_of, without_size
+from nasnet.trials.plan import (
+    DRAWN,
+    exported,
+    final_of,
+    finalist_steps,
+    of_first_rung,
+    plan_of,
+    steps_of,
+    without_size,
+)
 from nasnet.trials.retries import RetryingEngine
+from nasnet.trials.rungs import PROXY, Rungs, rung_estimators
 from nasnet.trials.search import Search
 from nasnet.trials.spaces import (
     children_of,
@@ -71,6 +80,8 @@ from nasnet.trials.spaces import (
     start_tokens,
     trials_of,
 )
+from nasnet.trials.weights.best import BestWeights
+from nasnet.trials.weights.between import RungWeights
 
 _DRAWN = 8  # networks that are counted to say what a child takes
 
@@ -136,7 +147,7 @@ def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limit
     execution, held = _fitting(config.group(ExecutionConfig), data, space, limits), config.group(BaselineConfig)
     journal = Journal(workdir / "journal.jsonl")
     best_weights = BestWeights(workdir / "children", options.keep_weights)
-    best_weights.resume(list(journal.trials.values()))
+    best_weights.resume(list(journal.so_far.values()))
     # Stopping comes second: Ray too sets a handler for SIGTERM.
     with open_engine(_estimators(config, data), execution, workdir / "logs") as engine, Stopping() as stopping:
         retrying = RetryingEngine(
@@ -160,13 +171,15 @@ def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limit
             why_invalid=limits.why_invalid,
             latency=limits.latency,
             best_weights=best_weights,
+            rungs=Rungs(options.rung_steps, RungWeights(workdir / "rungs")) if options.rungs else None,
             report=trials_shown(strategy),
+            report_rung=show_rung,
             forecast=Forecast(plan_of(options, final, child, training, data, space, engine.slots, execution, held)),
         )
         say_search(search, data, options.strategy, children_of(space, child), training, execution)
         _, recipe = final_of(final, child, training)
         settling = any(map(limits.has_statistics, drawn_genotypes(space, 1, limits.network)))
-        for whose, of in (("a child's ", training), ("the winner's ", recipe)):
+        for whose, of in (("a child's ", of_first_rung(options, training)), ("the winner's ", recipe)):
             if settling and (of is recipe or options.statistics == "moving"):
                 say_unsettled(of, steps_of(of, data), whose)
         say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
@@ -213,10 +226,12 @@ def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
     options = config.group(SearchConfig)
     training = config.group(TrainingConfig)
     child = config.group(NetworkConfig)
-    proxy = ProxyEstimator(data, child, training, config.seed, options.child, options.reward, options.statistics)
+    first = of_first_rung(options, training)
+    proxy = ProxyEstimator(data, child, first, config.seed, options.child, options.reward, options.statistics)
     longer = dataclasses.replace(training, steps=finalist_steps(options, training, data))
     finalist = dataclasses.replace(proxy, training=longer)
-    return {"proxy": proxy, "finalist": finalist, **baseline_estimators(config, proxy)}
+    later = rung_estimators(proxy, options.rung_steps)
+    return {PROXY: proxy, **later, "finalist": finalist, **baseline_estimators(config, proxy)}
 
 
 def _strategy(name: str, space: Space, config: RunConfig) -> Strategy:
@@ -232,12 +247,15 @@ def _best(search: Search, config: RunConfig, ending: Ending, pictures: int) -> T
     try:
         ranked, trials = search.run(), search.journal.trials
     except RunError:
-        if ending.now and all(trial.reward is None for trial in search.journal.trials.values()):
+        if ending.now and all(trial.reward is None for trial in search.journal.so_far.values()):
             ending.done()  # there is nothing to end with, and the same command is to go on
         raise
     if len(trials) < search.trials:
-        say(f"ended by {ending.enough} after {len(trials)} of {search.trials} trials; children that ran were cut off")
-    say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}")
+        waiting = len(search.journal.so_far) - len(trials)
+        made = f"{len(trials)} of {search.trials} trials" + (f" and {waiting} up to a rung" if waiting else "")
+        say(f"ended by {ending.enough} after {made}; children that ran were cut off")
+    rung = f" (rung {ranked[0].rung}/{len(options.rung_steps)})" if options.rungs else ""
+    say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}{rung}")
     if twins := sum(trial.reward is not None and bool(trial.cause) for trial in trials.values()):
         say(f"{twins} of {len(trials)} trials were of a network that had been trained before")
     if options.strategy in ("ppo", "reinforce"):

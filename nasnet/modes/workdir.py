@@ -31,7 +31,7 @@ _NEWER = (
     *flag_names(LatencyConfig).values(),
     *("free", "table", "start", "width", "stem_multiplier", "skip_reduction_input"),
     *("staircase", "rate_drops", "augment"),
-    *("match", "baseline_steps", "parameters", "final_parameters"),
+    *("match", "baseline_steps", "parameters", "final_parameters", "rungs"),
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),
 )
 """Settings that runs of this version began without. Their defaults are what those runs did."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import Literal
 
+from nasnet.runtime.errors import SettingError
 from nasnet.runtime.setting import Settings, setting
 
 
@@ -37,3 +39,38 @@ class TableConfig(Settings):
     """How the papers' tables are shown."""
 
     format: Literal["text", "markdown", "csv"] = setting("text", "how the tables are written, on the screen")
+
+
+@dataclasses.dataclass(frozen=True)
+class CompareConfig(Settings):
+    """Which networks are compared, and how."""
+
+    models: str | None = setting(
+        None,
+        "networks to compare, with commas between, first the one that the others are held against: names and paths as "
+        "model takes them; a folder such as best/ gives its network, which is trained afresh",
+    )
+    seeds: int = setting(
+        3,
+        "trainings of each network, from the run's seed on; more on the same workdir go on",
+        unit="trainings",
+        least=1,
+        free=True,
+    )
+    match: Literal["none", "params", "mult_adds", "latency"] = setting(
+        "none",
+        "make each network as large as the first, within 5%: by its filters, and where that is too coarse by "
+        "stem_multiplier and repeats, or by width where it is made by hand; or as fast, within 10%, as measured here",
+    )
+    latency_on: Literal["tensorflow", "litert"] = setting(
+        "tensorflow", "what runs them for match=latency, a picture at a time"
+    )
+    inference_batch: int = setting(
+        256, "pictures at a time when the speed of a trained network is measured", unit="pictures", least=1
+    )
+    test: bool = setting(False, "open the test split once, at the end, and score each trained network on it", free=True)
+
+    def check_given(self, given: Collection[str]) -> None:
+        """Raises SettingError for a setting that is given and would do nothing."""
+        if "latency_on" in given and self.match != "latency":
+            raise SettingError("latency_on", self.latency_on, "has no meaning without match=latency")

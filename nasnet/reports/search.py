@@ -58,6 +58,9 @@ def say_search(
 ) -> None:
     """What is searched, by whom, how many at a time. `children` says what they are."""
     length = f"{training.steps} steps" if training.steps else f"{training.epochs} epochs"
+    if search.rungs is not None:
+        first, *more = search.rungs.steps
+        length = f"{first} steps, {', '.join(map(str, more))} for the best third of each wave,"
     say(
         f"searching {search.space.length(0)} decisions with {strategy}: {search.trials} children "
         f"{children}, {length} on {len(data.train)} pictures of {data.name}"
@@ -69,8 +72,11 @@ def say_search(
     if search.wave:
         order = f"in waves of {search.wave}" if search.wave < search.trials else "all in one wave"
     say(f"{search.engine.slots} at a time {where}, {order}")
-    if search.journal.trials:
-        say(f"going on after {len(search.journal.trials)} finished trials")
+    if trials := search.journal.trials:
+        waiting = len(search.journal.so_far) - len(trials)
+        say(f"going on after {len(trials)} finished trials" + (f" and {waiting} between two rungs" if waiting else ""))
+    elif search.journal.rungs:
+        say(f"going on after {len(search.journal.rungs)} trials that stand between two rungs")
 
 
 def fit_memory(execution: ExecutionConfig, need: MemoryNeed) -> ExecutionConfig:

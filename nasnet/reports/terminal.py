@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from controller.policy.figures import UpdateFigures
-from controller.strategy import Strategy
+from controller.strategy import Strategy, Trial
 from nasnet.runtime.clock import clock
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json
 from nasnet.training.progress import Progress
 from nasnet.trials.retries import Retry
+from nasnet.trials.rungs import Promotion, RungEnd
 from nasnet.trials.search import SearchProgress
 
 _SAID_SECONDS = 30.0
@@ -37,9 +38,9 @@ def show_export(folder: Path) -> None:
 def show_trial(progress: SearchProgress) -> None:
     """A finished trial, the best so far, the time until everything is done."""
     trial, best = progress.trial, progress.best
-    result = f"reward {trial.reward:.4f}" if trial.reward is not None else f"{trial.outcome}: {trial.cause}"
-    if "latency_ms" in trial.figures:
-        result += f" (accuracy {trial.accuracy:.4f}, {trial.figures['latency_ms']:.3g} ms)"
+    result = _result(trial)
+    if trial.earlier and trial.reward is not None:
+        result += f" (rung {trial.rung}, before {' '.join(f'{reward:.4f}' for reward in trial.earlier)})"
     if trial.reward is not None and trial.cause:
         result += f" ({trial.cause})"
     left = "" if progress.seconds_left is None else f", {clock(progress.seconds_left)} left"
@@ -47,6 +48,28 @@ def show_trial(progress: SearchProgress) -> None:
     say(
         f"trial {trial.proposal.trial_id:4d}  {result}  best {shown}  {trial.seconds:.1f} s  "
         f"{progress.done}/{progress.trials}{left}"
+    )
+
+
+def _result(trial: Trial) -> str:
+    result = f"reward {trial.reward:.4f}" if trial.reward is not None else f"{trial.outcome}: {trial.cause}"
+    if "latency_ms" in trial.figures:
+        result += f" (accuracy {trial.accuracy:.4f}, {trial.figures['latency_ms']:.3g} ms)"
+    return result
+
+
+def show_rung(told: RungEnd | Promotion) -> None:
+    """A child that ended a rung from which it may go on; or, once all of its wave have, which of them do."""
+    if isinstance(told, RungEnd):
+        left = "" if told.seconds_left is None else f", {clock(told.seconds_left)} left"
+        say(
+            f"trial {told.trial.proposal.trial_id:4d}  {_result(told.trial)}  rung {told.trial.rung}/{told.rungs}  "
+            f"{told.trial.seconds:.1f} s  {told.ended}/{told.children} of the wave{left}"
+        )
+        return
+    say(
+        f"rung {told.rung}/{told.rungs}: the best {len(told.going)} of {len(told.going) + len(told.ending)} go on for "
+        f"{told.steps} more steps: trial {', '.join(map(str, told.going))}"
     )
 
 
@@ -77,7 +100,8 @@ def trials_shown(strategy: Strategy) -> Callable[[SearchProgress], None]:
 def show_retry(retry: Retry) -> None:
     """A child that is run again: which, as which attempt, and why. The line of a finished trial begins otherwise."""
     job = retry.job
-    child = f"trial {job.trial_id}" if job.start is None else f"finalist {job.trial_id}, start {job.start},"
+    trial = f"trial {job.trial_id}" + (f", rung {job.rung}," if job.rung > 1 else "")
+    child = trial if job.start is None else f"finalist {job.trial_id}, start {job.start},"
     child = job.label or child
     say(f"running {child} again, attempt {retry.attempt} of {retry.attempts}: {retry.cause}")
 

@@ -25,6 +25,7 @@ SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {
     TABLE: TABLE_DEFAULTS,
 }
 """What a space says otherwise than the mode search."""
+_RUNGS = "must be two or more numbers of steps with commas between, each above the one before, such as 50,200"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +92,11 @@ class SearchConfig(Settings):
         False,
         "train a network again that a trial before it had, by any name; otherwise that trial's reward is taken",
     )
+    rungs: str | None = setting(
+        None,
+        "steps of each rung in all, such as 50,200: a wave is trained for the first, its best third goes on from there "
+        "to the next, and so on; in the place of steps; unset: all children are trained alike",
+    )
     child: Literal["functions", "keras"] = setting(
         "functions", "how children are built: as plain functions, or as Keras models for checking (ten times slower)"
     )
@@ -110,7 +116,8 @@ class SearchConfig(Settings):
     )
     finalist_steps: int | None = setting(
         None,
-        "training steps of a finalist, no fewer than a child has; unset: four times those (the paper: to convergence)",
+        "training steps of a finalist, no fewer than a child has, or twice those of the last of rungs; unset: four "
+        "times those of a child, twice those of the last rung (the paper: to convergence)",
         unit="steps",
         least=1,
     )
@@ -129,6 +136,21 @@ class SearchConfig(Settings):
         least=0,
         free=True,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, needed in (("child", "functions"), ("reward", "last"), ("deterministic", True)):
+            if self.rung_steps and (value := getattr(self, name)) not in (needed, None):
+                raise SettingError("rungs", self.rungs, f"needs {name}={needed}, and it is {value}")
+
+    @property
+    def rung_steps(self) -> tuple[int, ...]:
+        """Steps in all at the end of each rung; none where there are no rungs."""
+        texts = [] if self.rungs is None else [text.strip() for text in self.rungs.split(",")]
+        steps = tuple(int(text) for text in texts if text.isascii() and text.isdecimal())
+        if texts and (len(steps) < max(2, len(texts)) or steps[0] < 1 or list(steps) != sorted(set(steps))):
+            raise SettingError("rungs", self.rungs, _RUNGS)
+        return steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,38 +284,3 @@ class BaselineConfig(Settings):
     baseline_seeds: int = setting(
         3, "trainings of each of them, from seeds that no trial has had", unit="trainings", least=1, free=True
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class CompareConfig(Settings):
-    """Which networks are compared, and how."""
-
-    models: str | None = setting(
-        None,
-        "networks to compare, with commas between, first the one that the others are held against: names and paths as "
-        "model takes them; a folder such as best/ gives its network, which is trained afresh",
-    )
-    seeds: int = setting(
-        3,
-        "trainings of each network, from the run's seed on; more on the same workdir go on",
-        unit="trainings",
-        least=1,
-        free=True,
-    )
-    match: Literal["none", "params", "mult_adds", "latency"] = setting(
-        "none",
-        "make each network as large as the first, within 5%: by its filters, and where that is too coarse by "
-        "stem_multiplier and repeats, or by width where it is made by hand; or as fast, within 10%, as measured here",
-    )
-    latency_on: Literal["tensorflow", "litert"] = setting(
-        "tensorflow", "what runs them for match=latency, a picture at a time"
-    )
-    inference_batch: int = setting(
-        256, "pictures at a time when the speed of a trained network is measured", unit="pictures", least=1
-    )
-    test: bool = setting(False, "open the test split once, at the end, and score each trained network on it", free=True)
-
-    def check_given(self, given: Collection[str]) -> None:
-        """Raises SettingError for a setting that is given and would do nothing."""
-        if "latency_on" in given and self.match != "latency":
-            raise SettingError("latency_on", self.latency_on, "has no meaning without match=latency")

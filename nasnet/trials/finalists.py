@@ -122,7 +122,7 @@ def _ranked(
             runs[trial_id] = [run.reward for run in ended]
     if chosen[0].proposal.trial_id not in runs:
         return []
-    known = [trial.accuracy for trial in journal.trials.values()] + [reward for of in runs.values() for reward in of]
+    known = [trial.accuracy for trial in journal.so_far.values()] + [reward for of in runs.values() for reward in of]
     worst = min((reward for reward in known if reward is not None), default=0.0)
     found: list[Finalist] = []
     for trial, factor in zip(chosen, factors, strict=True):

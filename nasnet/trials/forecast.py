@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from controller.strategy import Trial
 from nasnet.estimators.estimator import Timing
@@ -28,25 +28,36 @@ class Forecast:
         """`clock` is in seconds."""
         self.plan, self._clock = plan, clock
         self.timing = Timing()  # of the children that ended well, so that the share of their steps is known
-        self._seconds, self._trained = 0.0, 0
+        self._seconds, self._trained = [0.0] * max(1, len(plan.rungs)), [0] * max(1, len(plan.rungs))
+        self._counted: dict[int, float] = {}
         self._busy, self._begun, self._since = 0.0, clock(), math.nan
         self._start = plan.start
-        self._best: list[Trial] = []
+        self._best: dict[int, Trial] = {}
         self._longer: list[float] = []
         self._held: list[float] = []
 
     def trial(self, trial: Trial, *, live: bool = True) -> None:
-        """A trial ended; not `live` if that was in another process. One of no seconds was not trained."""
-        if trial.seconds <= 0:
+        """A child of a trial ended, or the trial did; not `live` if that was in another process.
+
+        One of no more seconds than before was not trained.
+        """
+        trial_id, rung = trial.proposal.trial_id, len(trial.earlier)
+        seconds = trial.seconds - self._counted.get(trial_id, 0.0)
+        if seconds <= 0:
             return
-        self._seconds, self._trained = self._seconds + trial.seconds, self._trained + 1
+        if self.plan.rungs:
+            self._counted[trial_id] = trial.seconds
+        self._seconds[rung] += seconds
+        self._trained[rung] += 1
         if live and math.isnan(self._since):
             self._since = self._clock()
-            self._start = self._since - self._begun - trial.seconds
+            self._start = self._since - self._begun - seconds
         elif live:
-            self._busy += trial.seconds
+            self._busy += seconds
+        self._best.pop(trial_id, None)
         if trial.reward is not None:
-            self._best = sorted([*self._best, trial], key=lambda t: -(t.reward or 0.0))[: max(1, self.plan.finalists)]
+            best = sorted([*self._best.values(), trial], key=lambda t: t.rank)[: max(1, self.plan.finalists)]
+            self._best = {t.proposal.trial_id: t for t in best}
 
     def finalist(self, seconds: float) -> None:
         """A finalist's training ended."""
@@ -62,34 +73,46 @@ class Forecast:
         running: tuple[float, ...] = (),
         finalist_runs: int | None = None,
         held_against: int | None = None,
+        later: Sequence[int] = (),
     ) -> float | None:
         """Seconds until all is done; None while too little is known.
 
         Args:
-            trials: that have not ended.
+            trials: that have not ended; where there are rungs, not the first of them.
             running: for each child that runs, for how many seconds it has.
             finalist_runs: finalists' trainings that have not ended; None is all of them.
             held_against: trainings of the winner and its baselines that have not ended; None is all of them.
+            later: children of each later rung that have not ended it.
         """
-        if not self._trained or (self._trained < _SURE and trials > _SURE) or not self._best:
+        trained = sum(self._trained)
+        if not trained or (trained < _SURE and trials > _SURE) or not self._best:
             return None
-        mean = self._seconds / self._trained
-        work = sum(max(mean - seconds, 0.1 * mean) for seconds in running[:trials]) + mean * (trials - len(running))
+        children = [trials, *later]
+        mean = self._mean(next((rung for rung, number in enumerate(children) if number), 0))  # of those that run
+        work = sum(number * self._mean(rung) for rung, number in enumerate(children) if number)
+        work -= sum(min(seconds, 0.9 * mean) for seconds in running[: sum(children)])
         runs = self.plan.finalists * self.plan.starts if finalist_runs is None else finalist_runs
         held = self.plan.held_against if held_against is None else held_against
         longer = self._of_longer(runs, self.plan.longer, self._longer)
         longer += self._of_longer(held, self.plan.held_longer, self._held)
-        return max(work, 0.0) / self._rate(mean) + longer + self.of_winner(self._best[0])
+        return max(work, 0.0) / self._rate(mean) + longer + self.of_winner(next(iter(self._best.values())))
 
     def of_winner(self, trial: Trial) -> float:
         """Seconds of the winner's training and its export, if it is the cell of this trial."""
-        return self.fixed() + trial.seconds * self._steps_share() * self.plan.winner(trial)
+        return self.fixed() + trial.seconds * self._steps_share() * self.plan.winner(trial) / self.plan.share(trial)
 
     def fixed(self) -> float:
         """Seconds to build and export a winner, as busy as this machine is."""
         if not self.plan.start:
             return self.plan.fixed
         return self.plan.fixed * min(max(self._start / self.plan.start, _FASTER), _SLOWER)
+
+    def _mean(self, rung: int) -> float:
+        """Seconds of a child in a rung, counted from 0: as its children were, or else by their steps as the first's."""
+        if self._trained[rung]:
+            return self._seconds[rung] / self._trained[rung]
+        first, share = self._seconds[0] / max(1, self._trained[0]), self._steps_share()
+        return first * (1 - share + share * self.plan.added(rung))
 
     def _rate(self, mean: float) -> float:
         """Seconds of children that end in a second: the slots, less what they wait."""
@@ -102,7 +125,8 @@ class Forecast:
         if not runs:
             return 0.0
         share = self._steps_share()
-        seconds = sum(trial.seconds for trial in self._best) / len(self._best) * (1 - share + share * longer)
+        seconds = [t.seconds * (1 - share + share * longer / self.plan.share(t)) for t in self._best.values()]
+        seconds = sum(seconds) / len(seconds)
         if known:
             seconds = sum(known) / len(known)
         return seconds * math.ceil(runs / self.plan.slots)

@@ -6,9 +6,11 @@ import dataclasses
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cells.spaces.space import Space, check_tokens
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.estimators.estimator import MEASURE
 from nasnet.runtime.errors import RunError, UserError
@@ -31,6 +33,9 @@ class FinalistRun:
 class Journal:
     """Proposals and trials in the order in which they came to be (each a dict in that order).
 
+    Where there are rungs, `rungs` has of each trial what it was after each rung but its last, and `goes_on` of each
+    trial and rung (counted from 1) whether it went on from there, where that has been decided.
+
     Opening it reads what is there. A last line that was torn by a crash is cut off; anything else that is not a record
     is an error, because a search must not go on from a past that it guesses.
     """
@@ -44,6 +49,8 @@ class Journal:
         self._path, self._reads_only = path, reads_only
         self.proposals: dict[int, Proposal] = {}
         self.trials: dict[int, Trial] = {}
+        self.rungs: dict[int, list[Trial]] = {}
+        self.goes_on: dict[tuple[int, int], bool] = {}
         self.finalists: dict[tuple[int, int], FinalistRun] = {}
         self.lost_attempts: Counter[str] = Counter()
         try:
@@ -59,6 +66,14 @@ class Journal:
         if good == 0:
             self._append({"kind": "header", "version": VERSION, "measure": MEASURE})
 
+    def check(self, space: Space) -> None:
+        """Raises UserError for a proposal that is not of this space."""
+        for trial_id, proposal in self.proposals.items():
+            try:
+                check_tokens(space.decisions[: space.length(trial_id)], proposal.tokens)
+            except ValueError as error:
+                raise UserError(f"the journal's trial {trial_id} is not of this space: {error}") from error
+
     def propose(self, proposal: Proposal) -> None:
         """Records that a trial has been decided on."""
         self._append(
@@ -71,6 +86,27 @@ class Journal:
         )
         self.proposals[proposal.trial_id] = proposal
 
+    @property
+    def so_far(self) -> dict[int, Trial]:
+        """The trials that ended, and those between two rungs as they stand."""
+        return {**{trial_id: rungs[-1] for trial_id, rungs in self.rungs.items()}, **self.trials}
+
+    def may_go_on(self, trial_id: int) -> bool | None:
+        """Whether a trial that has not ended is to be trained, for its first rung or the next; None: not decided."""
+        ended = len(self.rungs.get(trial_id, ()))
+        return self.goes_on.get((trial_id, ended)) if ended else True
+
+    def end_rung(self, trial: Trial, seconds: float) -> None:
+        """Records that a trial ended a rung from which it may go on: as it stands, and the seconds of this rung."""
+        record = {"kind": "rung", "trial_id": trial.proposal.trial_id, "rung": trial.rung, "reward": trial.reward}
+        self._append({**record, "seconds": seconds, **_figures(trial)})
+        self.rungs.setdefault(trial.proposal.trial_id, []).append(trial)
+
+    def promote(self, rung: int, going: Sequence[int], ending: Sequence[int]) -> None:
+        """Records which of the trials that ended a rung go on, and which end there."""
+        self._append({"kind": "promotion", "rung": rung, "going": list(going), "ending": list(ending)})
+        self._promoted(rung, going, ending)
+
     def finish(self, trial: Trial) -> None:
         """Records how a proposed trial ended."""
         record = {
@@ -81,7 +117,8 @@ class Journal:
             "seconds": trial.seconds,
             "cause": trial.cause,
         }
-        self._append({**record, "figures": dict(trial.figures)} if trial.figures else record)
+        earlier = {"earlier": list(trial.earlier)} if trial.earlier else {}
+        self._append({**record, **_figures(trial), **earlier})
         self.trials[trial.proposal.trial_id] = trial
 
     def lose_attempt(self, child: str, cause: str) -> None:
@@ -153,17 +190,45 @@ class Journal:
                 raise ValueError(f"trial {record['trial_id']} ended twice")
             proposal = self.proposals[record["trial_id"]]
             outcome = Outcome(record["outcome"])
-            figures = {str(name): float(value) for name, value in record.get("figures", {}).items()}
-            self.trials[proposal.trial_id] = Trial(
-                proposal, outcome, record["reward"], record["seconds"], record["cause"], figures
-            )
+            ends = outcome, record["reward"], record["seconds"], record["cause"], _figures_of(record)
+            self.trials[proposal.trial_id] = Trial(proposal, *ends, tuple(record.get("earlier", ())))
+        elif record["kind"] == "rung":
+            self._take_rung(record)
+        elif record["kind"] == "promotion":
+            self._promoted(record["rung"], record["going"], record["ending"])
         elif record["kind"] == "attempt":
             self.lost_attempts[record["child"]] += 1
         elif record["kind"] == "finalist":
             values = {field.name: record[field.name] for field in dataclasses.fields(FinalistRun)}
             run = FinalistRun(**{**values, "outcome": Outcome(values["outcome"])})
-            if run.trial_id not in self.trials:
-                raise ValueError(f"a finalist of trial {run.trial_id}, which has not ended")
+            if run.trial_id not in self.trials and run.trial_id not in self.rungs:
+                raise ValueError(f"a finalist of trial {run.trial_id}, which has no reward")
             self.finalists[run.trial_id, run.start] = run
         else:
             raise ValueError(f"kind {record['kind']!r}")
+
+    def _take_rung(self, record: dict[str, Any]) -> None:
+        trial_id, rung = record["trial_id"], record["rung"]
+        before = self.rungs.get(trial_id, [])
+        if rung != len(before) + 1 or trial_id in self.trials:
+            raise ValueError(f"rung {rung} of trial {trial_id} after {len(before)} others, or after its end")
+        seconds, earlier = record["seconds"], ()
+        if before:
+            seconds, earlier = before[-1].seconds + seconds, before[-1].rewards
+        trial = Trial(self.proposals[trial_id], Outcome.OK, record["reward"], seconds, "", _figures_of(record), earlier)
+        self.rungs.setdefault(trial_id, []).append(trial)
+
+    def _promoted(self, rung: int, going: Sequence[int], ending: Sequence[int]) -> None:
+        for trial_id in (*going, *ending):
+            if len(self.rungs.get(trial_id, ())) != rung or (trial_id, rung) in self.goes_on:
+                raise ValueError(f"trial {trial_id} goes on from rung {rung}, or ends there, and does not stand there")
+        self.goes_on |= {(trial_id, rung): True for trial_id in going}
+        self.goes_on |= {(trial_id, rung): False for trial_id in ending}
+
+
+def _figures(trial: Trial) -> dict[str, Any]:
+    return {"figures": dict(trial.figures)} if trial.figures else {}
+
+
+def _figures_of(record: dict[str, Any]) -> dict[str, float]:
+    return {str(name): float(value) for name, value in record.get("figures", {}).items()}

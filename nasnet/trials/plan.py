@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from cells.architecture import Architecture, BadField
 from cells.count import count
@@ -34,8 +35,8 @@ _FINAL_FILTERS = 16
 """Channels in the first cell of a winner of no given size."""
 DRAWN = 40
 """Networks that are drawn to know whether a size can be had."""
-_LONGER = 4
-"""Steps of a finalist for each of a child: 100 for the 25 of the defaults."""
+_LONGER, _LONGER_THAN_RUNGS = 4, 2
+"""Steps of a finalist for each of a child: 100 for the 25 of the defaults. And for each of the last rung's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Plan:
             `start` is where workers are not of this machine.
         held_against: trainings of the winner and of what it is held against.
         held_longer: steps of one for each step of a child.
+        rungs: steps in all at the end of each rung, where there are some: "a child" above is one of the last rung.
     """
 
     trials: int
@@ -68,6 +70,15 @@ class Plan:
     start: float = 0.0
     held_against: int = 0
     held_longer: float = 1.0
+    rungs: tuple[int, ...] = ()
+
+    def share(self, trial: Trial) -> float:
+        """Of the steps of a child, those that this trial has had."""
+        return self.rungs[max(1, trial.rung) - 1] / self.rungs[-1] if self.rungs else 1.0
+
+    def added(self, rung: int) -> float:
+        """The steps of a rung, counted from 0, for each of the first one's."""
+        return (self.rungs[rung] - self.rungs[rung - 1]) / self.rungs[0] if rung else 1.0
 
 
 def steps_of(training: TrainingConfig, data: DataSet) -> int:
@@ -75,21 +86,49 @@ def steps_of(training: TrainingConfig, data: DataSet) -> int:
     return training.steps or training.epochs * (len(data.train) // min(training.batch_size, len(data.train)))
 
 
-def finalist_steps(options: SearchConfig, training: TrainingConfig, data: DataSet) -> int:
-    """Those of a finalist: four times those of a child, where nothing else is said.
+def of_first_rung(options: SearchConfig, training: TrainingConfig) -> TrainingConfig:
+    """How every child is trained; where there are rungs, for the first."""
+    return dataclasses.replace(training, steps=options.rung_steps[0]) if options.rungs else training
+
+
+def resolve_waves(values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """What a search's settings by flag imply of one another: whether there are waves, how long a child is trained.
 
     Raises:
-        SettingError: for fewer than a child's: then it is no longer training that ranks them.
+        SettingError: for another length beside rungs.
+    """
+    rungs, deterministic = SearchConfig(rungs=values["rungs"]).rung_steps, values["deterministic"]
+    if deterministic is None:
+        workers = values["workers"]
+        few = workers is not None and 4 * workers <= values["update_trials"] and not values["cluster"]
+        deterministic = bool(rungs) or few
+    if not rungs:
+        return {"deterministic": deterministic}
+    for name in ("steps", "epochs"):
+        if name in given:
+            raise SettingError(name, values[name], f"does not go with rungs={values['rungs']}, which says the steps")
+    return {"deterministic": deterministic, "steps": rungs[-1]}
+
+
+def finalist_steps(options: SearchConfig, training: TrainingConfig, data: DataSet) -> int:
+    """Those of a finalist: four times those of a child, or twice those of the last rung, where nothing else is said.
+
+    Raises:
+        SettingError: for fewer than a child's, or twice the last rung's: then it is no longer training that ranks them.
     """
     return finalist_steps_after(options, steps_of(training, data))
 
 
 def finalist_steps_after(options: SearchConfig, own: int) -> int:
-    """As `finalist_steps`, of children that are trained for `own` steps."""
+    """As `finalist_steps`, of children that are trained for `own` steps; where there are rungs, for those."""
+    rungs = options.rung_steps
+    least, unset = (_LONGER_THAN_RUNGS * rungs[-1],) * 2 if rungs else (own, _LONGER * own)
     if options.finalist_steps is None:
-        return _LONGER * own
-    if options.finalists and options.finalist_steps < own:
+        return unset
+    if options.finalists and options.finalist_steps < least:
         rule = f"a child itself is trained for {own}; expected that many or more; unset, it is {_LONGER} times as many"
+        if rungs:
+            rule = f"the last rung ends after {rungs[-1]} steps; expected twice as many, {least}, or more"
         raise SettingError("finalist_steps", options.finalist_steps, rule)
     return options.finalist_steps
 
@@ -174,7 +213,8 @@ def plan_of(
     """The plan of a search as the configs say it, with so many children at a time."""
     longer = finalist_steps(options, training, data)
     ratio = longer / steps_of(training, data)
-    plan = Plan(trials_of(options, space), slots, options.finalists, options.finalist_seeds, longer, ratio)
+    finalists = options.finalists, options.finalist_seeds, longer, ratio
+    plan = Plan(trials_of(options, space), slots, *finalists, rungs=options.rung_steps)
     if not final.export:
         return plan
     _, recipe = final_of(final, child, training)

@@ -6,20 +6,22 @@ Resuming is running the same command.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
 
 from cells.genotype.genotype import Genotype
-from cells.spaces.space import Space, check_tokens
+from cells.spaces.space import Space
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.execution.job import Job, Result
-from nasnet.runtime.errors import RunError, SettingError, UserError
-from nasnet.trials.best_weights import BestWeights
+from nasnet.runtime.errors import RunError, SettingError
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Latency
 from nasnet.trials.retries import RetryingEngine
+from nasnet.trials.rungs import Promotion, RungEnd, Rungs, children_left
+from nasnet.trials.weights.best import BestWeights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Search:
         why_invalid: what is wrong with a genotype that must not be tried, in one line; None for the others.
         latency: what makes a reward of a child's accuracy and its latency; None where the accuracy is the reward.
         best_weights: where the weights of the best children go.
-        report: told of each finished trial.
+        rungs: those of a wave, which they need; None trains all children alike.
+        report: told of each finished trial, but of those that end at a rung with what they had there.
+        report_rung: told of each child that ended a rung which is not the last, and of who goes on.
         forecast: told of it too; says how long the rest may take.
         controller_seconds: how long proposing, observing and the journal took so far.
     """
@@ -69,12 +73,15 @@ class Search:
     why_invalid: Callable[[Genotype], str | None] = lambda _: None
     latency: Latency | None = None
     best_weights: BestWeights | None = None
+    rungs: Rungs | None = None
     report: Callable[[SearchProgress], None] = lambda _: None
+    report_rung: Callable[[RungEnd | Promotion], None] = lambda _: None
     forecast: Forecast | None = None
     controller_seconds: float = dataclasses.field(default=0.0, init=False)
     _observed: int = dataclasses.field(default=0, init=False)
     _best: Trial | None = dataclasses.field(default=None, init=False)
     _pending: list[Proposal] = dataclasses.field(default_factory=list, init=False)
+    _running: set[int] = dataclasses.field(default_factory=set, init=False)
     _first: dict[Genotype, int] = dataclasses.field(default_factory=dict, init=False)
     _waiting: dict[int, list[Proposal]] = dataclasses.field(default_factory=dict, init=False)
 
@@ -86,10 +93,10 @@ class Search:
         was not. So does one that had enough: children that run then are cut off and tried again.
 
         Returns:
-            The trials that succeeded, the highest reward first, the earlier first of equals.
+            The trials that succeeded or stand between two rungs, by `Trial.rank`: the highest reward first.
 
         Raises:
-            UserError: if the journal belongs to another space, or holds more trials.
+            UserError: if the journal belongs to another space, or holds more trials; for damaged weights between rungs.
             RunError: if no trial at all succeeded.
             Stopped: if it was asked to stop.
         """
@@ -99,10 +106,11 @@ class Search:
             while self._room() and (proposal := self._pending.pop(0) if self._pending else self._propose()):
                 self._start(proposal)
             for result in self.engine.collect():
-                self._finish(self._trial(result))
+                self._ended(result)
+            self._settle()
         if len(self.journal.trials) < self.trials:
             self.engine.abandon()
-        ranked = sorted((t for t in self.journal.trials.values() if t.reward is not None), key=_rank)
+        ranked = sorted((t for t in self.journal.so_far.values() if t.reward is not None), key=lambda trial: trial.rank)
         if not ranked:
             ends = Counter((str(trial.outcome), trial.cause) for trial in self.journal.trials.values())
             shown = "; ".join(f"{count} {outcome}: {cause}" for (outcome, cause), count in ends.most_common(3))
@@ -115,33 +123,40 @@ class Search:
         if self.forecast is None:
             return None
         self.forecast.timing = self.engine.timing
-        return self.forecast.left(self.trials - len(self.journal.trials), self.engine.running_seconds())
+        left = [self.trials - len(self.journal.trials)]
+        if self.rungs is not None and self.wave:
+            waves = map(self._wave_of, range(self._observed, self.trials, self.wave))
+            left = children_left(self.journal, waves, len(self.rungs))
+        return self.forecast.left(left[0], self.engine.running_seconds(), later=left[1:])
 
     def factor(self, genotype: Genotype) -> float:
         """What the objective makes of a child's accuracy: times this."""
         return 1.0 if self.latency is None else self.latency.factor(genotype)
 
     def _replay(self) -> None:
+        so_far = self.journal.so_far
         for trial_id, proposal in self.journal.proposals.items():
-            trial = self.journal.trials.get(trial_id)
+            trial = so_far.get(trial_id)
             if trial is not None and trial.reward is not None:
                 self._first.setdefault(self._cell(proposal), trial_id)
         for trial in self.journal.trials.values():
             self._hear(trial)
-            if self.forecast is not None:
+        if self.forecast is not None:
+            for trial in (*itertools.chain(*self.journal.rungs.values()), *self.journal.trials.values()):
                 self.forecast.trial(trial, live=False)
-        open_ends = {i: p for i, p in self.journal.proposals.items() if i not in self.journal.trials}
-        self._pending = [proposal for i, proposal in open_ends.items() if i < self.trials]
+        open_ends = [i for i in self.journal.proposals if i not in self.journal.trials]
+        if self.rungs is not None:
+            self.rungs.weights.resume([so_far[i] for i in open_ends if i in so_far])
+        goes_on = {i: self.journal.may_go_on(i) for i in open_ends if i < self.trials}
+        self._pending = [self.journal.proposals[i] for i, whether in goes_on.items() if whether]
+        for trial in [so_far[i] for i, whether in goes_on.items() if whether is False]:
+            self._finish(trial, shown=False)
 
     def _check_journal(self) -> None:
         ended = len(self.journal.trials) and max(self.journal.trials) + 1
         if ended > self.trials:
             raise SettingError("trials", self.trials, f"{ended} have been made here; expected that many or more")
-        for trial_id, proposal in self.journal.proposals.items():
-            try:
-                check_tokens(self.space.decisions[: self.space.length(trial_id)], proposal.tokens)
-            except ValueError as error:
-                raise UserError(f"the journal's trial {trial_id} is not of this space: {error}") from error
+        self.journal.check(self.space)
 
     def _propose(self) -> Proposal | None:
         """The next proposal; None where there is none, or where the wave before has to end first."""
@@ -164,6 +179,9 @@ class Search:
 
     def _start(self, proposal: Proposal) -> None:
         genotype = self.space.decode(proposal.tokens)
+        if proposal.trial_id in self.journal.rungs:
+            self._train(proposal, genotype)
+            return
         if (cause := self.why_invalid(genotype)) is not None:
             self._finish(Trial(proposal, Outcome.INVALID, None, 0.0, cause))
             return
@@ -175,10 +193,52 @@ class Search:
             if first != proposal.trial_id:
                 self._waiting.setdefault(first, []).append(proposal)
                 return
-        above = None if self.best_weights is None else self.best_weights.above
-        if above is not None:  # the worker knows accuracies
-            above /= self.factor(genotype)
-        self.engine.submit(Job(proposal.trial_id, genotype, keep_above=above))
+        self._train(proposal, genotype)
+
+    def _train(self, proposal: Proposal, genotype: Genotype) -> None:
+        if self.rungs is not None:
+            ended = self.journal.rungs.get(proposal.trial_id)
+            job = self.rungs.job(proposal, genotype, ended[-1] if ended else None)
+        else:
+            above = None if self.best_weights is None else self.best_weights.above
+            if above is not None:  # the worker knows accuracies
+                above /= self.factor(genotype)
+            job = Job(proposal.trial_id, genotype, keep_above=above)
+        self._running.add(proposal.trial_id)
+        self.engine.submit(job)
+
+    def _ended(self, result: Result) -> None:
+        """A child ended: its trial does, or it ended a rung from which it may go on."""
+        trial, rungs = self._trial(result), self.rungs
+        self._running.discard(trial.proposal.trial_id)
+        if rungs is None or trial.reward is None or trial.rung == len(rungs):
+            self._finish(trial)
+            return
+        assert result.child is not None
+        rungs.weights.keep(trial, result.child)
+        self.journal.end_rung(trial, result.seconds)
+        if self.forecast is not None:
+            self.forecast.trial(trial)
+        twins = {twin.trial_id for twins in self._waiting.values() for twin in twins}
+        wave = [i for i in self._wave_of(self._observed) if i not in twins]
+        self.report_rung(rungs.ended(trial, self.journal, wave, self.seconds_left()))
+
+    def _settle(self) -> None:
+        """Once nothing of a wave runs or is to start: of those that wait at its lowest rung some go on, others end."""
+        if self.rungs is None or self._pending or self._running:
+            return
+        if len(self.journal.proposals) < self._wave_of(self._observed).stop:
+            return
+        if (decided := self.rungs.decide(self.journal, self.trials)) is None:
+            return
+        self._pending = [self.journal.proposals[trial_id] for trial_id in decided.going]
+        self.report_rung(decided)
+        for trial_id in decided.ending:
+            self._finish(self.journal.rungs[trial_id][-1], shown=False)
+
+    def _wave_of(self, first: int) -> range:
+        """The trials of the wave that begins with this one."""
+        return range(first, min(first + (self.wave or 1), self.trials))
 
     def _trial(self, result: Result) -> Trial:
         """The trial that a child was. What is worth keeping of it is kept before the journal says that it ended."""
@@ -186,18 +246,26 @@ class Search:
         proposal, figures = self.journal.proposals[trial_id], {}
         if self.latency is not None and reward is not None:
             reward, figures = self.latency.worth(self.space.decode(proposal.tokens), reward)
+        seconds, cause, earlier = result.seconds, result.cause, ()
+        if ended := self.journal.rungs.get(trial_id):
+            seconds, earlier = ended[-1].seconds + seconds, ended[-1].rewards
+            cause = f"rung {len(ended) + 1}: {cause}" if cause else ""
+        trial = Trial(proposal, result.outcome, reward, seconds, cause, figures, earlier)
         if self.best_weights is not None and result.child is not None and reward is not None:
-            self.best_weights.offer(trial_id, reward, result.child)
-        return Trial(proposal, result.outcome, reward, result.seconds, result.cause, figures)
+            self.best_weights.offer(trial, result.child)
+        return trial
 
-    def _finish(self, trial: Trial) -> None:
+    def _finish(self, trial: Trial, *, shown: bool = True) -> None:
         before = time.monotonic()
         self.journal.finish(trial)
         self._hear(trial)
         self.controller_seconds += time.monotonic() - before
         if self.forecast is not None:
             self.forecast.trial(trial)
-        self.report(SearchProgress(trial, self._best, len(self.journal.trials), self.trials, self.seconds_left()))
+        if self.rungs is not None:
+            self.rungs.weights.forget(trial)
+        if shown:
+            self.report(SearchProgress(trial, self._best, len(self.journal.trials), self.trials, self.seconds_left()))
         twins = self._waiting.pop(trial.proposal.trial_id, [])
         if trial.reward is not None:
             for proposal in twins:
@@ -210,13 +278,13 @@ class Search:
     def _hear(self, trial: Trial) -> None:
         """Tells the strategy what is due: this trial, or the waves that are whole now."""
         if trial.reward is not None:
-            self._best = trial if self._best is None else min(self._best, trial, key=_rank)
+            self._best = trial if self._best is None else min(self._best, trial, key=lambda best: best.rank)
         if not self.wave:
             self.strategy.observe(trial)
             self._observed += 1
             return
         while self._observed < self.trials:
-            wave = range(self._observed, min(self._observed + self.wave, self.trials))
+            wave = self._wave_of(self._observed)
             if not all(i in self.journal.trials for i in wave):
                 return
             for i in wave:
@@ -227,10 +295,4 @@ class Search:
 def _repeated(proposal: Proposal, first: Trial) -> Trial:
     """The trial of a network that another trial was of."""
     cause = f"the same network as trial {first.proposal.trial_id}"
-    return Trial(proposal, Outcome.OK, first.reward, 0.0, cause, first.figures)
-
-
-def _rank(trial: Trial) -> tuple[float, int]:
-    """Sorts the highest reward first, the earlier trial first of equals."""
-    assert trial.reward is not None
-    return -trial.reward, trial.proposal.trial_id
+    return Trial(proposal, Outcome.OK, first.reward, 0.0, cause, first.figures, first.earlier)

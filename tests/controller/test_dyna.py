@@ -103,7 +103,7 @@ def test_imagined_updates_against_a_written_out_oracle():
             strategy.observe(Trial(proposal, end, None, 0.0, "drawn"))
         worst = min(heard, default=0.0)
         rewards = {Outcome.OK: heard[-1] if heard else 0.0, Outcome.INVALID: worst, Outcome.NAN: -9.0}
-        if not model.add(proposal.tokens, rewards[end], end is Outcome.INVALID):
+        if not model.add(proposal.tokens, (rewards[end],), end):
             continue
         rng = np.random.default_rng(np.random.SeedSequence(5, spawn_key=((trial_id - 13) // 2, 1)))
         for _ in range(3):
@@ -200,7 +200,10 @@ def test_which_tokens_are_invalid_is_modelled_where_a_few_were_and_a_few_were_no
     decisions = (Decision("a", 4),)
     for bad in (0, FEW - 1, FEW, 40 - FEW, 41 - FEW, 40):
         observed = Observed(decisions, LearnerConfig(uniform_trials=40))
-        fitted = [observed.add(tuple(row), float(row[0]), at < bad) for at, row in enumerate(rows.tolist())]
+        fitted = [
+            observed.add(tuple(row), (float(row[0]),), Outcome.INVALID if at < bad else Outcome.OK)
+            for at, row in enumerate(rows.tolist())
+        ]
         assert fitted == [False] * 39 + [True]
         _, invalid = observed.draw(np.random.default_rng(0))(rows)
         assert invalid.any() == (FEW <= bad <= 40 - FEW)

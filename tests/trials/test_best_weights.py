@@ -17,7 +17,7 @@ from nasnet.networks.saved import load_trained
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import evaluate
-from nasnet.trials.best_weights import BestWeights
+from nasnet.trials.weights.best import BestWeights
 from tests.support.slow import some_now
 
 
@@ -31,7 +31,7 @@ def child(number):
 
 def offered(kept, rewards, first=0):
     for trial_id, reward in enumerate(rewards, first):
-        kept.offer(trial_id, reward, child(trial_id))
+        kept.offer(trial(trial_id, reward), child(trial_id))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -82,7 +82,7 @@ def test_a_kept_child_opens_as_the_network_that_was_scored(tmp_path, kind):
     estimator = ProxyEstimator(data, NetworkConfig(1, 4), training, 3, kind)
     estimate = estimator.estimate(drawn_genotypes(1, 2, blocks=2)[0], "trial_0")
     kept = BestWeights(tmp_path, 1)
-    kept.offer(0, estimate.reward, estimate.child)
+    kept.offer(trial(0, estimate.reward), estimate.child)
     _, model = load_trained(tmp_path / "trial_0")
     assert evaluate(model, data.valid).accuracy == estimate.reward
     weights = tmp_path / "trial_0" / "weights.npz"

@@ -27,13 +27,13 @@ from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.errors import DivergedError, RunError, UserError
 from nasnet.runtime.signals import Stopped, Stopping
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.best_weights import BestWeights
 from nasnet.trials.config import LatencyConfig, LimitConfig
 from nasnet.trials.finalists import rank_finalists as rank
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Latency, Limits
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
+from nasnet.trials.weights.best import BestWeights
 from tests.support.slow import some_now
 
 SPACE = NASNetSpace(1)
@@ -162,7 +162,7 @@ def test_weights_are_kept_by_the_objective(tmp_path):
 
     latency = Latency(LatencyConfig(latency_ms=1.0, latency_weight=-1.0, objective="accuracy*latency"), lambda _: 4.0)
     journal, best = Journal(tmp_path / "j"), BestWeights(tmp_path / "children", 1)
-    best.rewards[99] = 0.1
+    best.trials[99] = Trial(Proposal(99, (0,), (0.0,)), Outcome.OK, 0.1, 1.0)
     engine = RetryingEngine(Engine({"proxy": ShareEstimator()}), journal)
     strategy = RandomSearch(SPACE.decisions, 0)
     Search(SPACE, strategy, journal, engine, 1, best_weights=best, latency=latency).run()

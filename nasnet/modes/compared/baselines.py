@@ -177,13 +177,14 @@ def _best_blind(search: Search, config: RunConfig) -> tuple[str, Trial] | str:
         return f"{RANDOM} is left out: {strategy} draws no trials at random" + (
             " after those of start" if known else ""
         )
-    found = [trial for number in drawn if (trial := search.journal.trials.get(number)) and trial.reward is not None]
+    trials = search.journal.so_far
+    found = [trial for number in drawn if (trial := trials.get(number)) and trial.reward is not None]
     if not found:
         return f"{RANDOM} is left out: none of trials {drawn[0]} to {drawn[-1]} succeeded"
     called = f"the best of {len(drawn)} random trials"
     if strategy in ("ppo", "reinforce"):  # which draw not quite uniformly (`blind_trials`)
         called = f"the best of the first {len(drawn)} trials"
-    best = max(found, key=lambda trial: (trial.reward or 0.0, -trial.proposal.trial_id))
+    best = min(found, key=lambda trial: trial.rank)
     return called if len(drawn) > 1 else "the first trial", best
 
 

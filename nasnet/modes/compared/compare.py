@@ -25,6 +25,7 @@ from nasnet.modes.train import say_unsettled
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.saved import load_trained
 from nasnet.reports import comparison
+from nasnet.reports.config import CompareConfig
 from nasnet.reports.search import at_work
 from nasnet.runtime import devices
 from nasnet.runtime.clock import doing
@@ -34,7 +35,6 @@ from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import evaluate
-from nasnet.trials.config import CompareConfig
 from nasnet.trials.plan import steps_of
 from nasnet.trials.retries import Retry, RetryingEngine
 

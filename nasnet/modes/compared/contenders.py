@@ -18,9 +18,9 @@ from nasnet.networks.matching import TOLERANCE, matched
 from nasnet.networks.matching import Match as NearestSize
 from nasnet.networks.models import NamedModel, as_stored
 from nasnet.networks.spec import NetworkSpec
+from nasnet.reports.config import CompareConfig
 from nasnet.runtime.clock import doing
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import CompareConfig
 
 Match = Literal["none", "params", "mult_adds", "latency"]
 _UNITS = {"params": "parameters", "mult_adds": "mult-adds"}

@@ -10,9 +10,10 @@ from cells.zoo.networks import NETWORKS
 from nasnet.modes.flags import RunConfig
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.models import NamedModel, named_model
+from nasnet.reports.config import CompareConfig
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded
-from nasnet.trials.config import RANDOM, BaselineConfig, CompareConfig
+from nasnet.trials.config import RANDOM, BaselineConfig
 from nasnet.trials.plan import baseline_names
 
 

@@ -92,12 +92,17 @@ def winner_latency(config: RunConfig, workdir: Path, spec: NetworkSpec) -> dict[
 
 
 def say_front(config: RunConfig, workdir: Path, data: DataSet, space: Space, journal: Journal) -> None:
-    """The Pareto front of the trials that succeeded, on the screen and in `pareto.csv`. Twins are one."""
+    """The Pareto front of the trials that succeeded, on the screen and in `pareto.csv`. Twins are one.
+
+    Where there are rungs, of those that came to the highest one: only they were trained alike.
+    """
     points: dict[Genotype, Point] = {}
     with doing("counting the trials' networks"):
-        for number, trial in sorted(journal.trials.items()):
+        trials = journal.so_far
+        highest = max((trial.rung for trial in trials.values()), default=0)
+        for number, trial in sorted(trials.items()):
             genotype = space.decode(trial.proposal.tokens)
-            if trial.accuracy is None or genotype.canonical() in points:
+            if trial.accuracy is None or trial.rung < highest or genotype.canonical() in points:
                 continue
             costs = count(_final(config, data, genotype), data.image_shape)
             latency = trial.figures.get("latency_ms")

@@ -27,6 +27,7 @@ from nasnet.execution.slot import Slot
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
 from nasnet.modes.inputs import open_data, open_source, source_of, transferred_to
+from nasnet.modes.trained.hyperparameters import FACTOR, Values, chance, grid, hyperband_epochs, seconds_left, space_of
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import FromConfig
 from nasnet.networks.saved import weights_hash
@@ -39,7 +40,6 @@ from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import recipe_json
-from nasnet.trials.hyperparameters import FACTOR, Values, chance, grid, hyperband_epochs, seconds_left, space_of
 
 _OBJECTIVE = "accuracy"
 

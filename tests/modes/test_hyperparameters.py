@@ -12,8 +12,8 @@ import pytest
 from bench.drawn import cheap_genotype
 from cells.walks.stack import CellNetwork
 from nasnet.data.dataset import Split
+from nasnet.modes.trained.hyperparameters import FACTOR, chance, grid, hyperband_epochs, seconds_left, space_of
 from nasnet.training.config import TrainingConfig, TransferConfig
-from nasnet.trials.hyperparameters import FACTOR, chance, grid, hyperband_epochs, seconds_left, space_of
 
 NETWORK = CellNetwork(cheap_genotype(), repeats=2, filters=4, classes=3)  # 8 cells
 

@@ -1,0 +1,1 @@
+"""The weights that a search keeps in its folder."""

@@ -1,0 +1,389 @@
+"""Rungs: who of a wave goes on, from which weights, and that a search ends the same wherever it was cut off."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import hashlib
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf  # noqa: F401 - before what is there is frozen
+
+from cells.spaces.nasnet import NASNetSpace
+from controller.random_search import RandomSearch
+from controller.strategy import Outcome, Proposal, Trial
+from nasnet.estimators.estimator import Estimate, TrainedChild
+from nasnet.execution.engine import InProcess
+from nasnet.runtime.errors import DivergedError, RunError, UserError
+from nasnet.trials.config import LatencyConfig
+from nasnet.trials.finalists import rank_finalists
+from nasnet.trials.journal import FinalistRun, Journal
+from nasnet.trials.limits import Latency
+from nasnet.trials.retries import RetryingEngine
+from nasnet.trials.rungs import Promotion, RungEnd, Rungs, children_left, go_on
+from nasnet.trials.search import Search
+from nasnet.trials.weights.best import BestWeights
+from nasnet.trials.weights.between import RungWeights
+from tests.support.slow import some_now
+
+gc.freeze()  # TensorFlow: after each child what is left behind is looked for, and there are hundreds here
+SPACE = NASNetSpace(1)
+STEPS = (1, 3, 7)
+
+
+def drawn(*words: object) -> float:
+    """A number from 0 to 1 that hangs on all of the words."""
+    return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:4], "big") / 2**32
+
+
+class Trains:
+    """An estimator whose children carry, as weights, what they have been through: rewards are made of that alone."""
+
+    def __init__(self, calls, failures=None, stop_at=None):
+        self.calls, self.failures, self.stop_at = calls, failures or {}, stop_at
+
+    def estimate(self, genotype, name):
+        self.calls.append(name)
+        if len(self.calls) == self.stop_at:
+            raise KeyboardInterrupt
+        if name in self.failures:
+            raise self.failures[name]
+        if isinstance(genotype, TrainedChild):
+            before, cell = genotype.weights["been"], genotype.spec["cell"]
+        else:
+            before, cell = np.zeros(0), list(SPACE.encode(genotype))
+        been = np.append(before, drawn(name, cell, before.tolist()))
+        return Estimate(float(been.sum()), child=TrainedChild({"version": 1, "cell": cell}, {"been": been}))
+
+
+class Told(RandomSearch):
+    """Proposes given tokens, else at random; keeps what it is told."""
+
+    def __init__(self, tokens=None):
+        super().__init__(SPACE.decisions, 0)
+        self.tokens, self.heard = tokens or {}, []
+
+    def propose(self, trial_id):
+        return Proposal.chosen(trial_id, self.tokens.get(trial_id, super().propose(trial_id).tokens))
+
+    def observe(self, trial):
+        self.heard.append(trial)
+
+
+def made(folder, trials=23, *, estimator=None, strategy=None, journal=None, steps=STEPS, **options):
+    """A search to its end; the search, the journal, what the strategy heard, and the children's names."""
+    estimator = estimator or Trains([])
+    strategy, journal = strategy or Told(), journal or Journal(folder / "j")
+    names = ("proxy", *(f"rung_{rung}" for rung in range(2, len(steps) + 1)), "finalist")
+    engine = RetryingEngine(InProcess(dict.fromkeys(names, estimator)), journal)
+    rungs = Rungs(steps, RungWeights(folder / "rungs"))
+    search = Search(SPACE, strategy, journal, engine, trials, **{"wave": 8, "rungs": rungs, **options})
+    return search, journal, strategy, estimator
+
+
+def read(path):
+    return path.read_text().splitlines()
+
+
+def without_seconds(trials):
+    return [dataclasses.replace(trial, seconds=0.0) for trial in trials]
+
+
+def tried(name: str, tokens: tuple[int, ...], rungs: int) -> list[float]:
+    """The rewards of a trial by hand, rung by rung."""
+    been: list[float] = []
+    for rung in range(1, rungs + 1):
+        been.append(drawn(name if rung == 1 else f"{name}_rung_{rung}", list(tokens), been))
+    return [float(np.sum(been[: rung + 1])) for rung in range(rungs)]
+
+
+@pytest.mark.parametrize("steps", [(1, 3), STEPS])
+def test_the_best_third_of_each_wave_goes_on_from_its_weights(tmp_path, steps):
+    """Against the waves worked out by hand, from what each child of all would have had."""
+    search, journal, strategy, estimator = made(tmp_path, steps=steps)
+    ranked = search.run()
+    expected, names = {}, []
+    for wave in (range(8), range(8, 16), range(16, 23)):
+        alive = list(wave)
+        whole = {i: tried(f"trial_{i}", journal.proposals[i].tokens, len(steps)) for i in wave}
+        for rung in range(len(steps)):
+            names += [f"trial_{i}" + (f"_rung_{rung + 1}" if rung else "") for i in alive]
+            for i in alive:
+                expected[i] = tuple(whole[i][: rung + 1])
+            best = sorted(alive, key=lambda i: (-whole[i][rung], i))
+            alive = sorted(best[: math.ceil(len(alive) / 3)])
+    assert estimator.calls == names
+    assert {i: trial.rewards for i, trial in journal.trials.items()} == {
+        i: pytest.approx(r) for i, r in expected.items()
+    }
+    assert [trial.proposal.trial_id for trial in strategy.heard] == list(range(23)), "in the order of the trials"
+    assert strategy.heard == [journal.trials[i] for i in range(23)]
+    assert [t.proposal.trial_id for t in ranked] == sorted(
+        expected, key=lambda i: (-len(expected[i]), -journal.trials[i].rewards[-1], i)
+    )
+    assert Journal(tmp_path / "j").trials == journal.trials
+    assert not (tmp_path / "rungs").exists()
+    assert {trial.rung for trial in ranked} == set(range(1, len(steps) + 1))
+
+
+def test_of_equals_the_earlier_goes_on_and_one_at_least():
+    def at(trial_id, *rewards):
+        return Trial(Proposal(trial_id, (0,), (0.0,)), Outcome.OK, rewards[-1], 1.0, earlier=rewards[:-1])
+
+    for number, going in ((1, 1), (2, 1), (3, 1), (4, 2), (6, 2), (7, 3)):
+        trials = [at(i, 0.5) for i in reversed(range(number))]
+        assert [trial.proposal.trial_id for trial in go_on(trials)] == list(range(going))
+    assert at(3, 0.2, 0.3).rank < at(1, 0.9).rank, "the highest rung first"
+    assert (at(3, 0.2, 0.3).rewards, at(3, 0.2, 0.3).rung, at(1, 0.9).rung) == ((0.2, 0.3), 2, 1)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class MortalJournal(Journal):
+    """Dies before or after its n-th record."""
+
+    left, after = math.inf, False
+
+    def _append(self, record):
+        self.left -= 1
+        if self.left < 0 and not self.after:
+            raise Killed
+        super()._append(record)
+        if self.left < 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("after", some_now([False, True], slow=[True]))
+def test_killed_at_any_record_it_ends_the_same_and_trains_nothing_twice(tmp_path, after):
+    failing = {"trial_2": DivergedError("nan"), "trial_5_rung_2": RuntimeError("boom")}
+    tokens = {i: Told().propose(of).tokens for i, of in {3: 1, 4: 2, 6: 1}.items()}
+
+    def search(folder, calls, journal=None):
+        folder.mkdir(exist_ok=True)
+        return made(folder, 8, estimator=Trains(calls, failing), strategy=Told(tokens), journal=journal, wave=5)
+
+    whole, journal, strategy, estimator = search(tmp_path / "whole", [])
+    whole.run()
+    records = read(tmp_path / "whole" / "j")
+    assert {"rung", "promotion", "trial", "proposal"} < {record.split('"')[3] for record in records}
+    for number in range(len(records)):
+        folder, calls = tmp_path / f"at_{number}", list[str]()
+        folder.mkdir()
+        mortal = MortalJournal(folder / "j")
+        mortal.left, mortal.after = number, after
+        if number < len(records) - 1:
+            with pytest.raises(Killed):
+                search(folder, calls, mortal)[0].run()
+        again, on, heard, _ = search(folder, calls)
+        again.run()
+        assert without_seconds(heard.heard) == without_seconds(strategy.heard)
+        assert on.goes_on == journal.goes_on
+        assert sum(calls.count(name) - 1 for name in set(calls)) <= 1, "that whose record was not written"
+        assert set(calls) == set(estimator.calls)
+        assert not (folder / "rungs").exists()
+
+
+def test_twins_failed_and_invalid_children(tmp_path):
+    """They take no one's place: the best third is of those that were trained and ended the rung."""
+    first = RandomSearch(SPACE.decisions, 0)
+    own = [first.propose(i).tokens for i in range(8)]
+    tokens = {5: own[1], 6: own[2], 7: own[3], 9: own[1]}
+    failing = {"trial_2": DivergedError("the loss was nan")}
+    bad = {SPACE.decode(own[4])}
+    options = {"why_invalid": lambda genotype: "too large" if genotype in bad else None}
+    search, journal, strategy, estimator = made(
+        tmp_path, 10, estimator=Trains([], failing), strategy=Told(tokens), steps=(1, 3), **options
+    )
+    search.run()
+    assert [name for name in estimator.calls if "rung" not in name][:6] == [f"trial_{i}" for i in (0, 1, 2, 3, 6, 8)], (
+        "6 is the twin of one that failed"
+    )
+    first_wave = [journal.trials[i] for i in (0, 1, 3, 6)]
+    assert sum(trial.rung == 2 for trial in first_wave) == math.ceil(4 / 3)
+    assert journal.trials[4].outcome is Outcome.INVALID
+    assert (journal.trials[2].outcome, journal.trials[2].rewards) == (Outcome.NAN, ())
+    for twin, of in ((5, 1), (7, 3), (9, 1)):
+        assert journal.trials[twin].rewards == journal.trials[of].rewards
+        assert journal.trials[twin].cause == f"the same network as trial {of}"
+    assert len(strategy.heard) == 10
+
+
+def test_one_that_fails_in_a_later_rung_has_failed_and_its_twin_is_trained(tmp_path):
+    best = max(range(7), key=lambda i: tried(f"trial_{i}", Told().propose(i).tokens, 1)[0])
+    strategy = Told({7: Told().propose(best).tokens})
+    failing = {f"trial_{best}_rung_2": RuntimeError("boom")}
+    search, journal, _, estimator = made(tmp_path, 8, estimator=Trains([], failing), strategy=strategy, steps=(1, 3))
+    search.run()
+    failed = journal.trials[best]
+    assert (failed.outcome, failed.cause) == (Outcome.CRASHED, "rung 2: RuntimeError: boom")
+    assert (failed.reward, len(failed.earlier)) == (None, 1)
+    assert estimator.calls[-2:] == ["trial_7", "trial_7_rung_2"], "alone of its rung, it is its best third"
+    assert journal.trials[7].rung == 2
+
+
+def test_asked_to_end_between_rungs_the_best_so_far_is_taken_and_the_same_command_goes_on(tmp_path):
+    whole = made(tmp_path / "w", journal=Journal(tmp_path / "w_j"))
+    ranked = whole[0].run()
+    for ended_after in (3, 9, 20):
+        folder = tmp_path / f"after_{ended_after}"
+        folder.mkdir()
+        calls: list[str] = []
+        search, journal, _, _ = made(
+            folder, estimator=Trains(calls), enough=lambda of=calls, most=ended_after: len(of) >= most and "STOP"
+        )
+        early = search.run()
+        assert len(early) == min(ended_after, len(journal.so_far)), "all that were trained, each once"
+        assert [trial.rank for trial in early] == sorted(trial.rank for trial in early)
+        run = {"finalists": 2, "starts": 1}
+        final = rank_finalists(SPACE, search.engine, journal, early, **run)
+        assert {f.trial.proposal.trial_id for f in final} == {t.proposal.trial_id for t in early[:2]}
+        journal = Journal(folder / "j")
+        assert len(journal.finalists) == 2
+        search, *_ = made(folder, estimator=Trains(calls), journal=journal)
+        assert without_seconds(search.run()) == without_seconds(ranked)
+        assert journal.goes_on == whole[1].goes_on
+        assert sorted(name for name in calls if "final" not in name) == sorted(whole[3].calls)
+
+
+def test_with_nothing_trained_at_all_there_is_nothing_to_end_with(tmp_path):
+    with pytest.raises(RunError, match="none of 0 trials succeeded"):
+        made(tmp_path, enough=lambda: "STOP")[0].run()
+
+
+def test_more_trials_of_a_wave_that_had_ended_are_a_group_of_their_own(tmp_path):
+    search, journal, *_ = made(tmp_path, 10, steps=(1, 3))
+    search.run()
+    before = dict(journal.trials)
+    assert sum(trial.rung == 2 for trial in before.values()) == 3 + 1
+    search, journal, strategy, estimator = made(tmp_path, 16, steps=(1, 3))
+    search.run()
+    assert {i: journal.trials[i] for i in before} == before
+    assert [name for name in estimator.calls if "rung" not in name] == [f"trial_{i}" for i in range(10, 16)]
+    assert sum(journal.trials[i].rung == 2 for i in range(10, 16)) == 2
+    assert [trial.proposal.trial_id for trial in strategy.heard] == list(range(16))
+
+
+def test_fewer_trials_than_were_proposed_leave_the_others_where_they_stand(tmp_path):
+    calls: list[str] = []
+    made(tmp_path, 8, estimator=Trains(calls), steps=(1, 3), enough=lambda: len(calls) >= 7 and "STOP")[0].run()
+    search, journal, _, estimator = made(tmp_path, 4, steps=(1, 3))
+    search.run()
+    assert sorted(journal.trials) == [0, 1, 2, 3]
+    assert len(estimator.calls) == math.ceil(4 / 3)
+    search, journal, _, estimator = made(tmp_path, 8, steps=(1, 3))
+    search.run()
+    assert sorted(journal.trials) == list(range(8))
+    assert [name for name in estimator.calls if "rung_2" not in name] == ["trial_7"], "what the others had is there"
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "other"])
+def test_damaged_weights_between_rungs_are_refused_by_name(tmp_path, damage):
+    calls: list[str] = []
+    made(tmp_path, 8, estimator=Trains(calls), steps=(1, 3), enough=lambda: len(calls) >= 9 and "STOP")[0].run()
+    journal = Journal(tmp_path / "j")
+    rest = min(i for (i, _), goes in journal.goes_on.items() if goes and i not in journal.trials)
+    path = tmp_path / "rungs" / f"trial_{rest}_1"
+    if damage == "missing":
+        (path / "weights.npz").unlink()
+    else:
+        (path / "weights.npz").write_bytes(
+            (path / "weights.npz").read_bytes()[:60] if damage == "cut" else b"no archive"
+        )
+    with pytest.raises(UserError, match=rf"trial_{rest}_1/weights\.npz: .*; trial {rest} goes on from it") as error:
+        made(tmp_path, 8, steps=(1, 3))[0].run()
+    assert "\n" not in str(error.value)
+
+
+def test_a_latency_is_in_the_reward_of_each_rung(tmp_path):
+    latency = Latency(LatencyConfig(latency_ms=1.0, latency_weight=-1.0, objective="accuracy*latency"), lambda _: 4.0)
+    search, journal, *_ = made(tmp_path, 8, steps=(1, 3), latency=latency)
+    search.run()
+    for i, trial in journal.trials.items():
+        accuracies = tried(f"trial_{i}", trial.proposal.tokens, trial.rung)
+        assert trial.rewards == pytest.approx([accuracy / 4 for accuracy in accuracies])
+        assert trial.accuracy == pytest.approx(accuracies[-1])
+        assert trial.figures["latency_ms"] == 4.0
+    assert Journal(tmp_path / "j").trials == journal.trials
+
+
+def test_the_weights_kept_are_of_the_highest_rung_and_of_what_its_trial_ends_with(tmp_path):
+    best = BestWeights(tmp_path / "children", 3)
+    search, journal, *_ = made(tmp_path, steps=(1, 3), best_weights=best)
+    ranked = search.run()
+    kept = {path.name: TrainedChild.load(path).weights["been"] for path in (tmp_path / "children").iterdir()}
+    assert set(kept) == {f"trial_{trial.proposal.trial_id}" for trial in ranked[:3]}
+    for trial in ranked[:3]:
+        been = kept[f"trial_{trial.proposal.trial_id}"]
+        assert len(been) == 2
+        assert been.sum() == trial.reward
+    again = BestWeights(tmp_path / "children", 3)
+    again.resume(list(journal.so_far.values()))
+    assert again.trials == best.trials
+    again.offer(Trial(Proposal(99, (0,), (0.0,)), Outcome.OK, 100.0, 1.0), TrainedChild({}, {}))
+    assert 99 not in again.trials, "of the first rung, however good"
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"kind": "rung", "trial_id": 0, "rung": 2, "reward": 0.5, "seconds": 1.0}],
+        [{"kind": "rung", "trial_id": 7, "rung": 1, "reward": 0.5, "seconds": 1.0}],
+        [{"kind": "rung", "trial_id": 0, "rung": 1, "reward": None, "seconds": 1.0}],
+        [{"kind": "rung", "trial_id": 0, "rung": 1, "reward": math.nan, "seconds": 1.0}],
+        [{"kind": "promotion", "rung": 1, "going": [0], "ending": []}],
+    ],
+)
+def test_records_of_rungs_that_cannot_be_are_refused_with_their_line(tmp_path, records):
+    journal = Journal(tmp_path / "j")
+    journal.propose(Proposal(0, (0,), (0.0,)))
+    for record in records:
+        journal._append(record)
+    journal._append({"kind": "attempt", "child": "trial_0", "cause": "killed"})
+    with pytest.raises(UserError, match=f"j:{2 + len(records)}: not a record of this version"):
+        Journal(tmp_path / "j")
+
+
+def test_a_finalist_may_be_of_a_trial_between_rungs_and_of_no_other(tmp_path):
+    journal = Journal(tmp_path / "j")
+    for i in range(2):
+        journal.propose(Proposal(i, (0,), (0.0,)))
+    journal.end_rung(Trial(journal.proposals[0], Outcome.OK, 0.5, 1.0), 1.0)
+    journal.finish_finalist(FinalistRun(0, 0, Outcome.OK, 0.5, 1.0))
+    assert Journal(tmp_path / "j").finalists
+    journal.finish_finalist(FinalistRun(1, 0, Outcome.OK, 0.5, 1.0))
+    with pytest.raises(UserError, match="j:6: not a record"):
+        Journal(tmp_path / "j")
+
+
+def test_what_is_left_falls_to_nothing_and_the_screen_is_told_of_each_rung(tmp_path):
+    """The number of children expected, at each end of one, is what comes where nothing fails and no two are alike."""
+    left: list[list[int]] = []
+    told: list[RungEnd | Promotion] = []
+    calls: list[str] = []
+
+    def look(_=None):
+        starts = range(search._observed, 23, 8)
+        left.append(children_left(journal, [range(start, min(start + 8, 23)) for start in starts], 3))
+
+    def rung(what):
+        told.append(what)
+        if isinstance(what, RungEnd):
+            look()
+
+    search, journal, *_ = made(tmp_path, estimator=Trains(calls), report=look, report_rung=rung)
+    look()
+    search.run()
+    ends = [name.partition("_rung_")[2] or "1" for name in calls]
+    expected = [[ends[number:].count(str(rung)) for rung in (1, 2, 3)] for number in range(len(calls) + 1)]
+    assert left == expected
+    promotions = [what for what in told if isinstance(what, Promotion)]
+    assert [(p.rung, len(p.going), len(p.ending), p.steps) for p in promotions] == [(1, 3, 5, 2), (2, 1, 2, 4)] * 2 + [
+        (1, 3, 4, 2),
+        (2, 1, 2, 4),
+    ]
+    counts = [(what.ended, what.children) for what in told if isinstance(what, RungEnd)]
+    assert counts[:11] == [*((i, 8) for i in range(1, 9)), *((i, 3) for i in range(1, 4))]
