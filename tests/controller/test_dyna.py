@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import keras
@@ -135,6 +136,17 @@ def test_real_trials_teach_it_as_they_teach_ppo():
     assert np.any(weights(ppo) != before)
     np.testing.assert_array_equal(weights(strategy), weights(ppo))
     assert strategy.last_update == ppo.last_update
+
+
+def test_of_several_rungs_real_trials_teach_it_by_the_last_and_the_model_hears_all():
+    strategy, ppo = dyna(2, LearnerConfig(uniform_trials=1000)), PolicyGradient(DECISIONS, SMALL, 2)
+    for trial_id in range(12):
+        proposal = strategy.propose(trial_id)
+        reward = additive(proposal.tokens)
+        strategy.observe(dataclasses.replace(ok(proposal, reward), earlier=(0.1, 0.2) if trial_id % 3 else ()))
+        ppo.observe(ok(proposal, reward))
+    np.testing.assert_array_equal(weights(strategy), weights(ppo))
+    assert [rewards[:-1] for _, rewards, _ in strategy._observed._trials] == [(), (0.1, 0.2), (0.1, 0.2)] * 4
 
 
 def test_it_imagines_trials_as_long_as_the_next(monkeypatch):

@@ -214,8 +214,33 @@ def test_the_predictor_hears_what_the_space_says_of_tokens_and_what_a_failure_is
 def test_the_best_of_so_many_decisions_and_of_equals_the_earlier():
     observed = Observed(DECISIONS, LearnerConfig())
     for tokens, reward in [((2, 0), 0.5), ((1, 0), 0.5), ((0, 0, 0), 0.9), ((3, 0), 0.7), ((0, 0), 0.1)]:
-        observed.add(tokens, reward, False)
+        observed.add(tokens, (reward,), Outcome.OK)
     assert observed.best(2, 3) == [(3, 0), (2, 0), (1, 0)]
+    observed.add((0, 1), (0.05, 0.2), Outcome.OK)
+    observed.add((1, 1), (0.05, 0.6), Outcome.NAN)
+    assert observed.best(2, 4) == [(0, 1), (3, 0), (1, 1), (2, 0)], "the highest rung first, where it was ended well"
+
+
+def test_the_model_is_of_the_rewards_of_all_rungs_and_tells_of_the_last():
+    """Against one that is given its rows by hand: one for each rung of each trial."""
+    rng = np.random.default_rng(2)
+    strategy = Predictor(DECISIONS, LearnerConfig(uniform_trials=30), 0)
+    rows, rewards = [], []
+    for trial_id in range(30):
+        tokens = strategy.propose(trial_id).tokens
+        of_rungs = tuple(rng.uniform(size=rng.integers(1, 4)).tolist())
+        proposal = Proposal.chosen(trial_id, tokens)
+        strategy.observe(Trial(proposal, Outcome.OK, of_rungs[-1], 1.0, earlier=of_rungs[:-1]))
+        options = np.concatenate([np.eye(d.size)[token] for d, token in zip(DECISIONS, tokens, strict=True)])
+        for rung, reward in enumerate(of_rungs):
+            rows.append([*options, rung >= 1, rung >= 2])
+            rewards.append(reward)
+    others = np.array([strategy._uniform(i).tokens for i in range(100, 130)])
+    values, _ = strategy._observed.draw(np.random.default_rng(7))(others)
+    by_hand = RewardModel(np.array(rows, float), np.array(rewards)).draw(np.random.default_rng(7))
+    one_hot = [np.concatenate([np.eye(d.size)[t] for d, t in zip(DECISIONS, row, strict=True)]) for row in others]
+    np.testing.assert_allclose(values, by_hand(np.column_stack([one_hot, np.ones((30, 2))])), atol=1e-9)
+    assert np.ptp(values) > 0.1
 
 
 @pytest.mark.parametrize("change", [lambda r: 100 * r - 7, lambda r: np.exp(3 * r), lambda r: r - 1000 * (r < -2)])

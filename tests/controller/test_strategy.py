@@ -137,3 +137,16 @@ def test_no_two_streams_of_random_numbers_are_the_same():
     streams = [np.random.default_rng(seed) for seed in range(20)]
     streams += [trial_rng(seed, trial_id) for seed in range(20) for trial_id in range(20)]
     assert len({stream.integers(2**62) for stream in streams}) == len(streams)
+
+
+def test_of_several_rungs_the_last_is_heard_and_the_others_with_it_each_to_the_power():
+    rewards = FailureRewards(FailureConfig(nan_reward=-3.0), power=2.0)
+    assert rewards.rewards_of(trial(Outcome.OK, 0.5)) == (0.25,)
+    ended = dataclasses.replace(trial(Outcome.OK, 0.6), earlier=(-0.2, 0.1))
+    assert rewards.rewards_of(ended) == pytest.approx((-0.04, 0.01, 0.36))
+    assert rewards.reward_of(ended) == pytest.approx(0.36)
+    failed = dataclasses.replace(trial(Outcome.NAN, None), earlier=(0.4,))
+    assert rewards.rewards_of(failed) == pytest.approx((0.16, -3.0))
+    assert (failed.rewards, failed.rung, ended.rung) == ((0.4,), 1, 3)
+    lost = dataclasses.replace(trial(Outcome.LOST, None), earlier=(0.4,))
+    assert rewards.rewards_of(lost) == pytest.approx((0.16, 0.25)), "the worst of those that trials ended with"
