@@ -43,7 +43,12 @@ class Scorer:
         batch_size = math.ceil(min(batch_size, len(split)) / replicas) * replicas
         batches = feed(split, lambda: in_order(len(split), batch_size), batch_size, self._strategy)
         steps = math.ceil(len(split) / batch_size)
-        return mean_score((self._step(*next(batches)) for _ in range(steps)), len(split))
+        return mean_score((self._sums(*next(batches)) for _ in range(steps)), len(split))
+
+    def _sums(self, images: Any, labels: Any) -> tuple[tf.Tensor, tf.Tensor]:  # noqa: ANN401 - PerReplica
+        # Traced before it is called: TensorFlow warns of what five calls trace, and here each network is one.
+        self._step.get_concrete_function(images, labels)
+        return self._step(images, labels)
 
     def _all_replicas(self, images: Any, labels: Any) -> tuple[tf.Tensor, tf.Tensor]:  # noqa: ANN401 - PerReplica
         sums = self._strategy.run(self._one_replica, args=(images, labels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cells.spaces.nasnet import NASNetSpace
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Trial
 from nasnet.data.dataset import open_dataset
+from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator
 from nasnet.execution.engine import InProcess
 from nasnet.modes.compared import baselines
 from nasnet.modes.flags import in_flags, resolve
@@ -18,6 +20,8 @@ from nasnet.modes.inputs import check_inputs
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.matching import size_of
 from nasnet.runtime.errors import UserError
+from nasnet.runtime.seeds import name_seed
+from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import ChainConfig, SearchConfig
 from nasnet.trials.journal import Journal
 from nasnet.trials.retries import RetryingEngine
@@ -125,6 +129,25 @@ def test_where_no_trial_was_random_or_none_succeeded_that_is_said(tmp_path):
     assert baselines._best_blind(search, config) == "random is left out: none of trials 0 to 1 succeeded"
     config = resolve("search", 0, {"strategy": "grid", "blocks": 1})
     assert baselines._best_blind(search, config) == "random is left out: grid draws no trials at random"
+
+
+def test_each_seed_is_another_one_and_trained_for_a_baseline_s_steps():
+    """None is that of a child or a finalist, and another run has others."""
+    seeds: set[int] = set()
+    for seed in (0, 7):
+        config = resolve("search", seed, {"steps": 3, "baseline_steps": 9, "baseline_seeds": 3})
+        proxy = ProxyEstimator(DIGITS, NetworkConfig(), config.group(TrainingConfig), seed)
+        found = baselines.baseline_estimators(config, proxy)
+        assert list(found) == ["baseline_0", "baseline_1", "baseline_2"]
+        for estimator in found.values():
+            assert isinstance(estimator, BaselineEstimator)
+            assert estimator.proxy == dataclasses.replace(proxy, training=dataclasses.replace(proxy.training, steps=9))
+            seeds.add(estimator.seed)
+    assert len(seeds) == 6
+    assert not seeds & {
+        name_seed(seed, name) for seed in (0, 7) for name in ("trial_0", "trial_1", "finalist_0_0", "finalist_0_1")
+    }
+    assert baselines.baseline_estimators(resolve("search", 0, {"baselines": "none"}), proxy) == {}
 
 
 @pytest.mark.parametrize(

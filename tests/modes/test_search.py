@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from bench.drawn import cheap_genotype
 from cells.count import count
 from cells.genotype.cell import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
+from cells.walks.stack import CellNetwork
 from controller.config import PolicyGradientConfig
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
@@ -29,6 +31,7 @@ from nasnet.execution.workers import Workers
 from nasnet.modes import search
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import open_data, spec_on
+from nasnet.modes.trained import winner
 from nasnet.modes.trained.winner import train_winner
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.models import named_model
@@ -226,6 +229,31 @@ def test_what_a_kill_left_of_another_winner_is_not_taken_for_this_one(digits, tm
     train_winner(SPACE.decode(tokens), digits, resolve("search", 0, flags), tmp_path, won)
     exported = json.loads((tmp_path / "best" / "genotype.json").read_text())
     assert CellGenotype.from_json(exported) == SPACE.decode(tokens)
+
+
+def test_the_winner_is_trained_as_its_flags_say_and_another_one_in_its_place(digits, tmp_path, monkeypatch):
+    """Which network, by which recipe, from which seed; what was trained of one winner is kept for it and no other."""
+    trained: list[tuple[Any, ...]] = []
+
+    def train_to(folder, spec, data, recipe, seed, **_):
+        trained.append((spec.architecture, recipe, seed, (folder / "kept").exists()))
+        (folder / "kept").touch()
+        return spec, None
+
+    exported: list[dict[str, Any]] = []
+    monkeypatch.setattr(winner, "train_to", train_to)
+    monkeypatch.setattr(winner, "export_trained", lambda *given: exported.append(given[4]))
+    flags = {"blocks": 1, "repeats": 1, "filters": 2, "steps": 3, "final_repeats": 2, "final_filters": 6}
+    config = resolve("search", 5, {**flags, "final_epochs": 7, "final_learning_rate": 0.03})
+    for number in (1, 1, 2):
+        tokens = RandomSearch(SPACE.decisions, 0).propose(number).tokens
+        trial = Trial(Proposal.chosen(number, tokens), Outcome.OK, 0.25 * number, 1.0)
+        train_winner(SPACE.decode(tokens), digits, config, tmp_path, trial)
+        architecture, recipe, seed, _ = trained[-1]
+        assert architecture == CellNetwork(SPACE.decode(tokens), 2, 6, 10)
+        assert (recipe.epochs, recipe.steps, recipe.learning_rate, seed) == (7, None, 0.03, 5)
+        assert exported[-1] == {"trial_id": number, "reward": 0.25 * number}
+    assert [kept for *_, kept in trained] == [False, True, False]
 
 
 @pytest.mark.slow  # tests/modes/test_every_mode.py has it too

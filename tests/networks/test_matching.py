@@ -107,7 +107,9 @@ def test_the_dense_layers_of_a_chain_grow_with_the_others():
     match = matched(network, SHAPE, 40_000, "params")
     assert match.within
     assert isinstance(match.architecture, ChainNetwork)
-    assert match.architecture.genotype.dense == tuple(round(match.changed["width"] * n) for n in (40, 20))
+    genotype = match.architecture.genotype
+    sizes = (*(layer.filters for layer in genotype.layers), *genotype.dense)
+    assert sizes == tuple(round(match.changed["width"] * n) for n in (6, 8, 40, 20))
 
 
 def test_what_cannot_come_near_says_how_near_it_is():
