@@ -104,7 +104,7 @@ def test_a_chain_goes_by_one_factor_for_all_layers():
 def test_the_dense_layers_of_a_chain_grow_with_the_others():
     layers = (ConvLayer(3, 3, filters=6), ConvLayer(3, 3, 4, 4, 8, inputs=(0,)))
     network = ChainNetwork(ChainGenotype(layers, dense=(40, 20), flatten=True), 10)
-    match = matched(network, SHAPE, 40_000, "params")
+    match = matched(network, SHAPE, 60_000, "params")
     assert match.within
     assert isinstance(match.architecture, ChainNetwork)
     genotype = match.architecture.genotype
