@@ -13,7 +13,6 @@ from pathlib import Path
 
 from cells.genotype.genotype import Genotype
 from controller.strategy import Proposal, Trial
-from nasnet.estimators.estimator import Estimator
 from nasnet.estimators.proxy import ProxyEstimator, RungEstimator
 from nasnet.execution.job import Job
 from nasnet.trials.journal import Journal
@@ -30,9 +29,9 @@ def estimator_of(rung: int) -> str:
     return PROXY if rung == 1 else f"rung_{rung}"
 
 
-def rung_estimators(proxy: ProxyEstimator, steps: Sequence[int]) -> dict[str, Estimator]:
+def rung_estimators(proxy: ProxyEstimator, steps: Sequence[int]) -> dict[str, RungEstimator]:
     """Those of the rungs after the first, which is `proxy`'s, by name. `steps` as `Rungs` has them."""
-    found: dict[str, Estimator] = {}
+    found: dict[str, RungEstimator] = {}
     for rung, (before, after) in enumerate(itertools.pairwise(steps), 2):
         training = dataclasses.replace(proxy.training, steps=after - before)
         found[estimator_of(rung)] = RungEstimator(dataclasses.replace(proxy, training=training))

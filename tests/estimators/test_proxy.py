@@ -13,7 +13,8 @@ from cells.walks.stack import CellNetwork
 from cells.zoo.networks import hand_made
 from nasnet.estimators.child import Child, right_of
 from nasnet.estimators.config import ChildConfig
-from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator
+from nasnet.estimators.estimator import TrainedChild
+from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator, RungEstimator
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
@@ -134,3 +135,46 @@ def test_a_baseline_is_trained_as_a_child_is_by_a_seed_of_its_own_and_read_as_ke
             variable.assign(found.child.weights[name])
         np.testing.assert_array_equal(right, logits_of(model, data.valid.images).argmax(1) == data.valid.labels)
         assert right.mean() == found.reward
+
+
+@pytest.mark.parametrize("statistics", ["moving", "reestimated"])
+def test_a_rung_goes_on_from_a_child_s_weights_and_statistics_by_a_training_of_its_own(tmp_path, statistics):
+    """Held against the same child, given these weights by hand; written and read between the two it is the same."""
+    data, training = drawn_pictures(8, train=96, valid=64), TrainingConfig(steps=2, batch_size=32, warmup_epochs=0.5)
+    first = ProxyEstimator(data, NetworkConfig(1, 2), training, 3, statistics=statistics)
+    child = first.estimate(CELL, "trial_0").child
+    assert child is not None
+    child.save(tmp_path)
+    read = TrainedChild.load(tmp_path)
+    longer = dataclasses.replace(first, training=dataclasses.replace(training, steps=4))
+    found = RungEstimator(longer).estimate(read, "trial_0_rung_2")
+
+    spec = NetworkSpec.from_json(child.spec)
+    config = dataclasses.replace(ChildConfig.of(longer.training, data), warmup_epochs=0.0)
+    by_hand = Child(spec, data, config, seed=name_seed(3, "trial_0_rung_2"))
+    fresh = by_hand.named_weights()
+    by_hand.begin(child.weights)
+    for name, value in by_hand.named_weights().items():
+        np.testing.assert_array_equal(value, child.weights[name])
+    result = by_hand.run(reestimated=statistics == "reestimated")
+    assert found.reward == result.scores[-1].accuracy
+    assert found.child is not None
+    assert found.child.spec == child.spec
+    for name, value in by_hand.named_weights().items():
+        np.testing.assert_array_equal(value, found.child.weights[name])
+    name = next(name for name in child.weights if "kernel" in name)
+    moved = np.abs(found.child.weights[name] - child.weights[name]).max()
+    assert 0 < moved < np.abs(found.child.weights[name] - fresh[name]).max()
+
+
+def test_weights_of_another_network_are_no_beginning():
+    data, training = drawn_pictures(8, train=64, valid=32), TrainingConfig(steps=1, batch_size=32)
+    child = ProxyEstimator(data, NetworkConfig(1, 2), training, 3).estimate(CELL, "trial_0").child
+    assert child is not None
+    weights = dict(child.weights)
+    name, value = next(iter(weights.items()))
+    for damaged in ({**weights, name: value[..., None]}, {k: v for k, v in weights.items() if k != name}):
+        with pytest.raises(ValueError, match=f"not the weights of this network: {name} is "):
+            RungEstimator(ProxyEstimator(data, NetworkConfig(1, 2), training, 3)).estimate(
+                dataclasses.replace(child, weights=damaged), "x"
+            )

@@ -6,24 +6,37 @@ import dataclasses
 import gc
 import hashlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf  # noqa: F401 - before what is there is frozen
 
+from bench.drawn import drawn_pictures
 from cells.spaces.nasnet import NASNetSpace
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Trial
-from nasnet.estimators.estimator import Estimate, TrainedChild
+from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
+from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.engine import InProcess
-from nasnet.runtime.errors import DivergedError, RunError, UserError
-from nasnet.trials.config import LatencyConfig
+from nasnet.execution.job import Job
+from nasnet.execution.ray_workers import SlotActor
+from nasnet.execution.worker import attempt
+from nasnet.modes.flags import resolve
+from nasnet.modes.inputs import check_inputs
+from nasnet.networks.config import NetworkConfig
+from nasnet.reports.terminal import show_rung, show_trial
+from nasnet.runtime.errors import DivergedError, RunError, SettingError, UserError
+from nasnet.training.config import TrainingConfig
+from nasnet.trials.config import LatencyConfig, SearchConfig
 from nasnet.trials.finalists import rank_finalists
+from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.limits import Latency
+from nasnet.trials.plan import Plan, finalist_steps_after, of_first_rung
 from nasnet.trials.retries import RetryingEngine
-from nasnet.trials.rungs import Promotion, RungEnd, Rungs, children_left, go_on
-from nasnet.trials.search import Search
+from nasnet.trials.rungs import Promotion, RungEnd, Rungs, children_left, go_on, rung_estimators
+from nasnet.trials.search import Search, SearchProgress
 from nasnet.trials.weights.best import BestWeights
 from nasnet.trials.weights.between import RungWeights
 from tests.support.slow import some_now
@@ -387,3 +400,114 @@ def test_what_is_left_falls_to_nothing_and_the_screen_is_told_of_each_rung(tmp_p
     ]
     counts = [(what.ended, what.children) for what in told if isinstance(what, RungEnd)]
     assert counts[:11] == [*((i, 8) for i in range(1, 9)), *((i, 3) for i in range(1, 4))]
+
+
+@pytest.mark.parametrize("rungs", ["50", "50,50", "200,50", "0,50", "-1,50", "5,x", "5,1_0", "5,,9", "5.5,9", "5,9,"])
+def test_rungs_that_cannot_be_are_refused_in_one_line(rungs):
+    with pytest.raises(SettingError, match=r"^rungs=.*: must be two or more numbers of steps") as error:
+        SearchConfig(rungs=rungs)
+    assert "\n" not in str(error.value)
+    assert SearchConfig(rungs=" 5, 09").rung_steps == (5, 9)
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ({"child": "keras"}, "rungs=2,6: needs child=functions, and it is keras"),
+        ({"reward": "best_of_last_5"}, "rungs=2,6: needs reward=last, and it is best_of_last_5"),
+        ({"space": "chain"}, "rungs=2,6: needs reward=last, and it is best_of_last_5"),
+        ({"deterministic": False}, "rungs=2,6: needs deterministic=True, and it is False"),
+        ({"steps": 6}, "steps=6: does not go with rungs=2,6"),
+        ({"epochs": 3}, "epochs=3: does not go with rungs=2,6"),
+        (
+            {"finalist_steps": 11},
+            "finalist_steps=11: the last rung ends after 6 steps; expected twice as many, 12, or more",
+        ),
+        ({"space": "table", "table": "x.csv"}, "rungs=2,6: has no meaning with space=table"),
+    ],
+)
+def test_what_does_not_go_with_rungs_is_refused(given, rule):
+    with pytest.raises(SettingError, match=rule):
+        check_inputs(resolve("search", 0, {"rungs": "2,6", **given}))
+
+
+def test_rungs_say_how_long_children_and_finalists_are_trained_and_bring_waves():
+    config = resolve("search", 0, {"rungs": "2,6", "workers": 64})
+    options, training = config.group(SearchConfig), config.group(TrainingConfig)
+    assert options.deterministic
+    assert (training.steps, of_first_rung(options, training).steps) == (6, 2)
+    assert finalist_steps_after(options, 6) == 12
+    assert finalist_steps_after(dataclasses.replace(options, finalist_steps=12), 6) == 12
+    config = resolve("search", 0, {"steps": 6, "workers": 64})
+    assert not config.group(SearchConfig).deterministic
+    assert finalist_steps_after(config.group(SearchConfig), 6) == 24
+    proxy = ProxyEstimator(
+        drawn_pictures(8, train=8, valid=8), NetworkConfig(1, 2), TrainingConfig(steps=2, batch_size=8), 0
+    )
+    later = rung_estimators(proxy, (2, 6, 20))
+    assert {name: of.proxy.training.steps for name, of in later.items()} == {"rung_2": 4, "rung_3": 14}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_time_left_is_right_within_half_from_the_second_wave_on(seed):
+    """Children of drawn lengths, one at a time: a rung's by its steps, but for a second before the first of them."""
+    rng, now = np.random.default_rng(seed), 0.0
+    steps, trials = (10, 40), 60
+    plan = Plan(trials, 1, 2, 1, 80, longer=2.0, rungs=steps)
+    forecast = Forecast(plan, lambda: now)
+    told = []
+    for wave in range(0, trials, 20):
+        for rung, number in ((1, 20), (2, 7)):
+            for at in range(wave, wave + number):
+                size = (rung * 30 - 20) / 10 * rng.uniform(0.5, 1.5)
+                now += 1 + size
+                forecast.timing += Timing(tracing=1.0, steps=size)
+                before = 0.0 if rung == 1 else forecast._counted[at]
+                earlier = () if rung == 1 else (0.3,)
+                proposal = Proposal(at, (0,), (0.0,))
+                forecast.trial(Trial(proposal, Outcome.OK, 0.5, before + 1 + size, earlier=earlier))
+                first = trials - wave - 20 + (20 - at + wave - 1 if rung == 1 else 0)
+                later = 7 * (trials - wave - 20) // 20 + (7 if rung == 1 else 7 - at + wave - 1)
+                told.append((now, forecast.left(first, later=(later,))))
+    end = now + 2 * (1 + 8.0)  # two finalists of 80 steps
+    late = [(at, left) for at, left in told[27:] if end - at > 30]
+    assert len(late) > 40
+    for at, left in late:
+        assert left is not None
+        assert 1 / 1.5 < left / (end - at) < 1.5
+
+
+def test_what_the_screen_says_of_rungs(capsys):
+    trial = Trial(Proposal(7, (0,), (0.0,)), Outcome.OK, 0.25, 3.0)
+    show_rung(RungEnd(trial, 2, 3, 20, 61.0))
+    show_rung(Promotion(1, 2, (7, 9), (1, 2, 3), 35))
+    show_trial(SearchProgress(dataclasses.replace(trial, reward=0.5, earlier=(0.25,)), trial, 4, 60, None))
+    assert capsys.readouterr().out.splitlines() == [
+        "trial    7  reward 0.2500  rung 1/2  3.0 s  3/20 of the wave, 1:01 left",
+        "rung 1/2: the best 2 of 5 go on for 35 more steps: trial 7, 9",
+        "trial    7  reward 0.5000 (rung 2, before 0.2500)  best 0.2500 (trial 7)  3.0 s  4/60",
+    ]
+
+
+def test_a_worker_trains_on_what_lies_in_the_folder_and_a_cluster_s_what_came_with_the_job(tmp_path):
+    """The actor of a cluster writes it where its worker finds it; what comes back is of the job that was sent."""
+    child = TrainedChild({"version": 1, "cell": [1, 2]}, {"been": np.array([0.25])})
+    child.save(tmp_path)
+    job = Job(3, None, estimator="rung_2", rung=2, begin=tmp_path, keep_above=-math.inf)
+    estimators = {"rung_2": Trains([])}
+    result = attempt(estimators, job)
+    assert result.reward == pytest.approx(0.25 + drawn("trial_3_rung_2", [1, 2], [0.25]))
+    lost = attempt(estimators, dataclasses.replace(job, begin=tmp_path / "none"))
+    assert (lost.outcome, lost.cause[:11]) == (Outcome.CRASHED, "UserError: ")
+
+    class Slot:
+        def run(self, sent):
+            assert sent.begin != job.begin
+            return attempt(estimators, sent)
+
+    actor = object.__new__(SlotActor)
+    actor._logs, actor._slot = tmp_path / "logs", Slot()  # type: ignore[assignment]
+    actor._logs.mkdir()
+    again = actor.run(dataclasses.replace(job, begin=Path("/nowhere")), child)
+    assert (again.reward, again.job.begin) == (result.reward, Path("/nowhere"))
+    assert not any(actor._logs.iterdir())
