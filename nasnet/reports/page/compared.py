@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from controller.config import LearnerConfig, PolicyGradientConfig
 from nasnet.reports.comparison import paired
 from nasnet.reports.intervals import half_width
 from nasnet.reports.page import curves, plots
@@ -18,6 +19,15 @@ from nasnet.reports.page.style import keys
 _POINTS, _ROWS = 400, 50
 _NEEDED = ("dataset", "image_size", "channels", "valid_fraction", "space", "table", "estimator", "steps", "epochs")
 """Settings without which rewards are of one kind: where they differ, a higher one says nothing."""
+_OF_STRATEGIES = {
+    "strategy",
+    *(
+        field.metadata.get("flag") or field.name
+        for config in (PolicyGradientConfig, LearnerConfig)
+        for field in dataclasses.fields(config)
+    ),
+}
+"""Settings that say nothing more where the strategy is another."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +47,11 @@ def groups_of(runs: Sequence[SearchRun]) -> list[Group]:
     kinds: dict[str, list[SearchRun]] = {}
     for run in runs:
         kinds.setdefault(str(sorted(_compared(run).items())), []).append(run)
-    differing = [name for name in differences(runs) if name != "strategy"]
     found: list[Group] = []
     for of in kinds.values():
         values = of[0].setup.values
+        alike = [others[0] for others in kinds.values() if others[0].setup.values["strategy"] == values["strategy"]]
+        differing = [name for name in differences(runs) if name in differences(alike) or name not in _OF_STRATEGIES]
         said = ", ".join(f"{name}={values.get(name)}" for name in differing)
         found.append(Group(f"{values.get('strategy')}{f' ({said})' if said else ''}", tuple(of)))
     return found
@@ -85,13 +96,18 @@ def compared_section(runs: Sequence[SearchRun]) -> Markup:
         parts.append(
             element("p", f"note: these searches differ in {', '.join(unlike)}: their rewards do not measure the same.")
         )
-    groups = [Group(g.name, tuple(run for run in g.runs if run.ranked)) for g in groups_of(runs)]
-    for group, before in zip(groups, groups_of(runs), strict=True):
-        if failed := len(before.runs) - len(group.runs):
-            parts.append(
-                element("p", f"note: {group.name}: {failed} of {len(before.runs)} have no success yet; left out.")
-            )
-    groups = [group for group in groups if group.runs]
+    groups: list[Group] = []
+    for group in groups_of(runs):
+        good: dict[int, SearchRun] = {}
+        for run in group.runs:
+            if not run.ranked:
+                parts.append(element("p", f"note: {run.name} has no success yet; it is in no mean."))
+            elif run.setup.seed in good:
+                twin = good[run.setup.seed].name
+                parts.append(element("p", f"note: {run.name} has the seed of {twin} and tells no more; in no mean."))
+            else:
+                good[run.setup.seed] = run
+        groups += [Group(group.name, tuple(good.values()))] * bool(good)
     if groups:
         parts += [_curves(groups), _ends(groups)]
     return joined((*parts, _runs(runs)))
@@ -111,11 +127,11 @@ def _curves(groups: Sequence[Group]) -> Markup:
                 (group.name, int(x[place]), f"{mean[place]:.4f}", "-" if half is None else f"{half[place]:.4f}")
             )
     numbers = table("Best so far, at some trials", ("searches", "trials", "mean", "± (95%)"), rows)
-    legend = keys(*(_key(place, f"{group.name}: {len(group.runs)}") for place, group in enumerate(groups)))
+    legend = keys(*(_key(place, f"{group.name}, {len(group.runs)} seeds") for place, group in enumerate(groups)))
     said = (
         "Thick: the mean over the seeds, as far as all of them have come, with its 95% t-interval. Thin: each search."
     )
-    return joined((figure(picture, said, numbers), legend))
+    return figure(picture, said, numbers, legend)
 
 
 def _key(place: int, words: str) -> tuple[str, str, str]:

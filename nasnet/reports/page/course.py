@@ -55,7 +55,7 @@ def reward_section(name: str, run: SearchRun) -> Markup:
         legend.insert(1, ("dot", "bad", f"failed ({failed:,}), at the bottom"))
     picture = plots.reward_plot(f"{name}-reward", rewards, best, moving)
     said = f"All {len(trials):,} trials, in the order in which they ended. What failed is in no mean."
-    return joined((figure(picture, said, numbers), keys(*legend)))
+    return figure(picture, said, numbers, keys(*legend))
 
 
 def _reward(value: float) -> str:
@@ -78,12 +78,13 @@ def choice_section(name: str, run: SearchRun) -> Markup:
     for group in (*([choice] for choice in mapped[:8]), *_together(small)):
         options = [_option(choice, option, len(group) > 1) for choice in group for option in choice.options]
         values = np.concatenate([of[choice.name] for choice in group])
-        title = group[0].name if len(group) == 1 else "Options"
+        title = ", ".join(choice.name for choice in group)
+        title = title if len(title) < 60 else f"{group[0].name} to {group[-1].name}"
         parts.append(_share_map(f"{name}-choice-{len(parts)}", title, options, values, bins))
     width = bins[0][1] - bins[0][0]
     said = (
-        f"How often each option was proposed, of all decisions of its kind, in {len(bins)} lots of "
-        f"{width} trials (in the order of their numbers); the darker, the more."
+        f"How often each option was proposed, of the decisions of its kind, by {width} trials at a time, in the order of "
+        f"their numbers (the last {bins[-1][1] - bins[-1][0]}); the fuller the colour, the more."
     )
     uniform = "Choices without preference would give each option the same share."
     rows = [
@@ -91,7 +92,7 @@ def choice_section(name: str, run: SearchRun) -> Markup:
         for choice in choices
         for place, option in enumerate(choice.options)
     ]
-    numbers = table("Share of each option", ("option", "first lot", "middle lot", "last lot", "change"), rows)
+    numbers = table("Share of each option", ("option", "first", "middle", "last", "change"), rows)
     return joined(
         (
             element("p", f"{said} {uniform}"),
@@ -165,7 +166,7 @@ def controller_section(name: str, run: SearchRun) -> Markup:
         "it needs the controller's own network."
     )
     legend = keys(("line", "four", "entropy, its 95% interval"), ("line dotted", "muted", "uniform choices"))
-    return joined((figure(picture, said, numbers), legend))
+    return figure(picture, said, numbers, legend)
 
 
 def failure_section(run: SearchRun) -> Markup:

@@ -96,10 +96,15 @@ def shares(table: np.ndarray, columns: Sequence[int], options: int, bins: Sequen
 
 
 def bins_of(proposals: int, wave: int, most: int) -> list[tuple[int, int]]:
-    """Whole waves, several together where there are more than `most`: the first and one past the last of each bin."""
+    """Whole waves, several together where there are more than `most`: the first and one past the last of each bin.
+
+    What is left at the end is a bin of its own if it is half of one or more.
+    """
     waves = -(-proposals // wave)
-    together = max(1, -(-waves // most))
-    edges = [*range(0, proposals, wave * together), proposals]
+    together = max(1, -(-waves // most)) * wave
+    edges = [*range(0, proposals, together), proposals]
+    if len(edges) > 2 and 2 * (edges[-1] - edges[-2]) < together:
+        del edges[-2]
     return list(itertools.pairwise(edges))
 
 

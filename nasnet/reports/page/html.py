@@ -13,6 +13,9 @@ class Markup(str):
     """Text that is HTML already. Whatever is not one is escaped."""
 
 
+NOTHING = Markup("")
+
+
 def escaped(value: object) -> Markup:
     """A value as HTML: markup as it is, anything else as text. What HTML cannot hold becomes a question mark."""
     if isinstance(value, Markup):
@@ -65,10 +68,10 @@ def folded(summary: str, *content: object) -> Markup:
     return element("details", element("summary", summary), *content)
 
 
-def figure(picture: Markup, caption: str, numbers: Markup | None = None) -> Markup:
-    """A picture with what it shows in words, and its numbers, folded away."""
+def figure(picture: Markup, caption: str, numbers: Markup | None = None, legend: Markup = NOTHING) -> Markup:
+    """A picture with what its colours are, what it shows in words, and its numbers, folded away."""
     more = [] if numbers is None else [folded("The numbers", numbers)]
-    return element("figure", picture, element("figcaption", caption), *more)
+    return element("figure", picture, legend, element("figcaption", caption), *more)
 
 
 def section(name: str, title: str, *content: object) -> Markup:

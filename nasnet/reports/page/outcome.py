@@ -17,7 +17,7 @@ from nasnet.reports.page.style import keys
 from nasnet.reports.page.svg import drawing
 from nasnet.reports.pareto import Point, front
 
-_TOP, _BEST_COUNTED, _OTHERS_COUNTED = 10, 120, 120
+_TOP, _BEST_COUNTED, _OTHERS_COUNTED = 10, 80, 80
 
 
 def network_section(name: str, run: SearchRun) -> Markup:

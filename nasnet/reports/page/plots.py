@@ -16,7 +16,7 @@ LINES = ("one", "two", "three", "four", "muted", "bad")
 DASHES = ("solid", (0, (6, 2)), (0, (2, 2)), (0, (8, 2, 2, 2)))
 
 
-def _canvas(height: int = 250, left: int = 52, right: int = 12, top: int = 10, bottom: int = 42) -> tuple[Any, Any]:
+def _canvas(height: int = 250, left: int = 52, right: int = 22, top: int = 10, bottom: int = 42) -> tuple[Any, Any]:
     """A figure and its axes: `_WIDTH` x `height` points with these margins, on any paper."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -38,6 +38,8 @@ def _canvas(height: int = 250, left: int = 52, right: int = 12, top: int = 10, b
 def _label(axes: Any, x: str, y: str) -> None:  # noqa: ANN401 - Matplotlib has few types
     axes.set_xlabel(x, color=COLOUR["ink"])
     axes.set_ylabel(y, color=COLOUR["ink"])
+    if axes.get_xscale() == "linear":
+        axes.xaxis.set_major_formatter(lambda value, _: _short(value))
 
 
 def _dots(axes: Any, x: np.ndarray, y: np.ndarray, colour: str, size: float, alpha: float) -> None:  # noqa: ANN401
@@ -50,7 +52,8 @@ def _dots(axes: Any, x: np.ndarray, y: np.ndarray, colour: str, size: float, alp
     corners = np.repeat(np.column_stack([x, y]), 2, axis=0)
     path = Path(corners, np.tile([Path.MOVETO, Path.LINETO], len(x)))
     path.should_simplify = False
-    axes.add_patch(PathPatch(path, fill=False, edgecolor=COLOUR[colour], linewidth=size, capstyle="round", alpha=alpha))
+    dots = PathPatch(path, fill=False, edgecolor=COLOUR[colour], linewidth=size, capstyle="round", alpha=alpha)
+    axes.add_artist(dots)  # and not as a patch, whose every corner would be looked at for the limits
 
 
 def _span(values: np.ndarray, least: float = 1e-3) -> tuple[float, float]:
@@ -96,7 +99,7 @@ def _corners(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def share_map(name: str, title: str, options: Sequence[str], of: np.ndarray, bins: Sequence[tuple[int, int]]) -> Markup:
-    """A row an option, a column a bin of trials, the darker the larger the share; the first and last share beside it.
+    """A row an option, a column a bin of trials, the fuller the larger the share; the first and last in words.
 
     Args:
         name, title: of the picture.
@@ -105,9 +108,10 @@ def share_map(name: str, title: str, options: Sequence[str], of: np.ndarray, bin
         bins: the first proposal and one past the last of each.
     """
     with settings():
-        height = 44 + 19 * len(options)
-        figure, axes = _canvas(height, left=92, right=88, top=20)
+        left = 16 + round(6.0 * max(map(len, options)))
+        figure, axes = _canvas(44 + 19 * len(options), left=left, right=88, top=20)
         axes.grid(visible=False)
+        from matplotlib.collections import PolyCollection
         from matplotlib.colors import to_rgba
 
         known = np.nan_to_num(of)
@@ -115,9 +119,8 @@ def share_map(name: str, title: str, options: Sequence[str], of: np.ndarray, bin
         cells[...] = to_rgba(COLOUR["one"])
         cells[..., 3] = 0.05 + 0.95 * known / max(float(known.max()), 1e-9)
         edges = np.array([bins[0][0], *(end for _, end in bins)], float)
-        for row in range(len(options)):
-            for column in range(len(bins)):
-                _cell(axes, edges[column], edges[column + 1], row, cells[row, column])
+        corners = [_corners_of(edges, row, column) for row in range(len(options)) for column in range(len(bins))]
+        axes.add_artist(PolyCollection(corners, facecolors=cells.reshape(-1, 4), edgecolors="none"))
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(len(options) - 0.5, -0.5)
         axes.set_yticks(range(len(options)))
@@ -129,13 +132,14 @@ def share_map(name: str, title: str, options: Sequence[str], of: np.ndarray, bin
             axes.text(1.02, row, said, transform=axes.get_yaxis_transform(), va="center", color=COLOUR["ink"])
         axes.text(1.02, -0.95, "first → last", transform=axes.get_yaxis_transform(), va="center", color=COLOUR["muted"])
         axes.set_xlabel("trial", color=COLOUR["ink"])
+        axes.xaxis.set_major_formatter(lambda value, _: _short(value))
         return plotted(figure, name, title, words)
 
 
-def _cell(axes: Any, left: float, right: float, row: int, colour: np.ndarray) -> None:  # noqa: ANN401
-    from matplotlib.patches import Rectangle
-
-    axes.add_patch(Rectangle((left, row - 0.46), right - left, 0.92, facecolor=colour, edgecolor="none"))
+def _corners_of(edges: np.ndarray, row: int, column: int) -> list[tuple[float, float]]:
+    """Those of a cell of a map, clockwise."""
+    left, right, top, bottom = edges[column], edges[column + 1], row - 0.46, row + 0.46
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
 def percent(share: float) -> str:
@@ -183,9 +187,9 @@ def cost_plot(
             )  # fmt: skip
         if len(of) and of[:, 0].min() > 0 and of[:, 0].max() > 30 * of[:, 0].min():
             axes.set_xscale("log")
+            axes.set_xlim(of[:, 0].min() / 1.2, of[:, 0].max() * 1.2)
         else:
             axes.set_xlim(*_span(of[:, 0]))
-            axes.xaxis.set_major_formatter(lambda value, _: _short(value))
         axes.set_ylim(*_span(of[:, 1]))
         _label(axes, label, "accuracy")
         return plotted(figure, name, title)
@@ -250,10 +254,10 @@ def curves_plot(
         for place, (x, mean, half, runs) in enumerate(curves):
             colour, dashes = COLOUR[LINES[place % len(LINES)]], DASHES[place // len(LINES) % len(DASHES)]
             if half is not None:
-                axes.fill_between(x, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)
+                axes.fill_between(x, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0, step="post")
             for run in runs if len(runs) > 1 else ():
                 axes.plot(*_corners(np.arange(1, len(run) + 1), run), color=colour, linewidth=0.7, alpha=0.5)
-            axes.plot(x, mean, color=colour, linewidth=2.0, linestyle=dashes)
+            axes.plot(x, mean, color=colour, linewidth=2.0, linestyle=dashes, drawstyle="steps-post")
         every = np.concatenate([mean for _, mean, _, _ in curves] + [run for *_, runs in curves for run in runs])
         axes.set_ylim(*_span(every))
         _label(axes, "trials that have ended", "best reward so far")

@@ -49,11 +49,11 @@ nav ul{{list-style:none;padding:0;margin:8px 0;display:flex;flex-wrap:wrap;gap:4
 figure{{margin:8px 0 16px;min-width:0}}
 figcaption,.note{{color:var(--c-muted);font-size:.9rem}}
 figcaption{{margin:4px 0}}
-.plot{{display:block;width:100%;height:auto;max-width:560px}}
+.plot{{display:block;width:100%;height:auto;max-width:600px}}
 .plot *{{stroke-linejoin:round}}
 .plot text{{font-family:system-ui,"Segoe UI",Helvetica,Arial,sans-serif!important}}
-.scroll{{overflow-x:auto;max-width:100%}}
-.drawing{{display:block;height:auto;width:max(100%,min(var(--c-width),640px));max-width:var(--c-width)}}
+.scroll{{overflow-x:auto;max-width:100%;margin:0 0 12px}}
+.drawing{{display:block;height:auto;width:max(100%,min(var(--c-width),900px));max-width:var(--c-width)}}
 table{{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}}
 caption{{text-align:left;color:var(--c-muted);padding:4px 0}}
 th,td{{padding:4px 10px;border-bottom:1px solid var(--c-line);text-align:left;vertical-align:top;font-weight:400}}
@@ -61,7 +61,8 @@ thead th{{font-weight:600;border-bottom:2px solid var(--c-line)}}
 .number{{text-align:right;white-space:nowrap}}
 td.words,th.words{{min-width:7em}}
 summary{{cursor:pointer;padding:4px 0;color:var(--c-one)}}
-pre{{background:var(--c-panel);border:1px solid var(--c-line);border-radius:8px;padding:12px;white-space:pre-wrap}}
+pre{{background:var(--c-panel);border:1px solid var(--c-line);border-radius:8px;padding:12px;
+overflow-x:auto;overflow-wrap:normal}}
 .key{{display:inline-block;width:22px;height:0;border-top:3px solid;vertical-align:middle;margin-right:6px}}
 .dot{{display:inline-block;width:9px;height:9px;border-radius:50%;background:currentColor;margin:0 8px 1px 6px}}
 .keys{{list-style:none;display:flex;flex-wrap:wrap;gap:2px 18px;padding:0;margin:4px 0;font-size:.9rem}}

@@ -37,7 +37,8 @@ _OF_DRAWINGS = {
 """The colours of `cells/drawing`, which are made for white paper -> those of the page."""
 _SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 11.0, "text.parse_math": False}
 _NUMBER = re.compile(r"(\d+\.\d)\d+")
-_DOT = re.compile(r"M (\S+) (\S+) L \1 \2(?= |$)")
+_DOT = re.compile(r"M (-?\d+(?:\.\d)?)(\d*) (-?\d+(?:\.\d)?)(\d*) \nL \1\2 \3\4 \n?")
+_SPACE = re.compile(r"\s*([MLzCQ])\s*")
 
 
 def settings() -> Any:  # noqa: ANN401 - matplotlib's own context
@@ -97,5 +98,4 @@ def _titled(text: str, name: str, title: str, kind: str) -> Markup:
 
 def _shorter(path: str) -> str:
     """A path to a tenth of a point; a dot, which is a line of no length, in a word."""
-    path = _NUMBER.sub(r"\1", " ".join(path.split()))
-    return _DOT.sub(r"M\1 \2h0", path).replace(" M", "M").replace(" L ", "L")
+    return _SPACE.sub(r"\1", _NUMBER.sub(r"\1", _DOT.sub(r"M\1 \3h0", path))).strip()
