@@ -78,7 +78,9 @@ def command_again(config: RunConfig, workdir: Path) -> str:
     given = {name: value for name, value in values.items() if value is not None and value != defaults[name]}
     if space != {name: resolve(config.mode, 0, {}).values[name] for name in space}:
         given |= space
-    if values.get("steps") is None and defaults.get("steps") is not None:
+    if values.get("rungs") is not None:
+        given.pop("steps", None)  # which the rungs say
+    elif values.get("steps") is None and defaults.get("steps") is not None:
         given["epochs"] = values["epochs"]  # which sets the steps aside
     if values.get("deterministic") is not None:
         given["deterministic"] = values["deterministic"]

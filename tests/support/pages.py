@@ -59,12 +59,18 @@ class _Reader(HTMLParser):
         self.open[-1].inside.append(data)
 
 
-def read_page(text: str) -> Tag:
-    """A whole page. Raises AssertionError where an element is not closed, or what every page must have is missing."""
+def read_part(text: str) -> Tag:
+    """A part of a page. Raises AssertionError where an element is not closed."""
     reader = _Reader()
     reader.feed(text)
     reader.close()
-    [page] = reader.open
+    [part] = reader.open
+    return part
+
+
+def read_page(text: str) -> Tag:
+    """A whole page. Raises AssertionError as `read_part` and `check_page`."""
+    page = read_part(text)
     check_page(page, text)
     return page
 

@@ -17,7 +17,18 @@ from nasnet.reports.page.run import SearchRun
 from nasnet.reports.page.style import keys
 
 _POINTS, _ROWS = 400, 50
-_NEEDED = ("dataset", "image_size", "channels", "valid_fraction", "space", "table", "estimator", "steps", "epochs")
+_NEEDED = (
+    "dataset",
+    "image_size",
+    "channels",
+    "valid_fraction",
+    "space",
+    "table",
+    "estimator",
+    "steps",
+    "epochs",
+    "rungs",
+)
 """Settings without which rewards are of one kind: where they differ, a higher one says nothing."""
 _OF_STRATEGIES = {
     "strategy",
@@ -39,7 +50,7 @@ class Group:
 
     def curve(self, run: SearchRun) -> np.ndarray:
         """A search's best reward so far, trial by trial."""
-        return curves.best_so_far(curves.rewards_of(run.trials))
+        return curves.best_so_far(run.trials)
 
 
 def groups_of(runs: Sequence[SearchRun]) -> list[Group]:

@@ -27,8 +27,8 @@ def reward_section(name: str, run: SearchRun) -> Markup:
         return element("p", "No trial has ended yet.")
     rewards = curves.rewards_of(trials)
     window = curves.window_of(len(trials))
-    best, moving = curves.best_so_far(rewards), curves.moving_mean(rewards, window)
-    places = curves.some_rows(rewards, _ROWS)
+    best, moving = curves.best_so_far(trials), curves.moving_mean(rewards, window)
+    places = curves.some_rows(best, _ROWS)
     rows = [
         (
             place + 1,
@@ -53,8 +53,13 @@ def reward_section(name: str, run: SearchRun) -> Markup:
     ]
     if failed:
         legend.insert(1, ("dot", "bad", f"failed ({failed:,}), at the bottom"))
-    picture = plots.reward_plot(f"{name}-reward", rewards, best, moving)
+    further = np.array([trial.rung > 1 and trial.reward is not None for trial in trials])
+    if further.any():
+        legend.insert(1, ("dot", "three", f"trained on, to rung 2 or above ({int(further.sum()):,})"))
+    picture = plots.reward_plot(f"{name}-reward", rewards, best, moving, further)
     said = f"All {len(trials):,} trials, in the order in which they ended. What failed is in no mean."
+    if run.setup.values.get("rungs") is not None:
+        said += " A reward is that of the rung where a trial ended; of the best, the highest rung comes first."
     return figure(picture, said, numbers, keys(*legend))
 
 
@@ -83,8 +88,8 @@ def choice_section(name: str, run: SearchRun) -> Markup:
         parts.append(_share_map(f"{name}-choice-{len(parts)}", title, options, values, bins))
     width = bins[0][1] - bins[0][0]
     said = (
-        f"How often each option was proposed, of the decisions of its kind, by {width} trials at a time, in the order of "
-        f"their numbers (the last {bins[-1][1] - bins[-1][0]}); the fuller the colour, the more."
+        f"How often each option was proposed, of the decisions of its kind, by {width} trials at a time in order of "
+        f"their numbers, the last {bins[-1][1] - bins[-1][0]}; the fuller the colour, the more."
     )
     uniform = "Choices without preference would give each option the same share."
     rows = [
@@ -145,7 +150,7 @@ def controller_section(name: str, run: SearchRun) -> Markup:
     entropy, most = (np.array([getattr(wave, of) for wave in waves]) for of in ("entropy", "most"))
     error = np.array([np.nan if wave.error is None else wave.error for wave in waves])
     picture = plots.entropy_plot(f"{name}-entropy", middle, entropy, error, most)
-    shown = curves.some_rows(-np.arange(len(waves), dtype=float), _ROWS)
+    shown = curves.evenly(len(waves), _ROWS)
     rows = [
         (
             f"{waves[i].first} to {waves[i].end - 1}",

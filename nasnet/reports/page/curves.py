@@ -16,9 +16,19 @@ def rewards_of(trials: Sequence[Trial]) -> np.ndarray:
     return np.array([np.nan if trial.reward is None else trial.reward for trial in trials], float)
 
 
-def best_so_far(rewards: np.ndarray) -> np.ndarray:
-    """The highest reward up to each trial, itself among them; NaN before the first success."""
-    return np.fmax.accumulate(rewards) if len(rewards) else rewards
+def best_so_far(trials: Sequence[Trial]) -> np.ndarray:
+    """The reward of the best trial up to each, itself among them; NaN before the first success.
+
+    That is the highest reward. Where there are rungs the highest rung comes first, as it does for the search, so that
+    it may fall: a trial of another rung was trained longer, and is scored by that.
+    """
+    best: Trial | None = None
+    found = np.full(len(trials), np.nan)
+    for place, trial in enumerate(trials):
+        if trial.reward is not None and (best is None or trial.rank < best.rank):
+            best = trial
+        found[place] = np.nan if best is None or best.reward is None else best.reward
+    return found
 
 
 def window_of(trials: int) -> int:
@@ -108,9 +118,12 @@ def bins_of(proposals: int, wave: int, most: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def some_rows(rewards: np.ndarray, most: int) -> list[int]:
-    """Places of at most about `most` trials to print: each that was the best so far, the last, and others evenly."""
-    best = best_so_far(rewards)
-    better = np.flatnonzero(np.isfinite(best) & ~(best == np.concatenate([[np.nan], best[:-1]])))
-    even = np.unique(np.linspace(0, len(rewards) - 1, most).astype(int)) if len(rewards) else []
-    return sorted({*map(int, better), *map(int, even)})
+def evenly(length: int, most: int) -> list[int]:
+    """At most so many places of a row, the first and the last among them."""
+    return [*map(int, np.unique(np.linspace(0, length - 1, most).astype(int)))] if length else []
+
+
+def some_rows(best: np.ndarray, most: int) -> list[int]:
+    """Places of trials to print: each from which the best so far is another, and at most so many others, evenly."""
+    other = np.flatnonzero(np.isfinite(best) & ~(best == np.concatenate([[np.nan], best[:-1]])))
+    return sorted({*map(int, other), *evenly(len(best), most)})

@@ -72,6 +72,7 @@ def top_section(run: SearchRun) -> Markup:
     if not top:
         return element("p", "No trial has succeeded.")
     longer = {finalist.trial.proposal.trial_id: finalist for finalist in run.finalists}
+    laddered = run.setup.values.get("rungs") is not None
     slow = any("latency_ms" in trial.figures for trial in top)
     rows: list[list[object]] = []
     for place, trial in enumerate(top, 1):
@@ -80,12 +81,14 @@ def top_section(run: SearchRun) -> Markup:
         row: list[object] = [f"{place}", number, f"{trial.reward:.4f}"]
         if slow:
             row += [f"{trial.accuracy:.4f}", f"{trial.figures.get('latency_ms', float('nan')):.3g}"]
+        if laddered:
+            row += [trial.rung]
         row += ["-" if finalist is None else f"{finalist.rank_by:.4f}"]
         row += ["-", "-"] if point is None else [f"{point.parameters:,}", millions(point.mult_adds)]
         rows.append([*row, f"{trial.seconds:.1f}", trial.cause])
-    head = ["place", "trial", "reward", *(["accuracy", "ms"] if slow else []), "trained longer"]
+    head = ["place", "trial", "reward", *(["accuracy", "ms"] if slow else []), *["rung"] * laddered, "trained longer"]
     head += ["parameters", "mult-adds", "seconds", "note"]
-    caption = f"The best {len(top)} of {len(run.trials):,} trials"
+    caption = f"The best {len(top)} of {len(run.ranked):,} trials that succeeded"
     if run.spec is None:
         caption += "; costs are known once a network has been written down"
     return table(caption, head, rows)
@@ -102,7 +105,7 @@ def points_of(run: SearchRun) -> tuple[list[Point], str]:
     chosen |= {trial.proposal.trial_id: trial for trial in rest[::step]}
     chosen |= {finalist.trial.proposal.trial_id: finalist.trial for finalist in run.finalists}
     found = {number: point for number, trial in chosen.items() if (point := run.point(trial))}
-    known = run.journal.trials
+    known = run.journal.so_far
     of_file = {p.trial_id: p for p in run.front if p.trial_id in known and known[p.trial_id].accuracy == p.accuracy}
     points = [*(found | of_file).values()]
     if len(points) >= len(ranked):

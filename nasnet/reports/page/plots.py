@@ -64,14 +64,18 @@ def _span(values: np.ndarray, least: float = 1e-3) -> tuple[float, float]:
     return low - room, high + room
 
 
-def reward_plot(name: str, rewards: np.ndarray, best: np.ndarray, moving: np.ndarray) -> Markup:
-    """Each trial's reward as a dot, those that failed along the bottom, the best so far and the moving mean."""
+def reward_plot(name: str, rewards: np.ndarray, best: np.ndarray, moving: np.ndarray, further: np.ndarray) -> Markup:
+    """Each trial's reward as a dot, those that failed along the bottom, the best so far and the moving mean.
+
+    `further` are those that were trained on, past their first rung.
+    """
     with settings():
         figure, axes = _canvas()
         ended, good = np.arange(1, len(rewards) + 1), np.isfinite(rewards)
         low, high = _span(rewards)
         few = len(rewards) <= 2000
-        _dots(axes, ended[good], rewards[good], "one", 3.6 if few else 2.0, 0.55 if few else 0.35)
+        for colour, of in (("one", good & ~further), ("three", good & further)):
+            _dots(axes, ended[of], rewards[of], colour, 3.6 if few else 2.0, 0.55 if few else 0.35)
         failed = ended[~good]
         _dots(axes, failed, np.full(len(failed), low + 0.015 * (high - low)), "bad", 4.0 if few else 2.2, 0.9)
         axes.plot(ended, moving, color=COLOUR["two"], linewidth=1.8, linestyle=DASHES[1])

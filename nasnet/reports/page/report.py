@@ -101,7 +101,9 @@ def _seconds_section(name: str, run: SearchRun) -> Markup:
     failed = sum(trial.seconds for trial in run.trials if trial.reward is None)
     longer = sum(of.seconds for of in run.journal.finalists.values())
     held = sum(float(of["seconds"]) for of in run.trained if isinstance(of.get("seconds"), int | float))
-    parts = {"trials": ok, "trials that failed": failed, "finalists": longer, "winner and baselines": held}
+    between = sum(of.seconds for number, of in run.journal.so_far.items() if number not in run.journal.trials)
+    parts = {"trials": ok, "trials that failed": failed, "trials between rungs": between, "finalists": longer}
+    parts["winner and baselines"] = held
     shown = {what: seconds for what, seconds in parts.items() if seconds}
     found: list[object] = []
     if shown:

@@ -79,7 +79,7 @@ class SearchRun:
 
     @functools.cached_property
     def trials(self) -> list[Trial]:
-        """Those that ended, in the order in which they did."""
+        """Those that ended, in the order in which they did; without those that stand between two rungs."""
         return list(self.journal.trials.values())
 
     @property
@@ -94,9 +94,9 @@ class SearchRun:
 
     @functools.cached_property
     def ranked(self) -> list[Trial]:
-        """Those that succeeded, the best first, the earlier first of equals."""
-        good = [trial for trial in self.trials if trial.reward is not None]
-        return sorted(good, key=lambda trial: (-(trial.reward or 0.0), trial.proposal.trial_id))
+        """Those that succeeded or stand between two rungs, the best first, the earlier first of equals."""
+        good = [trial for trial in self.journal.so_far.values() if trial.reward is not None]
+        return sorted(good, key=lambda trial: trial.rank)
 
     @functools.cached_property
     def finalists(self) -> list[Finalist]:
@@ -105,7 +105,7 @@ class SearchRun:
         runs = self.journal.finalists
         if self.space is None or not runs or not wanted or not self.ranked:
             return []
-        known = [trial.accuracy for trial in self.trials] + [run.reward for run in runs.values()]
+        known = [trial.accuracy for trial in self.journal.so_far.values()] + [run.reward for run in runs.values()]
         worst = min((reward for reward in known if reward is not None), default=0.0)
         found: list[Finalist] = []
         for trial in choose_finalists(self.space, self.ranked, wanted):
