@@ -11,7 +11,7 @@ from cells.genotype.chain import ChainGenotype
 from nasnet.estimators.table import Choices
 from nasnet.reports.comparison import millions, short
 from nasnet.reports.page import plots
-from nasnet.reports.page.html import Markup, element, figure, joined, table
+from nasnet.reports.page.html import NOTHING, Markup, element, figure, joined, table
 from nasnet.reports.page.run import SearchRun
 from nasnet.reports.page.style import keys
 from nasnet.reports.page.svg import drawing
@@ -219,9 +219,11 @@ def _held(name: str, held: Mapping[str, Any], networks: Sequence[Mapping[str, An
     numbers = table(f"{held.get('pictures')} {split} pictures, {held.get('steps')} steps each", head, rows, text=2)
     seeds = [(short(str(of["name"])), list(of["accuracies"].values())) for of in networks]
     title = f"{split} accuracy of the winner and its baselines, each seed and the mean"
-    picture = plots.spreads(f"{name}-baselines", title, f"{split} accuracy", seeds)
+    known = any(values for _, values in seeds)
+    picture = plots.spreads(f"{name}-baselines", title, f"{split} accuracy", seeds) if known else NOTHING
     notes = [element("p", f"{of['name']}: {of['note']}", class_="note") for of in networks if of.get("note")]
-    notes += [element("p", f"note: {why}", class_="note") for why in held.get("left_out", ())]
+    left_out = held.get("left_out")
+    notes += [element("p", f"note: {why}", class_="note") for why in left_out] if isinstance(left_out, list) else []
     said = str(held.get("sentence", ""))
     return joined(
         (

@@ -39,6 +39,7 @@ def _label(axes: Any, x: str, y: str) -> None:  # noqa: ANN401 - Matplotlib has 
     axes.set_xlabel(x, color=COLOUR["ink"])
     axes.set_ylabel(y, color=COLOUR["ink"])
     if axes.get_xscale() == "linear":
+        axes.xaxis.get_major_locator().set_params(integer=x.startswith("trial"))
         axes.xaxis.set_major_formatter(lambda value, _: _short(value))
 
 
@@ -135,8 +136,7 @@ def share_map(name: str, title: str, options: Sequence[str], of: np.ndarray, bin
             said = f"{percent(of[row, 0])} → {percent(of[row, -1])}"
             axes.text(1.02, row, said, transform=axes.get_yaxis_transform(), va="center", color=COLOUR["ink"])
         axes.text(1.02, -0.95, "first → last", transform=axes.get_yaxis_transform(), va="center", color=COLOUR["muted"])
-        axes.set_xlabel("trial", color=COLOUR["ink"])
-        axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+        _label(axes, "trial", "")
         return plotted(figure, name, title, words)
 
 

@@ -122,7 +122,8 @@ def _seconds_section(name: str, run: SearchRun) -> Markup:
             (what, f"{wall[what]:,.1f}") for what in ("searching", "controller", "baselines", "winner") if what in wall
         ]
         numbers = table("Seconds on the wall, of the last run", ("part", "seconds"), rows)
-        said = f"What {wall['slots']:g} workers did in the {wall['searching']:,.0f} s of the search's last run."
+        workers = "1 worker" if wall["slots"] == 1 else f"{wall['slots']:g} workers"
+        said = f"What {workers} did in the {wall['searching']:,.0f} s of the search's last run."
         found.append(figure(picture, said, joined((numbers, table("Workers", ("part", "seconds"), _rounded(inside))))))
     return element("div", *found, class_="pair")
 
