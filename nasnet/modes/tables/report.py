@@ -80,8 +80,9 @@ def write_seconds(
 ) -> None:
     """Leaves where the seconds of a search's run went, for its report; arguments as of `nasnet.reports.search`."""
     held, winner = after or (0.0, 0.0)
-    of = {"slots": slots, "searching": searching, "controller": controller, "baselines": held, "winner": winner}
-    write_json(workdir / SECONDS, {"version": 1, **of, "timing": dataclasses.asdict(timing)})
+    wall = {"searching": searching, "controller": controller, "baselines": held, "winner": winner}
+    children = dataclasses.asdict(timing)
+    write_json(workdir / SECONDS, {"version": 1, "slots": slots, "seconds": {**wall, "children": children}})
 
 
 def setup_of(workdir: Path) -> Setup:

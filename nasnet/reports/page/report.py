@@ -113,16 +113,18 @@ def _seconds_section(name: str, run: SearchRun) -> Markup:
         found.append(figure(picture, "Seconds that children ran, added up; several ran at a time.", numbers))
     else:
         found.append(element("p", "No seconds are known yet."))
-    wall, timing = _numbers(run.seconds), _numbers(run.seconds.get("timing"))
-    if {"searching", "slots", "controller"} <= set(wall) and timing:
-        idle = max(0.0, wall["slots"] * wall["searching"] - sum(timing.values()))
+    of = run.seconds.get("seconds")
+    wall, slots = _numbers(of), _numbers(run.seconds).get("slots", 0.0)
+    timing = _numbers(of.get("children")) if isinstance(of, Mapping) else {}
+    if "searching" in wall and timing and slots:
+        idle = max(0.0, slots * wall["searching"] - sum(timing.values()))
         inside = {**timing, "starting and waiting": idle}
         picture = plots.bars(f"{name}-inside", "Seconds of the workers, by what they did", "seconds", inside)
         rows = [
             (what, f"{wall[what]:,.1f}") for what in ("searching", "controller", "baselines", "winner") if what in wall
         ]
         numbers = table("Seconds on the wall, of the last run", ("part", "seconds"), rows)
-        workers = "1 worker" if wall["slots"] == 1 else f"{wall['slots']:g} workers"
+        workers = "1 worker" if slots == 1 else f"{slots:g} workers"
         said = f"What {workers} did in the {wall['searching']:,.0f} s of the search's last run."
         found.append(figure(picture, said, joined((numbers, table("Workers", ("part", "seconds"), _rounded(inside))))))
     return element("div", *found, class_="pair")
