@@ -264,6 +264,8 @@ class Search:
             self.forecast.trial(trial)
         if self.rungs is not None:
             self.rungs.weights.forget(trial)
+        if self.best_weights is not None and trial.reward is None:
+            self.best_weights.forget(trial)
         if shown:
             self.report(SearchProgress(trial, self._best, len(self.journal.trials), self.trials, self.seconds_left()))
         twins = self._waiting.pop(trial.proposal.trial_id, [])

@@ -108,6 +108,16 @@ def test_the_random_one_is_the_best_of_the_trials_before_anything_was_learned(tm
     assert (found[0], found[1].proposal.trial_id) == expected
 
 
+def test_where_there_are_rungs_the_random_one_is_the_best_of_the_highest(tmp_path):
+    search = searched(tmp_path, [0.9, 0.1, 0.3, 0.2, 0.5, *[0.4] * 15], NASNetSpace(1), trials=20)
+    for number in (1, 3):
+        trial = search.journal.trials[number]
+        search.journal.trials[number] = dataclasses.replace(trial, earlier=(0.05,))
+    found = baselines._best_blind(search, resolve("search", 0, {"strategy": "random", "blocks": 1}))
+    assert not isinstance(found, str)
+    assert (found[0], found[1].proposal.trial_id) == ("the best of 5 random trials", 3)
+
+
 def test_known_networks_that_it_began_with_are_not_random(tmp_path, monkeypatch):
     """Two of them: the best of the trials after those, up to where something was learned."""
     monkeypatch.setattr(baselines, "start_tokens", lambda *_: {(0,): "one", (1,): "two"})

@@ -128,6 +128,17 @@ def test_the_front_of_a_journal_has_each_network_once_at_its_accuracy_and_what_i
         assert float(row["latency_ms"]) == 10 * float(row["accuracy"])
 
 
+def test_where_there_are_rungs_the_front_is_of_the_highest(tmp_path, digits):
+    journal = Journal(tmp_path / "journal.jsonl")
+    for number, rewards in enumerate([(0.9,), (0.2, 0.6), (0.3, 0.5), (0.8,)]):
+        proposal = type(RANDOM.propose(0)).chosen(number, RANDOM.propose(number).tokens)
+        journal.propose(proposal)
+        journal.finish(Trial(proposal, Outcome.OK, rewards[-1], 1.0, earlier=rewards[:-1]))
+    say_front(configured(), tmp_path, digits, SPACE, journal)
+    with (tmp_path / "pareto.csv").open(newline="") as file:
+        assert {row["trial_id"] for row in csv.DictReader(file)} <= {"1", "2"}
+
+
 def test_a_table_is_measured_on_other_networks_than_it_is_held_against(tmp_path, digits, monkeypatch):
     monkeypatch.setattr(tables, "_DRAWN", 14)
     asked: list[Any] = []

@@ -229,8 +229,12 @@ def test_one_that_fails_in_a_later_rung_has_failed_and_its_twin_is_trained(tmp_p
     best = max(range(7), key=lambda i: tried(f"trial_{i}", Told().propose(i).tokens, 1)[0])
     strategy = Told({7: Told().propose(best).tokens})
     failing = {f"trial_{best}_rung_2": RuntimeError("boom")}
-    search, journal, _, estimator = made(tmp_path, 8, estimator=Trains([], failing), strategy=strategy, steps=(1, 3))
+    kept = BestWeights(tmp_path / "children", 8)
+    search, journal, _, estimator = made(
+        tmp_path, 8, estimator=Trains([], failing), strategy=strategy, steps=(1, 3), best_weights=kept
+    )
     search.run()
+    assert {path.name for path in kept.folder.iterdir()} == {f"trial_{i}" for i in range(8) if i != best}
     failed = journal.trials[best]
     assert (failed.outcome, failed.cause) == (Outcome.CRASHED, "rung 2: RuntimeError: boom")
     assert (failed.reward, len(failed.earlier)) == (None, 1)

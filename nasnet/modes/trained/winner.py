@@ -49,6 +49,8 @@ def train_winner(
     spec, options = spec_on(genotype, data, network, recipe), ReplicaConfig(valid_epochs=0)
     spec, model = train_to(mark.parent, spec, data, recipe, config.seed, options=options, seconds_after=after)
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward, **winner_latency(config, workdir, spec)}
+    if trial.earlier:
+        extra["earlier_rewards"] = list(trial.earlier)
     say(f"exporting it to {workdir / 'best'}, and opening that in a fresh process; {clock(after)} left")
     with doing("exporting"):
         export_trained(spec, model, workdir / "best", config, extra, data, data.fingerprint)

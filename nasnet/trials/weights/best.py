@@ -60,6 +60,11 @@ class BestWeights:
         self.trials[trial_id] = trial
         self._forget_surplus()
 
+    def forget(self, trial: Trial) -> None:
+        """Deletes what a trial had that came to fail after all."""
+        if self.trials.pop(trial.proposal.trial_id, None) is not None:
+            shutil.rmtree(self._path(trial.proposal.trial_id), ignore_errors=True)
+
     def _forget_surplus(self) -> None:
         # Of equals the earlier stays.
         best_first = sorted(self.trials, key=lambda trial_id: self.trials[trial_id].rank)
