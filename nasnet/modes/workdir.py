@@ -36,6 +36,7 @@ _NEWER = (
 )
 """Settings that runs of this version began without. Their defaults are what those runs did."""
 _WAS_FINAL_FILTERS = 16
+_BY_STRATEGY = "controller_update_epochs"
 
 
 def resolved_before(workdir: Path) -> dict[str, Any]:
@@ -105,13 +106,28 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
         found, wanted = _as_now(found, config.mode), _as_now(wanted, config.mode)
         names = [name for name in {**found, **wanted} if name not in FREE]
         differing = [name for name in names if not _same(name, found.get(name), wanted.get(name), workdir)]
+        if "strategy" in differing:  # what is filled in by it is no difference of its own
+            differing = [name for name in differing if name != _BY_STRATEGY or name in config.given]
         if differing:
             shown = ", ".join(f"{name}: {found.get(name)} there, {wanted.get(name)} now" for name in differing)
-            raise UserError(f"--workdir={workdir} was used with another config ({shown}); use another workdir")
+            raise UserError(
+                f"--workdir={workdir} was used with another config ({shown}); {_mended(differing, found, config)}"
+            )
     elif workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is not a folder; name a new one")
     elif used:
         raise UserError(f"--workdir={workdir} holds files but no config.json; use a new or an empty folder")
+
+
+def _mended(differing: list[str], found: dict[str, Any], config: RunConfig) -> str:
+    """What goes on: the flags that say what stands there, where the command says nothing else of any of them."""
+    if any(name in config.given or name not in config.values or found.get(name) is None for name in differing):
+        return "use another workdir"
+    flags = [
+        f"--{'' if found[name] else 'no'}{name}" if isinstance(found[name], bool) else f"--{name}={found[name]}"
+        for name in differing
+    ]
+    return f"{' '.join(flags)} goes on there, or use another workdir"
 
 
 def _as_now(values: dict[str, Any], mode: str) -> dict[str, Any]:

@@ -52,11 +52,11 @@ class SearchConfig(Settings):
         "predictor",
         "dyna_ppo",
     ] = setting(
-        "ppo",
-        "who proposes: the LSTM controller, with PPO (A.2) or with REINFORCE (2017 paper); random; grid, which tries "
-        "everything once, evenly spread where there are fewer trials; regularized evolution; local search from the "
-        "best; a linear model of the reward, by Thompson sampling; or dyna_ppo, PPO on real trials and on imagined "
-        "ones on that model",
+        "predictor",
+        "who proposes: the paper's LSTM controller, with PPO (A.2) or with REINFORCE (2017 paper, of space=chain where "
+        "no strategy is given); random; grid: everything once, evenly spread; regularized evolution; local search; "
+        "predictor, a linear model of the reward, by Thompson sampling; or dyna_ppo, PPO on real trials and on ones "
+        "imagined on that model",
     )
     start: str | None = setting(
         None,

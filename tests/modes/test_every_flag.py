@@ -132,7 +132,7 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
     "rate_drops": {"schedule": "step", "child": "keras"},
     "tune_trials": {"tuner": "grid"},
     "match": {"models": "models"},
-    "controller_update_epochs": {"strategy": "ppo"},
+    **{name: {"strategy": "ppo"} for name in flag_names(PolicyGradientConfig).values() if name != "update_trials"},
     "evolution_population": {"strategy": "evolution"},
     "evolution_sample": {"strategy": "evolution"},
     "uniform_trials": {"strategy": "local_search"},

@@ -195,6 +195,12 @@ def test_a_run_begun_before_todays_settings_goes_on(name, tmp_path):
     given, found = BEFORE[name]["given"], BEFORE[name]["config"]
     given = {TODAY.get(flag, flag): value for flag, value in given.items()}
     (tmp_path / "config.json").write_text(json.dumps(found))
+    if found.get("strategy") == "ppo" and "strategy" not in given:  # it was the default
+        with pytest.raises(
+            UserError, match=r"\(strategy: ppo there, predictor now\); --strategy=ppo goes on there, or"
+        ):
+            check_workdir(tmp_path, resolve(found["mode"], 3, given, found))
+        given["strategy"] = "ppo"
     check_workdir(tmp_path, resolve(found["mode"], 3, given, found))
     with pytest.raises(UserError, match=r"another config \(seed: 3 there, 4 now\)"):
         check_workdir(tmp_path, resolve(found["mode"], 4, given, found))
@@ -214,7 +220,8 @@ def test_a_winners_size_is_another_where_parameters_decide_it(tmp_path):
     [
         ({"strategy": "random"}, "strategy: reinforce there, random now"),
         ({"controller_layers": 2}, "controller_layers: 1 there, 2 now"),
-        ({"strategy": "ppo"}, "strategy: reinforce there, ppo now, controller_update_epochs: 1 there, 10 now"),
+        ({"strategy": "ppo"}, r"strategy: reinforce there, ppo now\); use another workdir"),
+        ({"strategy": "ppo", "controller_update_epochs": 5}, "ppo now, controller_update_epochs: 1 there, 5 now"),
     ],
 )
 def test_what_has_another_name_now_is_compared(flags, shown, tmp_path):
