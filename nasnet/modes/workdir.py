@@ -75,7 +75,7 @@ def read_config(workdir: Path) -> RunConfig:
     try:
         for group in GROUPS[mode]:
             config.group(group)
-    except UserError as error:
+    except (UserError, TypeError) as error:  # the controller's configs compare a number before they look at its type
         raise UserError(f"{path}: {error}") from error
     return config
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -164,7 +165,7 @@ class Journal:
                 raise UserError(f"{self._path}:{number}: not a record ({error}); the file is damaged") from error
             try:
                 self._take(record, number)
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 raise UserError(f"{self._path}:{number}: not a record of this version ({error!r})") from error
             good += len(line) + 1
         return good
@@ -182,6 +183,8 @@ class Journal:
                 )
         elif record["kind"] == "proposal":
             proposal = Proposal(record["trial_id"], tuple(record["tokens"]), tuple(record["log_probs"]))
+            if not (set(map(type, proposal.tokens)) <= {int} and set(map(type, proposal.log_probs)) <= {int, float}):
+                raise ValueError("a token that is no whole number, or a log-probability that is no number")
             if proposal.trial_id != len(self.proposals):
                 raise ValueError(f"trial {proposal.trial_id} proposed after {len(self.proposals)} others")
             self.proposals[proposal.trial_id] = proposal
@@ -190,6 +193,10 @@ class Journal:
                 raise ValueError(f"trial {record['trial_id']} ended twice")
             proposal = self.proposals[record["trial_id"]]
             outcome = Outcome(record["outcome"])
+            if not isinstance(record["seconds"], int | float) or not math.isfinite(record["seconds"]):
+                raise ValueError(f"its seconds are {record['seconds']!r}")
+            if not isinstance(record["cause"], str):
+                raise ValueError(f"its cause is {record['cause']!r}")
             ends = outcome, record["reward"], record["seconds"], record["cause"], _figures_of(record)
             self.trials[proposal.trial_id] = Trial(proposal, *ends, tuple(record.get("earlier", ())))
         elif record["kind"] == "rung":

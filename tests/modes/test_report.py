@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import random
 import shlex
 import subprocess
 import sys
@@ -19,9 +20,11 @@ import pytest
 from scipy.stats import t
 
 from controller.strategy import Outcome, Proposal, Trial
+from nasnet.estimators.estimator import Timing
 from nasnet.modes.flags import flags as every_flag
 from nasnet.modes.flags import resolve
 from nasnet.modes.help import command_again
+from nasnet.modes.runners import runner
 from nasnet.modes.tables import report as mode
 from nasnet.modes.workdir import read_config
 from nasnet.reports.page.compared import compared_section
@@ -311,6 +314,115 @@ def test_a_config_that_is_none_is_named(tmp_path):
     assert read_config(tmp_path).mode == "train"
     with pytest.raises(UserError, match="stands twice"):
         reported(tmp_path, tmp_path)
+
+
+def test_where_the_seconds_went(tmp_path):
+    journal = written_search(tmp_path / "run", 6, failing=0.0, blocks=1)
+    best = max(journal.trials.values(), key=lambda trial: trial.reward or 0)
+    journal.finish_finalist(FinalistRun(best.proposal.trial_id, 0, Outcome.NAN, None, 12.5, "nan"))
+    for number, seconds in enumerate((3, 4.25)):
+        of = {"version": 1, "training": {"label": f"baseline_1_x_seed_{number}"}, "accuracy": 0.5, "seconds": seconds}
+        write_json(tmp_path / "run" / "baselines" / str(number) / "result.json", of)
+    mode.write_seconds(tmp_path / "run", Timing(1.0, 2.0, 4.0, 8.0), 2, 0.5, 10.0, (16.0, 32.0))
+    page = reported(tmp_path / "run")
+    rows = {row[0]: float(row[1]) for row in page.table("Seconds of all children")[1:]}
+    trials = sum(trial.seconds for trial in journal.trials.values())
+    assert rows["trials"] == pytest.approx(trials, abs=0.051)
+    assert (rows["finalists"], rows["winner and baselines"]) == (12.5, 7.2)
+    wall = dict(page.table("Seconds on the wall")[1:])
+    assert wall == {"searching": "10.0", "controller": "0.5", "baselines": "16.0", "winner": "32.0"}
+    inside = dict(page.table("Workers")[1:])
+    assert inside == {"tracing": "1.0", "steps": "2.0", "scoring": "4.0", "other": "8.0", "starting and waiting": "5.0"}
+    assert page.table("So far, on valid")[1] == ["1_x", "2", "0.5000"]
+
+
+def test_a_table_that_is_there_that_changed_and_that_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(mode, "draw", DRAW)
+    table = tmp_path / "known.csv"
+    table.write_text("op,width,reward\nconv,1,0.5\nconv,2,0.75\npool,1,0.25\n")
+    config = resolve("search", 0, {"space": "table", "table": str(table), "strategy": "grid"})
+    runner(config)(config, tmp_path / "run")
+    page = read_page((tmp_path / "run" / "report.html").read_text())  # which the search left
+    assert page.table("Trial ")[1:] == [["op", "conv"], ["width", "2"]]
+    assert [row[:2] for row in page.table("Share of each option")[1:]] == [
+        [f"{name}: {option}", "50%"]
+        for name, options in (("op", ("conv", "pool")), ("width", "12"))
+        for option in options
+    ]
+    assert "place in the table 1 of 3; regret 0" in page.text
+    assert page.table("Causes")[1][:3] == ["invalid", "not in the table", "1"]
+    table.write_text(table.read_text().replace("pool", "none"))
+    for said in ("is not the table that this search was begun with", "cannot be read"):
+        page = reported(tmp_path / "run")
+        assert said in page.text
+        assert page.table("The tokens of trial ")[1:] == [["0", "0"], ["1", "1"]]
+        table.unlink(missing_ok=True)
+
+
+def test_a_seed_counts_once_and_other_data_is_told(tmp_path):
+    for name, flags in {"a": {}, "b": {}, "c": {"seed": 1, "valid_fraction": 0.2}, "d": {"failing": 1.0}}.items():
+        written_search(tmp_path / name, 8, **{"blocks": 1, "failing": 0.0, **flags})
+    page = read_part(compared_section([read_run(tmp_path / n, mode.setup_of(tmp_path / n)) for n in "abcd"]))
+    assert f"{tmp_path / 'b'} has the seed of {tmp_path / 'a'}" in page.text
+    assert f"{tmp_path / 'd'} has no success yet" in page.text
+    assert "differ in valid_fraction: their rewards do not measure the same" in page.text
+    rows = page.table("The best reward after 8 trials")[1:]
+    assert [row[0] for row in rows] == ["ppo (valid_fraction=0.1)", "ppo (valid_fraction=0.2)"]
+    assert [len(row[1].split()) for row in rows] == [1, 1]
+    assert rows[1][4] == "no seed in both"
+
+
+@pytest.mark.slow
+def test_whatever_a_file_holds_it_is_read_or_refused_in_a_line(tmp_path):
+    """Seeded: values of another type, keys left out, bytes turned over, files cut."""
+    folder, rng = tmp_path / "run", random.Random(0)
+    written_search(folder, 12, blocks=1)
+    network = {"name": "a", "parameters": 1, "mult_adds": 2, "accuracies": {"0": 0.5}, "difference": {"mean": 0.1}}
+    held = {"networks": [network, network], "sentence": "so", "split": "test", "left_out": ["b"]}
+    write_json(folder / "best" / "metrics.json", {"version": 1, "baselines": held, "test": {"accuracy": 0.5}})
+    write_json(folder / "baselines" / "a" / "result.json", {"version": 1, "training": {"label": "a"}, "seconds": 1.0})
+    mode.write_seconds(folder, Timing(1.0, 2.0, 4.0, 8.0), 2, 0.5, 10.0, None)
+    (folder / "pareto.csv").write_text("trial_id,accuracy,parameters,mult_adds,front\n1,0.5,10,20,parameters\n")
+    paths, refused = sorted(path for path in folder.rglob("*") if path.is_file()), list[str]()
+    for _ in range(200):
+        path = rng.choice(paths)
+        before = path.read_bytes()
+        path.write_bytes(damaged(before, rng))
+        try:
+            reported(folder)
+        except UserError as error:
+            refused.append(str(error))
+        path.write_bytes(before)
+    assert 5 < len(refused) < 195
+    assert not [said for said in refused if "\n" in said]
+
+
+def damaged(content: bytes, rng: random.Random) -> bytes:
+    """A file's bytes with something else in one place."""
+    lines = content.splitlines(keepends=True)
+    whole = content.startswith(b"{\n")  # or a record a line, where it is JSON
+    place = 0 if whole else rng.randrange(len(lines))
+    if rng.random() < 0.7:
+        try:
+            value = swapped(json.loads(content if whole else lines[place]), rng)
+            text = json.dumps(value).encode() + b"\n"
+            return text if whole else b"".join([*lines[:place], text, *lines[place + 1 :]])
+        except ValueError:
+            pass
+    turned = bytearray(content)
+    turned[rng.randrange(len(turned))] = rng.randrange(256)
+    return bytes(turned[: rng.randrange(len(turned))] if rng.random() < 0.3 else turned)
+
+
+def swapped(value: Any, rng: random.Random) -> Any:
+    junk = [None, True, -1, 1e308, math.nan, 10**400, "", "x" * 3000, "<script>", [], {}, [[]], {"a": [1]}]
+    if not isinstance(value, dict | list) or not value or rng.random() < 0.2:
+        return rng.choice(junk)
+    key = rng.choice(list(value) if isinstance(value, dict) else range(len(value)))
+    if isinstance(value, dict) and rng.random() < 0.2:
+        return {name: of for name, of in value.items() if name != key}
+    value[key] = swapped(value[key], rng)
+    return value
 
 
 def test_a_report_that_fails_costs_a_line(tmp_path, capfd, monkeypatch):

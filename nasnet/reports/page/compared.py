@@ -12,7 +12,7 @@ from controller.config import LearnerConfig, PolicyGradientConfig
 from nasnet.reports.comparison import paired
 from nasnet.reports.intervals import half_width
 from nasnet.reports.page import curves, plots
-from nasnet.reports.page.html import Markup, element, figure, joined, table
+from nasnet.reports.page.html import Markup, element, figure, is_number, joined, table
 from nasnet.reports.page.run import SearchRun
 from nasnet.reports.page.style import keys
 
@@ -194,7 +194,7 @@ def _runs(runs: Sequence[SearchRun]) -> Markup:
                 f"{failed:,}",
                 "-" if best is None else f"{best.reward:.4f}",
                 "-" if best is None else best.proposal.trial_id,
-                f"{test:.4f}" if isinstance(test, float) else "-",
+                f"{test:.4f}" if is_number(test) else "-",
             )
         )
     head = ("folder", "strategy", "seed", "trials", "failed", "best reward", "of trial", "test accuracy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
+from typing import TypeGuard
 
 _NOT_TEXT = re.compile("[^\t\n\r -\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -14,6 +15,12 @@ class Markup(str):
 
 
 NOTHING = Markup("")
+_LARGEST = 1e300
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of a file is a number that can be drawn: finite, and no truth value."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def escaped(value: object) -> Markup:

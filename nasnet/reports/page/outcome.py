@@ -11,7 +11,7 @@ from cells.genotype.chain import ChainGenotype
 from nasnet.estimators.table import Choices
 from nasnet.reports.comparison import millions, short
 from nasnet.reports.page import plots
-from nasnet.reports.page.html import NOTHING, Markup, element, figure, joined, table
+from nasnet.reports.page.html import NOTHING, Markup, element, figure, is_number, joined, table
 from nasnet.reports.page.run import SearchRun
 from nasnet.reports.page.style import keys
 from nasnet.reports.page.svg import drawing
@@ -180,7 +180,7 @@ def baseline_section(name: str, run: SearchRun) -> Markup:
     seen: dict[str, list[float]] = {}
     for of in run.trained:
         label = str(of.get("training", {}).get("label", "")) if isinstance(of.get("training"), Mapping) else ""
-        if isinstance(accuracy := of.get("accuracy"), float):
+        if is_number(accuracy := of.get("accuracy")):
             seen.setdefault(label.partition("_")[2].rpartition("_seed_")[0], []).append(accuracy)
     if not seen:
         return element("p", "The winner has not been held against other networks.")
@@ -199,9 +199,7 @@ def _is_network(of: object) -> bool:
         isinstance(of, Mapping)
         and {"name", "parameters", "mult_adds", "accuracies", "difference"} <= set(of)
         and isinstance(of["accuracies"], Mapping)
-        and all(isinstance(value, int | float) for value in of["accuracies"].values())
-        and isinstance(of["parameters"], int)
-        and isinstance(of["mult_adds"], int)
+        and all(map(is_number, (*of["accuracies"].values(), of["parameters"], of["mult_adds"])))
     )
 
 
@@ -236,10 +234,10 @@ def _held(name: str, held: Mapping[str, Any], networks: Sequence[Mapping[str, An
 
 def _points(found: object) -> str:
     """A difference of accuracies in points with its interval."""
-    if not isinstance(found, Mapping) or not isinstance(found.get("mean"), int | float):
+    if not isinstance(found, Mapping) or not is_number(found.get("mean")):
         return "-"
     mean, low, high = found["mean"], found.get("low"), found.get("high")
-    if not isinstance(low, int | float) or not isinstance(high, int | float):
+    if not is_number(low) or not is_number(high):
         return f"{100 * mean:+.1f} (one seed)"
     return f"{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 

@@ -11,7 +11,7 @@ from typing import Any
 from nasnet.reports.page import plots
 from nasnet.reports.page.compared import compared_section
 from nasnet.reports.page.course import choice_section, controller_section, failure_section, reward_section
-from nasnet.reports.page.html import Markup, element, figure, folded, joined, section, table
+from nasnet.reports.page.html import Markup, element, figure, folded, is_number, joined, section, table
 from nasnet.reports.page.outcome import baseline_section, cost_section, network_section, top_section
 from nasnet.reports.page.run import SearchRun
 from nasnet.reports.page.style import page
@@ -68,14 +68,13 @@ def _lead(run: SearchRun) -> list[Markup]:
         facts.append(("winner", f"trial {winner.proposal.trial_id}", "by the longer training of the finalists"))
     for split in ("valid", "test"):
         score = run.exported.get(split)
-        if isinstance(score, Mapping) and isinstance(score.get("accuracy"), float):
+        if isinstance(score, Mapping) and is_number(score.get("accuracy")):
             facts.append(
                 (f"{split} accuracy", f"{score['accuracy']:.4f}", f"{score.get('pictures')} pictures, of best/")
             )
-    if isinstance(place := run.found.get("place"), int):
-        facts.append(
-            ("place in the table", f"{place:,}", f"of {run.found.get('rows'):,}; regret {run.found.get('regret')}")
-        )
+    place, rows, regret = map(run.found.get, ("place", "rows", "regret"))
+    if is_number(place) and is_number(rows) and is_number(regret):
+        facts.append(("place in the table", f"{place:,}", f"of {rows:,}; regret {regret:.4g}"))
     of = [
         element("div", element("dt", what), element("dd", value, element("small", more))) for what, value, more in facts
     ]
@@ -100,7 +99,7 @@ def _seconds_section(name: str, run: SearchRun) -> Markup:
     ok = sum(trial.seconds for trial in run.trials if trial.reward is not None)
     failed = sum(trial.seconds for trial in run.trials if trial.reward is None)
     longer = sum(of.seconds for of in run.journal.finalists.values())
-    held = sum(float(of["seconds"]) for of in run.trained if isinstance(of.get("seconds"), int | float))
+    held = sum(float(of["seconds"]) for of in run.trained if is_number(of.get("seconds")))
     between = sum(of.seconds for number, of in run.journal.so_far.items() if number not in run.journal.trials)
     parts = {"trials": ok, "trials that failed": failed, "trials between rungs": between, "finalists": longer}
     parts["winner and baselines"] = held
@@ -135,7 +134,7 @@ def _rounded(of: Mapping[str, float]) -> list[tuple[str, str]]:
 
 
 def _numbers(of: object) -> dict[str, float]:
-    return {k: float(v) for k, v in of.items() if isinstance(v, int | float)} if isinstance(of, Mapping) else {}
+    return {k: float(v) for k, v in of.items() if is_number(v)} if isinstance(of, Mapping) else {}
 
 
 def _config_section(run: SearchRun) -> Markup:
