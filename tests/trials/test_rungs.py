@@ -136,7 +136,9 @@ def test_the_best_third_of_each_wave_goes_on_from_its_weights(tmp_path, steps):
     assert [t.proposal.trial_id for t in ranked] == sorted(
         expected, key=lambda i: (-len(expected[i]), -journal.trials[i].rewards[-1], i)
     )
-    assert Journal(tmp_path / "j").trials == journal.trials
+    again = Journal(tmp_path / "j")
+    assert (again.trials, again.rungs, again.goes_on) == (journal.trials, journal.rungs, journal.goes_on)
+    assert all(trial.seconds > journal.rungs[i][0].seconds for i, trial in journal.trials.items() if trial.earlier)
     assert not (tmp_path / "rungs").exists()
     assert {trial.rung for trial in ranked} == set(range(1, len(steps) + 1))
 
@@ -457,7 +459,11 @@ def test_the_time_left_is_right_within_half_from_the_second_wave_on(seed):
     """Children of drawn lengths, one at a time: a rung's by its steps, but for a second before the first of them."""
     rng, now = np.random.default_rng(seed), 0.0
     steps, trials = (10, 40), 60
-    plan = Plan(trials, 1, 2, 1, 80, longer=2.0, rungs=steps)
+    plan = Plan(trials, 1, 2, 1, 80, longer=2.0, winner=lambda _: 3.0, rungs=steps)
+    for earlier, share in (((), 0.25), ((0.3,), 1.0)):
+        trial = Trial(Proposal(0, (0,), (0.0,)), Outcome.OK, 0.5, 1.0, earlier=earlier)
+        assert plan.share(trial) == share
+        assert Forecast(plan).of_winner(trial) == pytest.approx(0.8 * 3.0 / share)
     forecast = Forecast(plan, lambda: now)
     told = []
     for wave in range(0, trials, 20):
@@ -473,7 +479,7 @@ def test_the_time_left_is_right_within_half_from_the_second_wave_on(seed):
                 first = trials - wave - 20 + (20 - at + wave - 1 if rung == 1 else 0)
                 later = 7 * (trials - wave - 20) // 20 + (7 if rung == 1 else 7 - at + wave - 1)
                 told.append((now, forecast.left(first, later=(later,))))
-    end = now + 2 * (1 + 8.0)  # two finalists of 80 steps
+    end = now + 2 * (1 + 8.0) + 3.0 * 4.0  # two finalists of 80 steps, a winner
     late = [(at, left) for at, left in told[27:] if end - at > 30]
     assert len(late) > 40
     for at, left in late:
