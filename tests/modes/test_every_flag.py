@@ -118,6 +118,7 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
     "free": {"space": "lenet5", **NO_CELLS},
     "width": {"space": "lenet5", "model": "resnet20", "models": "resnet20", "image_size": 32, **NO_CELLS},
     **{name: {"space": "chain", **NO_CELLS} for name in flag_names(ChainConfig).values()},
+    "max_memory": {"filters": 64},  # MiB
     "stem": {"filters": 8, "final_filters": 8},
     "parameters": {"filters": None, "final_filters": None},
     "final_parameters": {"final_filters": None},
