@@ -82,8 +82,8 @@ def command_again(config: RunConfig, workdir: Path) -> str:
         given.pop("steps", None)  # which the rungs say
     elif values.get("steps") is None and defaults.get("steps") is not None:
         given["epochs"] = values["epochs"]  # which sets the steps aside
-    if values.get("deterministic") is not None:
-        given["deterministic"] = values["deterministic"]
+    # The first is another default on another machine, the second has been another one.
+    given |= {name: values[name] for name in ("deterministic", "strategy") if values.get(name) is not None}
     words = [_word(name, given[name]) for name in values if name in given]
     seed = [f"--seed={config.seed}"]
     folder = f"--workdir={_free(workdir.parent, f'{workdir.name}_again')}"
