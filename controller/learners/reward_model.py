@@ -89,8 +89,7 @@ class RewardModel:
 
     Features are standardised over the trials; those that are the same in all of them say nothing and are left out.
     Rewards are taken as normal scores, the normal distribution's quantiles of their ranks: a few children that learned
-    nothing would else outweigh all differences between good ones. (On NAS-Bench-201, where one in eight is such, 150
-    trials find the optimum so in 75 of 100 searches, and without in 5 of 10; docs/results.md.)
+    nothing would else outweigh all differences between good ones. (On NAS-Bench-201 one in eight is such; docs/results.md.)
     """
 
     def __init__(self, features: np.ndarray, rewards: np.ndarray, weights: np.ndarray | None = None) -> None:
@@ -115,8 +114,9 @@ class RewardModel:
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """A draw from the posterior: weights `[F]` of features, whose sum is a normal score, less a constant."""
-        drawn = rng.standard_normal(len(self._weights))
-        return self._standard.raw(self._weights + self._spread @ drawn if len(drawn) else self._weights)[0]
+        if not len(self._weights):  # nothing is known
+            return np.zeros(len(self._standard.varies))
+        return self._standard.raw(self._weights + self._spread @ rng.standard_normal(len(self._weights)))[0]
 
 
 class ValidityModel:

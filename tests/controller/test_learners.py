@@ -306,6 +306,15 @@ def test_effects_of_pairs_are_believed_where_the_trials_speak_for_them(together)
     assert np.corrcoef(foretold, [reward(tuple(row)) for row in unseen.tolist()])[0, 1] > (0.75 if together else 0.97)
 
 
+def test_where_all_rewards_are_equal_nothing_is_foretold():
+    observed = Observed(DECISIONS, LearnerConfig(uniform_trials=20))
+    rows = uniform(sizes_of(DECISIONS), 20, np.random.default_rng(0))
+    for row in rows.tolist():
+        observed.add(tuple(row), (0.5,), Outcome.OK)
+    values, _ = observed.draw(np.random.default_rng(0))(rows)
+    assert (values == 0).all()
+
+
 def test_a_tuple_that_comes_again_is_no_new_evidence():
     def drawn(times: int) -> np.ndarray:
         observed = Observed(DECISIONS, LearnerConfig(uniform_trials=30 * times, refit_trials=30))

@@ -145,9 +145,9 @@ def test_what_a_latency_cannot_be_told_in_one_line():
             LatencyConfig(**given)
         assert str(told.value) == line
     for options, given in (({}, "latency_on"), ({"latency_ms": 3.0}, "latency_weight")):
-        LatencyConfig(**options).check_given(options)
+        LatencyConfig(**options).check_given(options, "params")
         with pytest.raises(SettingError, match=f"{given}=.*has no meaning with"):
-            LatencyConfig(**options).check_given([given])
+            LatencyConfig(**options).check_given([given], "params")
 
 
 def test_a_finalists_rank_is_by_the_objective():
