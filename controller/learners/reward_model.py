@@ -89,7 +89,7 @@ class RewardModel:
 
     Features are standardised over the trials; those that are the same in all of them say nothing and are left out.
     Rewards are taken as normal scores, the normal distribution's quantiles of their ranks: a few children that learned
-    nothing would else outweigh all differences between good ones. (On NAS-Bench-201 one in eight is such; docs/results.md.)
+    nothing would else outweigh all differences between good ones (on NAS-Bench-201, one in eight).
     """
 
     def __init__(self, features: np.ndarray, rewards: np.ndarray, weights: np.ndarray | None = None) -> None:
