@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from cells.architecture import Architecture
-from cells.genotype.genotype import Genotype
 from nasnet.networks.saved import load_weights, save_weights
 from nasnet.runtime.files import read_json
 
@@ -71,19 +69,20 @@ class Estimate:
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
-Scored = Genotype | Architecture | TrainedChild | None
-"""What an estimator is given: a genotype, or, where it asks for another thing, that."""
+Scored = TypeVar("Scored", contravariant=True)
 
 
-class Estimator(Protocol):
-    """Scores genotypes, whole networks, children that are trained on, or what it was made for."""
+class Estimator(Protocol[Scored]):
+    """Scores what it asks for: genotypes, of whatever space; or whole networks, or trained children.
 
-    def estimate(self, genotype: Scored, name: str) -> Estimate:
-        """Scores a genotype. The same arguments give the same reward.
+    One that was made for a single network asks for None.
+    """
+
+    def estimate(self, scored: Scored, name: str, /) -> Estimate:
+        """Scores it. The same arguments give the same reward.
 
         Args:
-            genotype: what is scored: a whole network for an estimator of such, a trained child for one that goes on;
-                None for one that was made for one.
+            scored: a genotype, or the other thing that it asks for.
             name: of this estimate, and nothing is read from it: random numbers are seeded by it. A trial's number is
                 too little, because a finalist is estimated from several fresh starts.
 

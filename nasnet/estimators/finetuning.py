@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from nasnet.data.config import DataConfig
-from nasnet.estimators.estimator import Estimate, Scored, Timing
+from nasnet.estimators.estimator import Estimate, Timing
 from nasnet.estimators.training import step_seconds
 from nasnet.training.config import TrainingConfig, TransferConfig
 from nasnet.training.progress import Progress
@@ -33,9 +33,9 @@ class FineTuning:
     seed: int
     checkpoints: Path
 
-    def estimate(self, genotype: Scored, name: str) -> Estimate:
-        """See `Estimator.estimate`. It needs neither argument: what is fine-tuned stands in `source`."""
-        del genotype, name
+    def estimate(self, scored: None, name: str) -> Estimate:
+        """See `Estimator.estimate`. It needs no argument: what is fine-tuned stands in `source`."""
+        del scored, name
         from nasnet.data.dataset import open_configured
         from nasnet.networks.saved import load_source
         from nasnet.networks.spec import transferred

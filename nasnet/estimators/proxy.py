@@ -9,16 +9,15 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 
 from cells.architecture import Architecture
-from cells.genotype.cell import CellGenotype
-from cells.genotype.chain import ChainGenotype
+from cells.genotype.genotype import Genotype
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.config import REESTIMATED_ON, ChildConfig
-from nasnet.estimators.estimator import Estimate, Scored, Timing, TrainedChild
+from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec, architecture_of
 from nasnet.runtime.seeds import name_seed
@@ -47,9 +46,8 @@ class ProxyEstimator:
     reward: Literal["last", "best_of_last_5"] = "last"
     statistics: Literal["moving", "reestimated"] = "moving"
 
-    def estimate(self, genotype: Scored, name: str) -> Estimate:
-        """See `Estimator.estimate`. It asks for a genotype."""
-        assert isinstance(genotype, CellGenotype | ChainGenotype), "a child is one of a genotype"
+    def estimate(self, genotype: Genotype, name: str) -> Estimate:
+        """See `Estimator.estimate`."""
         architecture = architecture_of(genotype, self.network, len(self.data.classes), self.data.image_shape)
         return self.train(architecture, name_seed(self.seed, name))
 
@@ -127,12 +125,10 @@ class BaselineEstimator:
     proxy: ProxyEstimator
     seed: int
 
-    def estimate(self, genotype: Scored, name: str) -> Estimate:
-        """See `Estimator.estimate`. It asks for a whole network; the name says nothing to it."""
+    def estimate(self, architecture: Architecture, name: str) -> Estimate:
+        """See `Estimator.estimate`. The name says nothing to it."""
         del name
-        assert genotype is not None
-        assert not isinstance(genotype, CellGenotype | ChainGenotype | TrainedChild), "sizes and all"
-        return self.proxy.train(cast(Architecture, genotype), self.seed)
+        return self.proxy.train(architecture, self.seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,9 +141,8 @@ class RungEstimator:
 
     proxy: ProxyEstimator
 
-    def estimate(self, genotype: Scored, name: str) -> Estimate:
-        """See `Estimator.estimate`. It asks for a trained child."""
-        assert isinstance(genotype, TrainedChild)
+    def estimate(self, child: TrainedChild, name: str) -> Estimate:
+        """See `Estimator.estimate`."""
         training = dataclasses.replace(self.proxy.training, warmup_epochs=0.0)
         proxy = dataclasses.replace(self.proxy, training=training)
-        return proxy.child_of(NetworkSpec.from_json(genotype.spec), name_seed(proxy.seed, name), genotype.weights)
+        return proxy.child_of(NetworkSpec.from_json(child.spec), name_seed(proxy.seed, name), child.weights)

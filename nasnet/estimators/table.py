@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from cells.genotype.genotype import VERSION, Genotype
 from cells.spaces.space import Decision, Tokens, check_tokens
-from nasnet.estimators.estimator import Estimate, Scored, Timing
+from nasnet.estimators.estimator import Estimate, Timing
 from nasnet.runtime.errors import UserError
 
 KIND = "choices"
@@ -121,9 +121,8 @@ class TableEstimator:
 
     table: Table
 
-    def estimate(self, genotype: Scored, name: str) -> Estimate:  # noqa: ARG002 - nothing is drawn
+    def estimate(self, genotype: Choices, name: str) -> Estimate:  # noqa: ARG002 - nothing is drawn
         """See `Estimator.estimate`."""
-        assert isinstance(genotype, Choices)
         known = self.table.known[self.table.encode(genotype)]
         return Estimate(known.reward, Timing(other=known.seconds or 0.0))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasnet.data.config import DataConfig
-from nasnet.estimators.estimator import Estimate, Scored, Timing, TrainedChild
+from nasnet.estimators.estimator import Estimate, Timing, TrainedChild
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.training.progress import Progress
@@ -50,9 +50,9 @@ class WholeTraining:
     checkpoints: Path
     batch_size: int
 
-    def estimate(self, genotype: Scored, name: str) -> Estimate:
-        """See `Estimator.estimate`. It needs neither argument: what is trained stands in `spec`."""
-        del genotype, name
+    def estimate(self, scored: None, name: str) -> Estimate:
+        """See `Estimator.estimate`. It needs no argument: what is trained stands in `spec`."""
+        del scored, name
         from nasnet.data.dataset import open_configured
         from nasnet.networks.keras_model import named_weights
         from nasnet.training.loop import Training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Estimator
@@ -49,7 +49,7 @@ class InProcess:
 
     slots = 1
 
-    def __init__(self, estimators: Mapping[str, Estimator]) -> None:
+    def __init__(self, estimators: Mapping[str, Estimator[Any]]) -> None:
         self._estimators = estimators
         self._job: Job | None = None
 

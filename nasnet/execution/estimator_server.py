@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
+from typing import Any
 
 from nasnet.estimators.estimator import Estimator
 
@@ -21,7 +22,7 @@ class EstimatorServer:
     worker killed before it has read more than fits in there (64 KiB) would stop the search for good.
     """
 
-    def __init__(self, estimators: Mapping[str, Estimator]) -> None:
+    def __init__(self, estimators: Mapping[str, Estimator[Any]]) -> None:
         self._estimators = estimators
         self.key = os.urandom(32)
         # Linux needs no file for it, whose path could be too long.

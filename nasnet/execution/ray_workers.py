@@ -85,7 +85,7 @@ def _probe(address: str) -> None:
 class SlotActor:
     """What runs on a node: a worker process with one child at a time. Made an actor by `RayWorkers`."""
 
-    def __init__(self, estimators: Mapping[str, Estimator], resources: Resources, gpus: int) -> None:
+    def __init__(self, estimators: Mapping[str, Estimator[Any]], resources: Resources, gpus: int) -> None:
         self._logs = _scratch_folder()
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "") if gpus else ""
         self._slot = Slot(EstimatorServer(estimators), resources, self._logs, visible)
@@ -247,7 +247,7 @@ class RayWorkers(RayEngine):
     def __init__(
         self,
         address: str,
-        estimators: Mapping[str, Estimator],
+        estimators: Mapping[str, Estimator[Any]],
         resources: Resources,
         logs: Path,
         workers: int | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from nasnet.estimators.estimator import Estimator
 from nasnet.execution.config import ExecutionConfig
@@ -15,7 +16,7 @@ from nasnet.runtime import devices
 
 
 @contextlib.contextmanager
-def open_engine(estimators: Mapping[str, Estimator], execution: ExecutionConfig, logs: Path) -> Iterator[Engine]:
+def open_engine(estimators: Mapping[str, Estimator[Any]], execution: ExecutionConfig, logs: Path) -> Iterator[Engine]:
     """The engine that a config asks for, until it is left: a Ray cluster's, worker processes, or this process."""
     resources = Resources(
         cpus=execution.cpus_per_child,

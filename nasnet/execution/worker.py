@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Client
 from pathlib import Path
+from typing import Any
 
 from controller.strategy import Outcome
 from nasnet.estimators.estimator import Estimator, TrainedChild
@@ -57,7 +58,7 @@ class WorkerSettings:
     key: bytes
 
 
-def attempt(estimators: Mapping[str, Estimator], job: Job) -> Result:
+def attempt(estimators: Mapping[str, Estimator[Any]], job: Job) -> Result:
     """Trains and scores one child in this process. Whatever it raises becomes an outcome with a one-line cause."""
     import tensorflow as tf
 
@@ -88,7 +89,7 @@ def attempt(estimators: Mapping[str, Estimator], job: Job) -> Result:
 class _Worker:
     """The state of this process."""
 
-    def __init__(self, settings: WorkerSettings, estimators: Mapping[str, Estimator]) -> None:
+    def __init__(self, settings: WorkerSettings, estimators: Mapping[str, Estimator[Any]]) -> None:
         self.settings, self.estimators = settings, estimators
         self.job: Job | None = None
 

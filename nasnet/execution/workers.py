@@ -6,7 +6,7 @@ import queue
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from nasnet.estimators.estimator import Estimator
 from nasnet.execution.estimator_server import EstimatorServer
@@ -23,7 +23,7 @@ class Workers:
 
     def __init__(
         self,
-        estimators: Mapping[str, Estimator],
+        estimators: Mapping[str, Estimator[Any]],
         resources: Resources,
         logs: Path,
         workers: int,

@@ -222,7 +222,7 @@ def _fitting(execution: ExecutionConfig, data: DataSet, space: Space, limits: Li
     return fit_memory(execution, MemoryNeed.of(data, child, execution.memory_per_child))
 
 
-def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator]:
+def _estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator[Any]]:
     options = config.group(SearchConfig)
     training = config.group(TrainingConfig)
     child = config.group(NetworkConfig)

@@ -376,7 +376,7 @@ def _take_out(patch: pytest.MonkeyPatch, log: Log) -> None:
         return np.ones(len(split), bool)
 
     class Whole(WholeTraining):
-        def estimate(self, genotype: Any, name: str) -> Estimate:
+        def estimate(self, scored: Any, name: str) -> Estimate:
             log("WholeTraining", self, name)
             return Estimate(0.5, child=TrainedChild(self.spec.to_json(), {"w": np.zeros(1)}), figures={"loss": 1.0})
 

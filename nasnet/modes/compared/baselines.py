@@ -52,7 +52,7 @@ _BLIND_SHARE = 4
 """The best of the trials that were drawn blindly is the best of at most one in so many of all."""
 
 
-def baseline_estimators(config: RunConfig, proxy: ProxyEstimator) -> dict[str, Estimator]:
+def baseline_estimators(config: RunConfig, proxy: ProxyEstimator) -> dict[str, Estimator[Any]]:
     """What trains the winner and its baselines: an estimator a seed, none of which a trial or a finalist has had."""
     options = config.group(BaselineConfig)
     if not baseline_names(options):
