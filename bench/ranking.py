@@ -120,8 +120,7 @@ def train(tokens: tuple[int, ...] | None, proxy: str, seed: int) -> dict[str, An
         children = [of(rung, steps) for rung, steps in enumerate(proxy.split("+"))]
         results = [children[0].run()]
         for before, child in itertools.pairwise(children):
-            child.weights.assign(before.weights)
-            child.statistics.assign(before.statistics)
+            child.begin(before.named_weights())
             results.append(child.run())
         score, trained = results[-1].scores[-1], time.process_time()
         children[-1].reestimate()
