@@ -17,7 +17,7 @@ from absl import flags
 from nasnet.modes.count import list_models, lists_models
 from nasnet.modes.flags import ONCE, RUN_FLAGS, WITH_PATHS, WITHOUT_TENSORFLOW, Flag, RunConfig, in_flags, resolve
 from nasnet.modes.flags import flags as config_flags
-from nasnet.modes.help import help_text
+from nasnet.modes.help import help_text, modes_text, versions_text
 from nasnet.modes.inputs import check_inputs
 from nasnet.modes.runners import needs_tensorflow, runner
 from nasnet.modes.workdir import check_workdir, resolved_before
@@ -28,6 +28,7 @@ from nasnet.runtime.errors import PeerGone, RunError, UserError
 from nasnet.runtime.files import check_utf8, expanded
 from nasnet.runtime.signals import Stopped
 
+_VERSION = "--version"
 _HELP = ("--help", "-help", "-h", "--helpfull")
 _CLOSED_PIPE = 128 + signal.SIGPIPE
 
@@ -116,6 +117,12 @@ def _reader_is_gone() -> bool:
 
 
 def _main(argv: list[str]) -> None:
+    if len(argv) == 1:
+        say(f"{__doc__}\n\n{modes_text()}")
+        return
+    if _VERSION in argv:
+        say(versions_text())
+        return
     names = define_flags()
     flags.FLAGS.set_gnu_getopt()  # paths may stand before flags
     extra = flags.FLAGS([argument for argument in argv if argument not in _HELP])[1:]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nasnet.modes.flags import flags
+from nasnet.modes.flags import MODES, flags, resolve
 from tests.support.processes import wait_until_gone, workers_of
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +62,33 @@ def test_help_names_every_flag_with_its_default_and_does_not_wait_for_tensorflow
     code = "import sys, train; train.main(['train.py', '--help']); print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def without_tensorflow(*arguments):
+    """What a call prints in a process that can import neither TensorFlow nor Keras."""
+    code = "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None; import train; train.main(sys.argv)"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_alone_it_says_a_command_for_each_mode_that_its_flags_take():
+    shown = [line.split() for line in without_tensorflow().splitlines() if "--mode=" in line]
+    commands = {words[2].removeprefix("--mode="): words[3:] for words in shown if "train.py" in words}
+    assert set(commands) - {"MODE"} == set(MODES)
+    for mode in MODES:
+        given = dict(word.removeprefix("--").split("=") for word in commands[mode] if "=" in word)
+        resolve(mode, 0, {name: value for name, value in given.items() if name != "workdir"})
+
+
+def test_versions_are_those_that_are_installed():
+    shown = dict(line.rsplit(" ", 1) for line in without_tensorflow("--version").splitlines())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert shown["nasnet"] == project["version"]
+    installed = {"TensorFlow": "tensorflow", "Keras": "keras"}
+    assert {name: shown[name] for name in installed} == {name: version(of) for name, of in installed.items()}
+    assert shown["Python"] == platform.python_version()
 
 
 @pytest.mark.parametrize(

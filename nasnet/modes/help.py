@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import os
+import platform
 import shlex
 import shutil
 import sys
 import textwrap
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +23,54 @@ _WIDTH = 100  # characters a line
 _VALUES = {int: "=N", float: "=X", str: "=TEXT"}
 _OWN_SIDE = 32  # pixels that own pictures, which are of many sizes, are made after a search; the network's, if larger
 _SCRIPT = Path(__file__).resolve().parents[2] / "train.py"
+_SHORTEST = {
+    "search": ("find a network, train it and export it", ""),
+    "train": ("train a published network, or one that was found", "--model=nasnet_a"),
+    "evaluate": ("score a trained network, class by class", "--from=runs/search"),
+    "predict": ("name what pictures show", "--from=runs/search PATH"),
+    "export": ("make of a trained network a folder to serve it from", "--from=runs/train"),
+    "finetune": ("train a network on, on other pictures", "--from=runs/search/best"),
+    "tune": ("find a recipe for that", "--from=runs/search/best"),
+    "compare": ("train several networks and tell them apart", "--models=resnet20,nasnet_a"),
+    "report": ("draw a search as one page, also while it runs", "--workdir=runs/search"),
+    "count": ("count a network's parameters and mult-adds", "--model=nasnet_a"),
+    "table": ("show the papers' numbers beside this program's", ""),
+}
+"""What each mode does, and the flags of its shortest command: on the embedded digits, where it takes pictures."""
+
+
+def modes_text() -> str:
+    """What the modes are and the shortest command of each, for who calls the program with nothing."""
+    program = shlex.join(_program())
+    lines = [f"{program} --mode=MODE [--FLAG=VALUE ...]; the modes, with the shortest command of each:", ""]
+    for mode, (what, words) in _SHORTEST.items():
+        lines += [f"{mode}: {what}", f"    {program} {f'--mode={mode} {words}'.strip()}"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "pictures are the embedded digits, or your own, a folder for each class, PATH/CLASS/*.png:",
+            "    --dataset=folder:PATH --image_size=32",
+            "all flags of a mode, such as search:",
+            f"    {program} --mode=search --help",
+        ]
+    )
+
+
+def versions_text() -> str:
+    """The versions of this program and of what its numbers hang on; none of it is imported."""
+    project = _SCRIPT.parent / "pyproject.toml"  # where it runs from its sources; else it is installed
+    own = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"] if project.exists() else None
+    libraries = {"TensorFlow": _version("tensorflow"), "Keras": _version("keras")}
+    versions = {"nasnet": own or _version("nasnet"), **libraries, "Python": platform.python_version()}
+    return "\n".join(f"{name} {number}" for name, number in versions.items())
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "is not installed"
 
 
 def help_text(mode: str | None) -> str:
@@ -28,7 +79,7 @@ def help_text(mode: str | None) -> str:
     paths = {"predict": " PATH ...", "report": " [WORKDIR ...]"}.get(mode or "", "")
     lines = [f"python train.py --mode={named} [--FLAG=VALUE ...]{paths}"]
     if mode is None:
-        lines.append("python train.py --mode=MODE --help shows the flags of that mode alone")
+        lines.append("python train.py --mode=MODE --help shows the flags of that mode alone, --version the versions")
     shown = (*RUN_FLAGS, *flags((mode,) if mode else MODES))
     for title, of_title in itertools.groupby(shown, lambda flag: flag.title):
         lines += ["", f"{title}:"]
