@@ -13,7 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nasnet.data.pictures import Preparation
+from nasnet.data.pictures import MOST_PIXELS, Preparation
+from nasnet.networks.export.file_sizes import allowed
 from nasnet.networks.spec import NetworkSpec
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -59,8 +60,10 @@ def takes_files(spec: NetworkSpec) -> bool:
 def picture(encoded: tf.Tensor, image_shape: tuple[int, int, int], preparation: Preparation) -> tf.Tensor:
     """One encoded picture, a string, as `prepare` makes it: float32 `[height, width, channels]`, whole levels 0 to 255.
 
-    An operation of its graph fails for what is no picture, and for values above `preparation.white`.
+    An operation of its graph fails for what is no picture, for more than `MOST_PIXELS` pixels (before they are
+    decoded), and for values above `preparation.white`.
     """
+    encoded = allowed(encoded, MOST_PIXELS)
     kind = tf.strings.substr(_header(encoded), _PNG_BITS, 2)
     grey16 = _is_png(encoded) & (kind == b"\x10\x00")  # 16 bits of grey, no alpha
     made = tf.cond(
