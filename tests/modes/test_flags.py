@@ -102,6 +102,10 @@ def test_help_into_head_is_no_traceback():
         ["--mode=export", "--help"],  # short: nothing is written before the end
         ["--mode=count", "--model=all"],
         ["--mode=search", "--blocks=1", "--filters=2", "--steps=2", "--trials=2", "--workers=1", "--finalists=0"],
+        pytest.param(["--mode=table"], marks=pytest.mark.slow),
+        pytest.param(["--mode=train", "--model=resnet20", "--steps=2"], marks=pytest.mark.slow),
+        pytest.param(["--mode=compare", "--models=resnet20,nasnet_a", "--steps=2"], marks=pytest.mark.slow),
+        pytest.param(["--mode=search", "--space=chain", "--steps=2", "--trials=2"], marks=pytest.mark.slow),
     ],
 )
 def test_a_pipe_that_nobody_reads_ends_it_quietly(arguments, tmp_path):
