@@ -25,7 +25,7 @@ def runner(config: RunConfig) -> Runner:
         case "search" if config.values["space"] == TABLE:
             from nasnet.modes.tables.search import run_table_search as run
         case "search":
-            from nasnet.modes.search import run_search as run
+            from nasnet.modes.searched.run import run_search as run
         case "compare":
             from nasnet.modes.compared.compare import run_compare as run
         case "train":

@@ -13,8 +13,8 @@ from nasnet.runtime.clock import clock
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json
 from nasnet.training.progress import Progress
+from nasnet.trials.loop.rungs import Promotion, RungEnd
 from nasnet.trials.retries import Retry
-from nasnet.trials.rungs import Promotion, RungEnd
 from nasnet.trials.search import SearchProgress
 
 _SAID_SECONDS = 30.0

@@ -8,19 +8,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.execution.job import Job, Result
-from nasnet.runtime.errors import RunError, SettingError
+from nasnet.runtime.errors import SettingError
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Latency
+from nasnet.trials.loop.ended import none_succeeded, trial_of
+from nasnet.trials.loop.rungs import Promotion, RungEnd, Rungs, children_left
+from nasnet.trials.loop.twins import Twins, repeated
+from nasnet.trials.loop.waves import Waves
 from nasnet.trials.retries import RetryingEngine
-from nasnet.trials.rungs import Promotion, RungEnd, Rungs, children_left
 from nasnet.trials.weights.best import BestWeights
 
 
@@ -46,9 +48,7 @@ class Search:
         space, strategy, journal: what is searched, who proposes, and what happened so far.
         engine: where proposals are tried.
         trials: how many, in all.
-        wave: trials of a wave, which make the proposals the same whatever number of children run at a time: a wave is
-            observed when all of it has ended, in the order of its trials, and nothing of the next is proposed before.
-            None observes each trial as it ends, which is the order of the journal.
+        wave: trials of a wave (`Waves`); None observes each trial as it ends.
         repeat_cells: whether a cell is trained again that a trial before it had. Otherwise a trial of the same cell, or
             of a twin (`Cell.canonical`), gets that trial's reward, and waits for it while it runs.
         enough: what asked for no more trials, in words; None if nothing did.
@@ -78,12 +78,15 @@ class Search:
     report_rung: Callable[[RungEnd | Promotion], None] = lambda _: None
     forecast: Forecast | None = None
     controller_seconds: float = dataclasses.field(default=0.0, init=False)
-    _observed: int = dataclasses.field(default=0, init=False)
     _best: Trial | None = dataclasses.field(default=None, init=False)
     _pending: list[Proposal] = dataclasses.field(default_factory=list, init=False)
     _running: set[int] = dataclasses.field(default_factory=set, init=False)
-    _first: dict[Genotype, int] = dataclasses.field(default_factory=dict, init=False)
-    _waiting: dict[int, list[Proposal]] = dataclasses.field(default_factory=dict, init=False)
+    _waves: Waves = dataclasses.field(init=False)
+    _twins: Twins = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self._waves = Waves(self.strategy, self.journal, self.trials, self.wave)
+        self._twins = Twins(self.space)
 
     def run(self) -> list[Trial]:
         """Runs trials until the journal holds `trials` of them, or enough of them.
@@ -112,10 +115,7 @@ class Search:
             self.engine.abandon()
         ranked = sorted((t for t in self.journal.so_far.values() if t.reward is not None), key=lambda trial: trial.rank)
         if not ranked:
-            ends = Counter((str(trial.outcome), trial.cause) for trial in self.journal.trials.values())
-            shown = "; ".join(f"{count} {outcome}: {cause}" for (outcome, cause), count in ends.most_common(3))
-            early = f"; ended by {ended}" if (ended := self.enough()) else ""
-            raise RunError(f"none of {len(self.journal.trials)} trials succeeded ({shown or 'none has ended'}){early}")
+            raise none_succeeded(self.journal, self.enough())
         return ranked
 
     def seconds_left(self) -> float | None:
@@ -125,8 +125,7 @@ class Search:
         self.forecast.timing = self.engine.timing
         left = [self.trials - len(self.journal.trials)]
         if self.rungs is not None and self.wave:
-            waves = map(self._wave_of, range(self._observed, self.trials, self.wave))
-            left = children_left(self.journal, waves, len(self.rungs))
+            left = children_left(self.journal, self._waves.left, len(self.rungs))
         return self.forecast.left(left[0], self.engine.running_seconds(), later=left[1:])
 
     def factor(self, genotype: Genotype) -> float:
@@ -138,7 +137,7 @@ class Search:
         for trial_id, proposal in self.journal.proposals.items():
             trial = so_far.get(trial_id)
             if trial is not None and trial.reward is not None:
-                self._first.setdefault(self._cell(proposal), trial_id)
+                self._twins.first(proposal)
         for trial in self.journal.trials.values():
             self._hear(trial)
         if self.forecast is not None:
@@ -161,7 +160,7 @@ class Search:
     def _propose(self) -> Proposal | None:
         """The next proposal; None where there is none, or where the wave before has to end first."""
         trial_id = len(self.journal.proposals)
-        if trial_id >= self.trials or (self.wave and trial_id // self.wave * self.wave > self._observed):
+        if trial_id >= self.trials or not self._waves.may_begin(trial_id):
             return None
         before = time.monotonic()
         proposal = self.strategy.propose(trial_id)
@@ -171,11 +170,7 @@ class Search:
 
     def _room(self) -> bool:
         """Whether one more may start. What waits for its twin counts where no wave bounds how many do."""
-        waiting = 0 if self.wave else sum(map(len, self._waiting.values()))
-        return self.engine.free > waiting
-
-    def _cell(self, proposal: Proposal) -> Genotype:
-        return self.space.decode(proposal.tokens).canonical()
+        return self.engine.free > (0 if self.wave else len(self._twins))
 
     def _start(self, proposal: Proposal) -> None:
         genotype = self.space.decode(proposal.tokens)
@@ -186,12 +181,12 @@ class Search:
             self._finish(Trial(proposal, Outcome.INVALID, None, 0.0, cause))
             return
         if not self.repeat_cells:
-            first = self._first.setdefault(self._cell(proposal), proposal.trial_id)
+            first = self._twins.first(proposal)
             if first in self.journal.trials:
-                self._finish(_repeated(proposal, self.journal.trials[first]))
+                self._finish(repeated(proposal, self.journal.trials[first]))
                 return
             if first != proposal.trial_id:
-                self._waiting.setdefault(first, []).append(proposal)
+                self._twins.wait(proposal, first)
                 return
         self._train(proposal, genotype)
 
@@ -219,15 +214,15 @@ class Search:
         self.journal.end_rung(trial, result.seconds)
         if self.forecast is not None:
             self.forecast.trial(trial)
-        twins = {twin.trial_id for twins in self._waiting.values() for twin in twins}
-        wave = [i for i in self._wave_of(self._observed) if i not in twins]
+        waiting = self._twins.waiting
+        wave = [i for i in self._waves.now if i not in waiting]
         self.report_rung(rungs.ended(trial, self.journal, wave, self.seconds_left()))
 
     def _settle(self) -> None:
         """Once nothing of a wave runs or is to start: of those that wait at its lowest rung some go on, others end."""
         if self.rungs is None or self._pending or self._running:
             return
-        if len(self.journal.proposals) < self._wave_of(self._observed).stop:
+        if len(self.journal.proposals) < self._waves.now.stop:
             return
         if (decided := self.rungs.decide(self.journal, self.trials)) is None:
             return
@@ -236,22 +231,10 @@ class Search:
         for trial_id in decided.ending:
             self._finish(self.journal.rungs[trial_id][-1], shown=False)
 
-    def _wave_of(self, first: int) -> range:
-        """The trials of the wave that begins with this one."""
-        return range(first, min(first + (self.wave or 1), self.trials))
-
     def _trial(self, result: Result) -> Trial:
         """The trial that a child was. What is worth keeping of it is kept before the journal says that it ended."""
-        trial_id, reward = result.job.trial_id, result.reward
-        proposal, figures = self.journal.proposals[trial_id], {}
-        if self.latency is not None and reward is not None:
-            reward, figures = self.latency.worth(self.space.decode(proposal.tokens), reward)
-        seconds, cause, earlier = result.seconds, result.cause, ()
-        if ended := self.journal.rungs.get(trial_id):
-            seconds, earlier = ended[-1].seconds + seconds, ended[-1].rewards
-            cause = f"rung {len(ended) + 1}: {cause}" if cause else ""
-        trial = Trial(proposal, result.outcome, reward, seconds, cause, figures, earlier)
-        if self.best_weights is not None and result.child is not None and reward is not None:
+        trial = trial_of(result, self.journal, self.space, self.latency)
+        if self.best_weights is not None and result.child is not None and trial.reward is not None:
             self.best_weights.offer(trial, result.child)
         return trial
 
@@ -268,33 +251,14 @@ class Search:
             self.best_weights.forget(trial)
         if shown:
             self.report(SearchProgress(trial, self._best, len(self.journal.trials), self.trials, self.seconds_left()))
-        twins = self._waiting.pop(trial.proposal.trial_id, [])
+        twins = self._twins.ended(trial)
         if trial.reward is not None:
             for proposal in twins:
-                self._finish(_repeated(proposal, trial))
+                self._finish(repeated(proposal, trial))
         else:  # the next of them is trained, and the others wait for that one
-            if self._first.get(self._cell(trial.proposal)) == trial.proposal.trial_id:
-                del self._first[self._cell(trial.proposal)]
             self._pending = sorted([*twins, *self._pending], key=lambda proposal: proposal.trial_id)
 
     def _hear(self, trial: Trial) -> None:
-        """Tells the strategy what is due: this trial, or the waves that are whole now."""
         if trial.reward is not None:
             self._best = trial if self._best is None else min(self._best, trial, key=lambda best: best.rank)
-        if not self.wave:
-            self.strategy.observe(trial)
-            self._observed += 1
-            return
-        while self._observed < self.trials:
-            wave = self._wave_of(self._observed)
-            if not all(i in self.journal.trials for i in wave):
-                return
-            for i in wave:
-                self.strategy.observe(self.journal.trials[i])
-            self._observed = wave.stop
-
-
-def _repeated(proposal: Proposal, first: Trial) -> Trial:
-    """The trial of a network that another trial was of."""
-    cause = f"the same network as trial {first.proposal.trial_id}"
-    return Trial(proposal, Outcome.OK, first.reward, 0.0, cause, first.figures, first.earlier)
+        self._waves.hear(trial)

@@ -13,7 +13,7 @@ import pytest
 from cells.spaces.nasnet import NASNetSpace
 from nasnet.data.dataset import open_dataset
 from nasnet.modes.flags import resolve
-from nasnet.modes.search import _check
+from nasnet.modes.searched.made import check
 from nasnet.runtime.errors import SettingError
 from nasnet.trials.ending import Ending
 
@@ -121,5 +121,5 @@ def test_the_first_request_stands_and_time_only_ends_the_trials(tmp_path):
 def test_a_finalist_is_trained_no_shorter_than_a_child(given, rule):
     data, space = open_dataset("digits"), NASNetSpace(1)
     with pytest.raises(SettingError, match=rule):
-        _check(resolve("search", 0, {"blocks": 1, **given}), data, space)
-    _check(resolve("search", 0, {"blocks": 1, **given, "finalists": 0}), data, space)
+        check(resolve("search", 0, {"blocks": 1, **given}), data, space)
+    check(resolve("search", 0, {"blocks": 1, **given, "finalists": 0}), data, space)

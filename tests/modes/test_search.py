@@ -28,9 +28,9 @@ from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import InProcess
 from nasnet.execution.job import Job, Resources
 from nasnet.execution.workers import Workers
-from nasnet.modes import search
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import open_data, spec_on
+from nasnet.modes.searched import made
 from nasnet.modes.trained import winner
 from nasnet.modes.trained.winner import train_winner
 from nasnet.networks.config import NetworkConfig
@@ -185,7 +185,7 @@ def test_child_and_winner_have_one_batch_norm_under_the_imagenet_stem(digits):
     """Its momentum is the training's and its epsilon the stem's, slim's 1e-3; Keras' or the other stem's is 1e-5."""
     flags = {"stem": "imagenet", "filters": 8, "final_filters": 8, "repeats": 1, "steps": 1, "bn_momentum": 0.75}
     config = resolve("search", 0, {**flags, "batch_size": 8})
-    found = search._estimators(config, digits)["proxy"].estimate(cheap_genotype(), "trial_0")
+    found = made.estimators(config, digits)["proxy"].estimate(cheap_genotype(), "trial_0")
     assert found.child is not None
     network, training = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
     winner = spec_on(cheap_genotype(), digits, network, training)
@@ -281,8 +281,8 @@ def test_it_is_set_up_by_one_pass_over_the_pixels(monkeypatch):
         return bincount(values, *arguments, **options)
 
     monkeypatch.setattr(np, "bincount", count)
-    search._check(config, data, SPACE)
-    search._estimators(config, data)
+    made.check(config, data, SPACE)
+    made.estimators(config, data)
     for filters in (4, 8):
         spec_on(named_model("nasnet_a"), data, NetworkConfig(filters=filters), TrainingConfig())
     assert counted == [data.train.images.size]
@@ -294,9 +294,9 @@ def test_no_more_workers_start_than_there_is_memory_for(digits, monkeypatch, fre
     monkeypatch.setattr(devices, "memory_available", lambda: int(free))
     monkeypatch.setattr(devices, "memory_taken", lambda: 0)
     config = resolve("search", 0, {"workers": 4, "blocks": 1})
-    limits = search._check(config, digits, SPACE)
+    limits = made.check(config, digits, SPACE)
     asked = config.group(ExecutionConfig)
-    assert search._fitting(asked, digits, SPACE, limits) == dataclasses.replace(asked, workers=workers)
+    assert made.fitting(asked, digits, SPACE, limits) == dataclasses.replace(asked, workers=workers)
 
 
 def test_each_update_of_the_controller_is_shown_once_and_a_replay_shows_the_last(tmp_path, capsys):

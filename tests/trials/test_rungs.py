@@ -33,9 +33,9 @@ from nasnet.trials.finalists import rank_finalists
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.limits import Latency
+from nasnet.trials.loop.rungs import Promotion, RungEnd, Rungs, children_left, go_on, rung_estimators
 from nasnet.trials.plan import Plan, finalist_steps_after, of_first_rung
 from nasnet.trials.retries import RetryingEngine
-from nasnet.trials.rungs import Promotion, RungEnd, Rungs, children_left, go_on, rung_estimators
 from nasnet.trials.search import Search, SearchProgress
 from nasnet.trials.weights.best import BestWeights
 from nasnet.trials.weights.between import RungWeights

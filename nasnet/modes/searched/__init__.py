@@ -1,0 +1,1 @@
+"""A search, from its flags to its winner."""

@@ -1,0 +1,99 @@
+"""What a search is made of: its limits, estimators, strategy; what this process is to be for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import tensorflow as tf
+
+from cells.spaces.space import Space
+from controller.config import FailureConfig, LearnerConfig, PolicyGradientConfig
+from controller.strategies import make_strategy
+from controller.strategy import Strategy
+from nasnet.data.dataset import DataSet
+from nasnet.estimators.estimator import Estimator
+from nasnet.estimators.proxy import ProxyEstimator
+from nasnet.execution.config import ExecutionConfig
+from nasnet.execution.memory import MemoryNeed
+from nasnet.modes.compared.baselines import baseline_estimators
+from nasnet.modes.flags import RunConfig
+from nasnet.modes.inputs import check_children
+from nasnet.networks.config import NetworkConfig
+from nasnet.networks.spec import architecture_of
+from nasnet.reports.search import (
+    fit_memory,
+)
+from nasnet.runtime import devices
+from nasnet.training.config import TrainingConfig
+from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
+from nasnet.trials.limits import Limits
+from nasnet.trials.loop.rungs import PROXY, rung_estimators
+from nasnet.trials.plan import (
+    exported,
+    finalist_steps,
+    of_first_rung,
+)
+from nasnet.trials.spaces import (
+    drawn_genotypes,
+    features_of,
+    first_tokens,
+    start_tokens,
+)
+
+_DRAWN = 8  # networks that are counted to say what a child takes
+
+
+def set_up(execution: ExecutionConfig) -> None:
+    """Threads and GPUs, before anything starts TensorFlow: a set of TensorFlow Datasets does when it is opened."""
+    # One thread an operation: the controller is small, and the winner's operations run side by side (docs/results.md).
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    if not (execution.workers or execution.cluster):
+        tf.config.threading.set_inter_op_parallelism_threads(execution.cpus_per_child)
+    devices.grow_memory()  # the children's GPUs are the same ones
+
+
+def check(config: RunConfig, data: DataSet, space: Space) -> Limits:
+    """Finds what is wrong with the flags before anything is written. Returns the children's limits."""
+    training = config.group(TrainingConfig)
+    pictures: dict[str, Any] = {"classes": len(data.classes), "image_shape": data.image_shape}
+    check_children(config, space, **pictures)
+    finalist_steps(config.group(SearchConfig), training, data)
+    child = config.group(NetworkConfig)
+    return Limits(
+        config.group(LimitConfig),
+        functools.partial(architecture_of, network=child, **pictures),
+        data.image_shape,
+        min(training.batch_size, len(data.train)),
+        exported=functools.partial(exported, final=config.group(FinalConfig), child=child, **pictures),
+    )
+
+
+def fitting(execution: ExecutionConfig, data: DataSet, space: Space, limits: Limits) -> ExecutionConfig:
+    """As many workers as there is memory for, which is said. Their number is no part of what comes of a search."""
+    if execution.cluster or not execution.workers:
+        return execution
+    child = max(map(limits.memory, drawn_genotypes(space, _DRAWN, limits.network)))
+    return fit_memory(execution, MemoryNeed.of(data, child, execution.memory_per_child))
+
+
+def estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator[Any]]:
+    """What children, finalists and baselines are scored by, by name."""
+    options = config.group(SearchConfig)
+    training = config.group(TrainingConfig)
+    child = config.group(NetworkConfig)
+    first = of_first_rung(options, training)
+    proxy = ProxyEstimator(data, child, first, config.seed, options.child, options.reward, options.statistics)
+    longer = dataclasses.replace(training, steps=finalist_steps(options, training, data))
+    finalist = dataclasses.replace(proxy, training=longer)
+    later = rung_estimators(proxy, options.rung_steps)
+    return {PROXY: proxy, **later, "finalist": finalist, **baseline_estimators(config, proxy)}
+
+
+def strategy_of(name: str, space: Space, config: RunConfig) -> Strategy:
+    """The strategy of this name, as the config says it."""
+    learning, failures = config.group(PolicyGradientConfig), config.group(FailureConfig)
+    others = config.seed, first_tokens(space), config.group(LearnerConfig), features_of(space)
+    start = tuple(start_tokens(config.group(SearchConfig), space))
+    return make_strategy(name, space.decisions, space.length, learning, failures, *others, start)

@@ -1,0 +1,1 @@
+"""The parts of a search's loop: waves, twins, rungs."""
