@@ -385,8 +385,7 @@ def test_what_is_left_falls_to_nothing_and_the_screen_is_told_of_each_rung(tmp_p
     calls: list[str] = []
 
     def look(_=None):
-        starts = range(search._observed, 23, 8)
-        left.append(children_left(journal, [range(start, min(start + 8, 23)) for start in starts], 3))
+        left.append(children_left(journal, search._waves.left, 3))
 
     def rung(what):
         told.append(what)
