@@ -119,10 +119,10 @@ def test_make_knows_its_targets():
             assert done.returncode == 0, done.stderr
 
 
-def test_the_readme_shows_the_search_that_make_search_is():
+def test_the_walkthrough_shows_the_search_that_make_search_is():
     """As many trials as the Makefile asks for, each line of them of so many."""
     [asked] = re.findall(r"--mode=search .*--trials=(\d+)", (ROOT / "Makefile").read_text())
-    shown = (ROOT / "README.md").read_text().partition("$ make search\n")[2].partition("\n```")[0]
+    shown = (ROOT / "docs/walkthrough.md").read_text().partition("$ make search\n")[2].partition("\n```")[0]
     assert f"with predictor: {asked} children" in shown
     assert set(re.findall(r"^trial .* \d+/(\d+)", shown, re.MULTILINE)) == {asked}
     assert f" of {asked} trials" in shown
