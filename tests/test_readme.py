@@ -112,6 +112,15 @@ def test_the_readme_s_commands_follow_from_one_another():
         made.add(workdir)
 
 
+def test_every_flag_named_to_those_who_come_from_elsewhere_is_one():
+    """The last column of each row of docs/from_keras.md; what is TensorBoard's own is not ours."""
+    known = {flag.name for flag in (*RUN_FLAGS, *flags())}
+    rows = [line for line in (ROOT / "docs/from_keras.md").read_text().splitlines() if line.startswith("| ")]
+    named = {name for row in rows for name in re.findall(r"--(\w+)", row.replace("\\|", "/").split("|")[2])}
+    assert len(named) > 30
+    assert named - known == {"logdir"}
+
+
 def test_make_knows_its_targets():
     for words in commands("README.md"):
         if words[0] == "make":
