@@ -13,9 +13,9 @@ import pytest
 from controller.strategy import Outcome, Trial
 from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.execution.engine import InProcess
-from nasnet.modes import search
 from nasnet.modes.flags import RunConfig, resolve
 from nasnet.modes.inputs import check_inputs
+from nasnet.modes.searched.made import check, estimators, strategy_of
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.models import model_of_genotype
 from nasnet.runtime.errors import UserError
@@ -86,12 +86,12 @@ def run(config: RunConfig, data: DataSet, workdir: Path, trials: int) -> list[Tr
     """Trials up to this number, as a process of its own would go on with them: all but the journal is made anew."""
     options, network = config.group(SearchConfig), config.group(NetworkConfig)
     space = make_space(options, config.group(ChainConfig), network, data.image_shape)
-    limits = search._check(config, data, space)
+    limits = check(config, data, space)
     journal = Journal(workdir / "journal.jsonl")
-    engine = RetryingEngine(InProcess(search._estimators(config, data)), journal, retries=0, stopping=Stopping())
+    engine = RetryingEngine(InProcess(estimators(config, data)), journal, retries=0, stopping=Stopping())
     Search(
         space,
-        search._strategy(options.strategy, space, config),
+        strategy_of(options.strategy, space, config),
         journal,
         engine,
         min(trials, trials_of(options, space)),
