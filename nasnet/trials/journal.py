@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cells.spaces.space import Space, check_tokens
+from controller.policy.figures import UpdateFigures
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.estimators.estimator import MEASURE
 from nasnet.runtime.errors import RunError, UserError
@@ -37,6 +38,9 @@ class Journal:
     Where there are rungs, `rungs` has of each trial what it was after each rung but its last, and `goes_on` of each
     trial and rung (counted from 1) whether it went on from there, where that has been decided.
 
+    `updates` are the figures of each update of a controller that learns by updates, in order. They are for who reads:
+    a replay makes the updates anew, and adds what an earlier program did not record.
+
     Opening it reads what is there. A last line that was torn by a crash is cut off; anything else that is not a record
     is an error, because a search must not go on from a past that it guesses.
     """
@@ -53,6 +57,7 @@ class Journal:
         self.rungs: dict[int, list[Trial]] = {}
         self.goes_on: dict[tuple[int, int], bool] = {}
         self.finalists: dict[tuple[int, int], FinalistRun] = {}
+        self.updates: list[UpdateFigures] = []
         self.lost_attempts: Counter[str] = Counter()
         try:
             if reads_only:
@@ -126,6 +131,12 @@ class Journal:
         """Records that a child's process was taken away, through no fault of the child."""
         self._append({"kind": "attempt", "child": child, "cause": cause})
         self.lost_attempts[child] += 1
+
+    def add_update(self, figures: UpdateFigures) -> None:
+        """Records what an update of the controller did: the one after the last that is recorded."""
+        assert figures.updates == len(self.updates) + 1
+        self._append({"kind": "update", **dataclasses.asdict(figures)})
+        self.updates.append(figures)
 
     def finish_finalist(self, run: FinalistRun) -> None:
         """Records how a longer training ended."""
@@ -203,6 +214,8 @@ class Journal:
             self._take_rung(record)
         elif record["kind"] == "promotion":
             self._promoted(record["rung"], record["going"], record["ending"])
+        elif record["kind"] == "update":
+            self._take_update(record)
         elif record["kind"] == "attempt":
             self.lost_attempts[record["child"]] += 1
         elif record["kind"] == "finalist":
@@ -224,6 +237,15 @@ class Journal:
             seconds, earlier = before[-1].seconds + seconds, before[-1].rewards
         trial = Trial(self.proposals[trial_id], Outcome.OK, record["reward"], seconds, "", _figures_of(record), earlier)
         self.rungs.setdefault(trial_id, []).append(trial)
+
+    def _take_update(self, record: dict[str, Any]) -> None:
+        values = {field.name: record[field.name] for field in dataclasses.fields(UpdateFigures)}
+        number = values.pop("updates")
+        if type(number) is not int or number != len(self.updates) + 1:
+            raise ValueError(f"update {number!r} of the controller after {len(self.updates)} others")
+        if any(type(value) not in (int, float) for value in values.values()):
+            raise ValueError(f"a figure of update {number} is no number")
+        self.updates.append(UpdateFigures(number, **{name: float(value) for name, value in values.items()}))
 
     def _promoted(self, rung: int, going: Sequence[int], ending: Sequence[int]) -> None:
         for trial_id in (*going, *ending):

@@ -132,6 +132,26 @@ def test_entropy_is_that_of_the_log_probabilities(shown):
         assert float(row[3]) == pytest.approx(sum(map(math.log, sizes)) - np.mean(surprise), abs=0.006)
 
 
+def test_updates_are_those_of_the_journal(shown, tmp_path):
+    """And where there is none it says why."""
+    folder, page = shown
+    updates = records_of(folder, "update")
+    assert len(updates) == 2
+    for row, record in zip(page.table("The controller, update by update")[1:], updates, strict=True):
+        of = {name: value for name, value in record.items() if name not in ("kind", "updates", "clip_fraction")}
+        assert row[:2] == [str(record["updates"]), str(20 * record["updates"])]
+        assert row[3] == f"{100 * record['clip_fraction']:.0f}%"
+        said = dict(zip(("approx_kl", "entropy", "mean_reward", "baseline", "loss"), (row[2], *row[4:]), strict=True))
+        assert {name: float(text) for name, text in said.items()} == pytest.approx(of, rel=0.05, abs=0.006)
+    for trials, strategy, why in ((9, "ppo", "is of 20 trials, and 9 have"), (9, "evolution", "makes no updates")):
+        written_search(tmp_path / strategy, trials, strategy=strategy, blocks=1)
+        assert why in reported(tmp_path / strategy).text
+    lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "ppo" / "journal.jsonl").write_text("".join(line for line in lines if '"update"' not in line))
+    (tmp_path / "ppo" / "config.json").write_text((folder / "config.json").read_text())
+    assert "an earlier program wrote this journal" in reported(tmp_path / "ppo").text
+
+
 def test_shares_are_those_of_the_tokens(shown):
     folder, page = shown
     tokens = [record["tokens"] for record in records_of(folder, "proposal")]

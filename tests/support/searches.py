@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from controller.policy.figures import UpdateFigures
+from controller.strategies import WITHOUT_LSTM
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.modes.flags import resolve
 from nasnet.modes.tables.report import setup_of
@@ -34,7 +36,7 @@ def written_search(
         trials: how many ended, not in the order of their numbers.
         seed: of all that is drawn, and of the config.
         failing: the share that failed.
-        drawn: whether the proposals have log-probabilities.
+        drawn: whether the proposals have log-probabilities, and the journal the figures of updates.
         reward: of a trial, by its number; drawn where it is None.
         given: flags of the search.
     """
@@ -53,6 +55,10 @@ def written_search(
             _end(journal, waiting.pop(int(rng.integers(2))), rng, failing, reward)
     while len(waiting) > 1:
         _end(journal, waiting.pop(0), rng, failing, reward)
+    if flags["strategy"] not in WITHOUT_LSTM:
+        others = np.random.default_rng(seed + 1)
+        for number in range(1, len(journal.trials) // flags.get("update_trials", 20) + 1):
+            journal.add_update(UpdateFigures(number, *map(float, others.uniform(size=6))))
     return journal
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.policy.figures import UpdateFigures
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.runtime.errors import UserError
 from nasnet.trials.journal import FinalistRun, Journal
@@ -27,12 +28,16 @@ def filled(path, number=3):
             )
         )
     journal.finish_finalist(FinalistRun(0, 1, Outcome.OK, 0.7, 2.0))
+    for update in (1, 2):
+        journal.add_update(UpdateFigures(update, 0.1 / 3, 0.2, -1e-30, 45.5, 1e-3, 0.25))
     return journal
 
 
 def test_what_is_written_is_read_back_to_the_bit(tmp_path):
     written, read = filled(tmp_path / "j"), Journal(tmp_path / "j")
     assert (read.proposals, read.trials, read.finalists) == (written.proposals, written.trials, written.finalists)
+    assert read.updates == written.updates
+    assert [figures.updates for figures in read.updates] == [1, 2]
     assert list(read.trials) == [0, 1, 2]
 
 
@@ -79,6 +84,11 @@ def test_a_last_line_of_zeros_is_a_torn_one(tmp_path):
         (3, lambda line: line.replace('"cause": ""', '"cause": "", "figures": []')),
         (1, lambda line: '{"kind": "proposal", "trial_id": 0, "tokens": [], "log_probs": []}'),
         (4, lambda line: "[]"),
+        (9, lambda line: line.replace('"updates": 1', '"updates": 2')),
+        (9, lambda line: line.replace('"updates": 1', '"updates": true')),
+        (10, lambda line: line.replace("45.5", '"high"')),
+        (10, lambda line: line.replace('"baseline"', '"base"')),
+        (10, lambda line: line.replace("45.5", "1" + "0" * 400)),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path, line, change):

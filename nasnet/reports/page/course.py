@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from controller.strategies import WITHOUT_LSTM
 from controller.strategy import Outcome, Trial
 from nasnet.reports.page import curves, plots
 from nasnet.reports.page.html import Markup, element, figure, folded, joined, table
@@ -135,17 +136,22 @@ def _share_map(
 
 
 def controller_section(name: str, run: SearchRun) -> Markup:
-    """The controller's entropy, as far as the journal tells it, and what it does not tell."""
-    strategy = run.setup.values.get("strategy")
+    """The controller's entropy, as what it drew tells it, and what each of its updates did."""
     proposals = list(run.journal.proposals.values())
     sizes = [decision.size for decision in run.space.decisions] if run.space else []
     waves = curves.entropies(proposals, sizes, run.wave) if run.space else []
-    if not waves:
-        return element(
+    if waves:
+        entropy = _entropy(name, run, waves)
+    else:
+        entropy = element(
             "p",
-            f"The strategy {strategy} chooses the tokens of a trial together and tells no probabilities: its entropy "
-            "and KL divergence are not known.",
+            f"The strategy {run.setup.values.get('strategy')} chooses the tokens of a trial together and tells no "
+            "probabilities: its entropy is not known.",
         )
+    return joined((entropy, _updates(name, run)))
+
+
+def _entropy(name: str, run: SearchRun, waves: Sequence[curves.Wave]) -> Markup:
     middle = np.array([(wave.first + wave.end - 1) / 2 for wave in waves])
     entropy, most = (np.array([getattr(wave, of) for wave in waves]) for of in ("entropy", "most"))
     error = np.array([np.nan if wave.error is None else wave.error for wave in waves])
@@ -166,12 +172,47 @@ def controller_section(name: str, run: SearchRun) -> Markup:
     )
     said = (
         f"In nats a trial: the mean of minus the log-probability of what was drawn, {run.wave} trials a point; dotted, "
-        f"that of uniform choices. How far it is below them is the controller's KL divergence from uniform.{whole} "
-        "The KL divergence of each update (approx_kl) is told on the screen when it is made and is not in the journal: "
-        "it needs the controller's own network."
+        f"that of uniform choices. How far it is below them is the controller's KL divergence from uniform.{whole}"
     )
     legend = keys(("line", "four", "entropy, its 95% interval"), ("line dotted", "muted", "uniform choices"))
     return figure(picture, said, numbers, legend)
+
+
+def _updates(name: str, run: SearchRun) -> Markup:
+    """What each update of the controller did, as it told when it was made."""
+    updates = run.journal.updates
+    if not updates:
+        strategy = run.setup.values.get("strategy")
+        why = f"{strategy} makes no updates of a policy"
+        if strategy not in WITHOUT_LSTM:
+            ended = len(run.trials)
+            why = f"an update is of {run.wave} trials, and {ended} have ended"
+            if ended > run.wave:
+                why = "an earlier program wrote this journal; going on with the search adds them"
+        return element("p", f"No figures of updates: {why}.")
+    trials = run.wave * np.array([of.updates for of in updates])
+    picture = plots.divergence_plot(f"{name}-divergence", trials, np.array([of.approx_kl for of in updates]))
+    rows = [
+        (
+            updates[i].updates,
+            f"{trials[i]:,}",
+            f"{updates[i].approx_kl:.2g}",
+            plots.percent(updates[i].clip_fraction),
+            f"{updates[i].entropy:.2f}",
+            f"{updates[i].mean_reward:.4f}",
+            f"{updates[i].baseline:.4f}",
+            f"{updates[i].loss:.3g}",
+        )
+        for i in curves.evenly(len(updates), _ROWS)
+    ]
+    columns = ("update", "trials", "KL", "clipped", "entropy", "mean reward", "baseline", "loss")
+    said = (
+        f"Each update, of {run.wave} trials: how far it took the policy from the one before it (KL, in nats a "
+        "decision), the share of decisions whose ratio was clipped, the policy's entropy in nats a trial; the mean "
+        "reward that it heard, which may be to a power and has failures in it, and the moving baseline. KL, share "
+        "and loss are those before the last of its passes: 0, where it makes one pass."
+    )
+    return figure(picture, said, table("The controller, update by update", columns, rows))
 
 
 def failure_section(run: SearchRun) -> Markup:

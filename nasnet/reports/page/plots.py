@@ -165,6 +165,17 @@ def entropy_plot(name: str, x: np.ndarray, entropy: np.ndarray, error: np.ndarra
         return plotted(figure, name, title)
 
 
+def divergence_plot(name: str, x: np.ndarray, divergence: np.ndarray) -> Markup:
+    """The KL divergence of the controller from what it was before each of its updates, after so many trials."""
+    with settings():
+        figure, axes = _canvas(200)
+        axes.plot(x, divergence, color=COLOUR["one"], linewidth=1.8, marker="o" if len(x) < 60 else None, markersize=3)
+        axes.set_ylim(0, 1.06 * float(divergence.max()) or 1.0)
+        _label(axes, "trial", "KL, nats a decision")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2g}")
+        return plotted(figure, name, "KL divergence of each update of the controller, from the policy before it")
+
+
 def cost_plot(
     name: str,
     title: str,
