@@ -19,6 +19,7 @@ from cells.genotype.cell import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork
 from controller.config import PolicyGradientConfig
+from controller.policy.figures import UpdateFigures
 from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Trial
@@ -311,3 +312,38 @@ def test_each_update_of_the_controller_is_shown_once_and_a_replay_shows_the_last
         assert [int(line.split()[1]) for line in lines] == updates
         assert f"mean reward heard {strategy.last_update.mean_reward:.4f}" in lines[-1]
         assert f"entropy {strategy.last_update.entropy:.1f} nats" in lines[-1]
+        assert [figures.updates for figures in Journal(tmp_path / "j").updates] == [1, 2]
+        assert Journal(tmp_path / "j").updates[-1] == strategy.last_update
+
+
+@pytest.mark.parametrize("wave", [4, None])
+def test_updates_are_in_the_journal_once_each_whatever_was_killed_when(tmp_path, wave):
+    """A search that goes on from before or after an update in another's journal ends with that journal."""
+    space = NASNetSpace(1)
+
+    class Updating(RandomSearch):
+        """Its updates are of four trials, and the figures tell which."""
+
+        last_update, heard = None, ()
+
+        def observe(self, trial):
+            self.heard += (trial.reward,)
+            if len(self.heard) % 4 == 0:
+                self.last_update = UpdateFigures(len(self.heard) // 4, *self.heard[-4:], 0.5, 0.25)
+
+    def run(path):
+        journal, strategy = Journal(path), Updating(space.decisions, 0)
+        Search(space, strategy, journal, RetryingEngine(InProcess({"proxy": Misbehaving({})}), journal), 9, wave).run()
+        return [(r["kind"], r.get("trial_id", r)) for r in map(json.loads, path.read_text().splitlines())]
+
+    whole = run(tmp_path / "whole")
+    assert [kind for kind, _ in whole].count("update") == 2
+    lines = (tmp_path / "whole").read_text().splitlines(keepends=True)
+    for cut, (kind, _) in enumerate(whole):
+        if kind == "update":
+            for end in (cut, cut + 1):
+                (tmp_path / "j").write_text("".join(lines[:end]))
+                assert run(tmp_path / "j") == whole
+    without = [line for line in lines if '"update"' not in line]
+    (tmp_path / "j").write_text("".join(without))
+    assert sorted(map(str, run(tmp_path / "j"))) == sorted(map(str, whole))

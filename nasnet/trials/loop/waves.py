@@ -1,13 +1,14 @@
-"""Which trials the strategy has heard of: each as it ends, or wave by wave. No TensorFlow."""
+"""Which trials the strategy has heard of, each as it ends or wave by wave; what it made of them. No TensorFlow."""
 
 from __future__ import annotations
 
+from controller.policy.figures import UpdateFigures
 from controller.strategy import Strategy, Trial
 from nasnet.trials.journal import Journal
 
 
 class Waves:
-    """Tells a strategy of the trials that are due.
+    """Tells a strategy of the trials that are due, and the journal of each update that a controller makes of them.
 
     A wave is observed when all of it has ended, in the order of its trials, and nothing of the next is proposed before:
     so the proposals are the same whatever number of children run at a time. Without waves each trial is observed as it
@@ -43,7 +44,7 @@ class Waves:
     def hear(self, trial: Trial) -> None:
         """Tells the strategy what is due: this trial, or the waves that are whole now."""
         if not self._size:
-            self._strategy.observe(trial)
+            self._tell(trial)
             self._heard += 1
             return
         while self._heard < self._trials:
@@ -51,8 +52,15 @@ class Waves:
             if not all(i in self._journal.trials for i in wave):
                 return
             for i in wave:
-                self._strategy.observe(self._journal.trials[i])
+                self._tell(self._journal.trials[i])
             self._heard = wave.stop
+
+    def _tell(self, trial: Trial) -> None:
+        self._strategy.observe(trial)
+        figures = getattr(self._strategy, "last_update", None)
+        # A replay makes the updates that the journal has; it lacks those of an earlier program, or one that a kill cut.
+        if isinstance(figures, UpdateFigures) and figures.updates == len(self._journal.updates) + 1:
+            self._journal.add_update(figures)
 
     def _from(self, first: int) -> range:
         return range(first, min(first + (self._size or 1), self._trials))
