@@ -24,7 +24,7 @@ from nasnet.estimators.flat_weights import Layout, shape_in_functions
 from nasnet.estimators.graph import ChildFunction, ChildGraph
 from nasnet.estimators.session import ChildSession, State
 from nasnet.estimators.traces import Value
-from nasnet.networks.functions import Functions
+from nasnet.networks.readings.functions import Functions
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import DivergedError
 from nasnet.runtime.seeds import name_seed

@@ -72,7 +72,7 @@ class Layout:
 
 
 def shape_in_functions(weight: Weight) -> tuple[int, ...]:
-    """The shape that `networks/functions.py` takes a weight in: 1x1 kernels are matrices."""
+    """The shape that `networks/readings/functions.py` takes a weight in: 1x1 kernels are matrices."""
     pointwise = weight.role == "kernel" and len(weight.shape) == 4 and weight.shape[:2] == (1, 1)
     return weight.shape[2:] if pointwise else weight.shape
 

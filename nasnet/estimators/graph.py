@@ -30,7 +30,7 @@ from cells.primitives import Padding, Pair
 from nasnet.estimators.flat_weights import shape_in_functions
 from nasnet.estimators.function_def import INPUTS, FunctionDef, renamed
 from nasnet.estimators.traces import Trace, Value, traced_loss, traced_primitive
-from nasnet.networks.functions import Functions
+from nasnet.networks.readings.functions import Functions
 
 
 @dataclasses.dataclass(frozen=True)

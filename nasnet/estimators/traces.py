@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nasnet.networks.functions import Functions
+from nasnet.networks.readings.functions import Functions
 from nasnet.training.metrics import cross_entropy
 
 Shape = tuple[int, ...]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from nasnet.networks.keras_reading import BatchNorm, Layers, primitive_name
 from nasnet.networks.layers import DropConfig
+from nasnet.networks.readings.keras_reading import BatchNorm, Layers, primitive_name
 from nasnet.networks.spec import NetworkSpec
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nasnet.networks.keras_reading import primitive_name
+from nasnet.networks.readings.keras_reading import primitive_name
 from nasnet.training.config import TrainingConfig, TransferConfig
 
 Group = tuple[keras.optimizers.Optimizer, list[keras.Variable]]

@@ -16,8 +16,8 @@ from cells.count import count
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import AMOEBANET_A, NASNET_A
 from nasnet.networks.keras_model import build, copy_weights, named_weights, renewed
-from nasnet.networks.keras_reading import layer_name, primitive_name
 from nasnet.networks.layers import DropConfig, StatelessDropout
+from nasnet.networks.readings.keras_reading import layer_name, primitive_name
 from nasnet.networks.saved import load_trained
 from nasnet.networks.spec import NetworkSpec
 from tests.support.slow import some_now

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from cells.zoo.lenet import LeNet5, LeNet5Of1998, codes
-from nasnet.networks.functions import Functions
 from nasnet.networks.keras_model import build, named_weights
+from nasnet.networks.readings.functions import Functions
 from nasnet.networks.spec import NetworkSpec
 
 # Table I of LeCun et al. 1998, a row a map of S2, an X a map of C3 that reads it.

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet.estimators.flat_weights import shape_in_functions
-from nasnet.networks.functions import Functions
+from nasnet.networks.readings.functions import Functions
 
 
 def drawn_weights(counts, seed):

@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet.networks.keras_model import build
-from nasnet.networks.keras_reading import Layers
 from nasnet.networks.latency.calls import Call, Runtime, calls_of
 from nasnet.networks.latency.match import AsFast, as_fast
 from nasnet.networks.latency.table import LatencyTable, Time, rows_of
+from nasnet.networks.readings.keras_reading import Layers
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, first_line
 
