@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 from typing import Any
 
 from nasnet.estimators.estimator import Estimator
@@ -27,7 +27,7 @@ class EstimatorServer:
         self.key = os.urandom(32)
         # Linux needs no file for it, whose path could be too long.
         name = f"\0nasnet-{uuid.uuid4().hex}" if sys.platform == "linux" else None
-        self._listener = Listener(name, "AF_UNIX", backlog=64, authkey=self.key)
+        self._listener = Listener(name, "AF_UNIX", backlog=64)
         self.address = name or str(self._listener.address)
         self._closed = False
         threading.Thread(target=self._serve, daemon=True).start()
@@ -39,10 +39,13 @@ class EstimatorServer:
 
     def _serve(self) -> None:
         while not self._closed:
-            # A worker that is killed while it asks, or a caller without the key, must not end the server.
-            with contextlib.suppress(OSError, EOFError, AuthenticationError):
+            with contextlib.suppress(OSError):
+                # In a thread of its own already for the key: a caller that says nothing keeps no worker waiting.
                 threading.Thread(target=self._hand, args=(self._listener.accept(),), daemon=True).start()
 
     def _hand(self, worker: Connection) -> None:
-        with worker, contextlib.suppress(OSError):
+        # A worker that is killed while it asks, or a caller without the key, must not end the server.
+        with worker, contextlib.suppress(OSError, EOFError, AuthenticationError):
+            deliver_challenge(worker, self.key)
+            answer_challenge(worker, self.key)
             worker.send(self._estimators)

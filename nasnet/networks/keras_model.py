@@ -60,9 +60,14 @@ def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
     }
 
 
+def is_older(model: keras.Model) -> bool:
+    """Whether a network was saved when its layers had other names."""
+    return any("." in layer.name for layer in model.layers)
+
+
 def renewed(spec: NetworkSpec, model: keras.Model) -> keras.Model:
     """A saved network as it is built today; the one given where that would be another network."""
-    if not any("." in layer.name for layer in model.layers):
+    if not is_older(model):
         return model
     built = build(spec)
     return model if copy_weights(model, built) else built

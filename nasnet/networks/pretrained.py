@@ -17,11 +17,14 @@ import numpy as np
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A
 from nasnet.networks.config import KERAS
+from nasnet.networks.export.archive import check_hdf5
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import SettingError, first_line
 from nasnet.runtime.files import expanded
 
+_MOST_BYTES = 2**32
+"""Of a file: NASNetLarge has 89 million weights in four bytes each; a model saved whole has its optimizer's beside."""
 IMAGENET = 1000
 """Classes of the weights that are downloaded."""
 
@@ -130,11 +133,13 @@ def _names_the_file(name: str, weights: str) -> Iterator[None]:
 
 def _heads(path: Path) -> list[int]:
     """The widths of the dense layers in a file: their networks have one, the head, and no other array of two axes."""
+    content: Any = path
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
-            content: Any = io.BytesIO(archive.read("model.weights.h5"))
-    else:
-        content = path
+            if (size := archive.getinfo("model.weights.h5").file_size) > _MOST_BYTES:
+                raise ValueError(f"model.weights.h5 is of {size} bytes, more than such a network has")
+            content = io.BytesIO(archive.read("model.weights.h5"))
+    check_hdf5(content, _MOST_BYTES)  # Keras follows links of older files
     heads: list[int] = []
 
     def look(name: str, item: Any) -> None:  # noqa: ANN401 - a group, or an array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import zipfile
@@ -12,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from cells.count import Counts, count
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.networks.config import KERAS
+from nasnet.networks.export.archive import check_archive, most_bytes
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import SettingError, UserError, first_line
 from nasnet.runtime.files import read_json, replaced, write_json
@@ -23,7 +26,7 @@ DATA = "data.json"
 """The fingerprint of the pictures that a run is on: in its workdir, and in its export."""
 SOURCE_DATA = "source_data.json"
 """Beside a fine-tuned network: the fingerprint of what its source, and what that began with, was trained on."""
-_DAMAGED = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError, RuntimeError)
 Model = Any  # a keras.Model: Keras is imported where one is loaded
 
 
@@ -54,25 +57,42 @@ def load_trained(folder: Path) -> tuple[NetworkSpec, Model]:
     Or `genotype.json` and `weights.npz`: one of the best children that a search kept.
 
     Raises:
-        UserError: naming the file that is missing or damaged.
+        UserError: naming the file that is missing or damaged, is not of the network of `genotype.json`, or would have
+            Keras run or read something else.
     """
-    weights = folder / _WEIGHTS
+    weights, path = folder / _WEIGHTS, folder / "model.keras"
     check_trained(folder)
     spec = stored_spec(folder)
+    try:
+        counts = count(spec.architecture, spec.image_shape)
+    except ValueError as error:
+        raise UserError(f"{folder / 'genotype.json'}: {error}") from error
     if weights.is_file():
-        return spec, _with_weights(spec, weights)
-    if not zipfile.is_zipfile(folder / "model.keras"):  # Keras says of such a file that it is not found
-        raise UserError(f"{folder / 'model.keras'}: cannot be opened (not a whole .keras file)")
+        return spec, _with_weights(spec, counts, weights)
+    check_archive(path, counts)
     import keras
 
-    from nasnet.networks.keras_model import renewed
+    from nasnet.networks.keras_model import is_older, named_weights, renewed
 
     try:
-        model = keras.models.load_model(folder / "model.keras", compile=False)
+        model = renewed(spec, keras.models.load_model(path, compile=False, safe_mode=True))
     except Exception as error:
         # Keras raises a dozen types for a damaged archive; all of them mean the same to the user.
-        raise UserError(f"{folder / 'model.keras'}: cannot be opened ({first_line(error)})") from error
-    return spec, renewed(spec, model)
+        raise UserError(f"{path}: cannot be opened ({first_line(error)})") from error
+    shapes = (tuple(model.input_shape), tuple(model.output_shape))
+    if shapes != ((None, *spec.image_shape), (None, len(spec.classes))):
+        raise UserError(f"{path}: takes and gives {shapes}: not the network of genotype.json beside it")
+    if not is_older(model):
+        _check_same(path, counts, {name: tuple(variable.shape) for name, variable in named_weights(model).items()})
+    return spec, model
+
+
+def _check_same(path: Path, counts: Counts, found: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises UserError where the weights of a network are missing, or of another shape."""
+    for weight in counts.weights:
+        if found.get(weight.name) != weight.shape:
+            rule = f"{weight.name} is {found.get(weight.name, 'missing')}; genotype.json says {weight.shape}"
+            raise UserError(f"{path}: not the weights of the network beside it ({rule})")
 
 
 def stored_spec(folder: Path) -> NetworkSpec:
@@ -89,20 +109,26 @@ def load_weights(folder: Path) -> dict[str, np.ndarray]:
     path = folder / _WEIGHTS
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as values:
-            return dict(values)
+            found = dict(values)
     except _DAMAGED as error:
-        raise UserError(f"{path}: not the weights of the network beside it ({error})") from error
+        raise UserError(f"{path}: not the weights of the network beside it ({first_line(error)})") from error
+    for name, value in found.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+            raise UserError(f"{path}: not the weights of the network beside it ({name[:80]} is no array of floats)")
+    return found
 
 
-def _with_weights(spec: NetworkSpec, path: Path) -> Model:
+def _with_weights(spec: NetworkSpec, counts: Counts, path: Path) -> Model:
     from nasnet.networks.keras_model import build, named_weights
 
-    model, values = build(spec), load_weights(path.parent)
-    try:
-        for name, variable in named_weights(model).items():
-            variable.assign(values[name])
-    except _DAMAGED as error:
-        raise UserError(f"{path}: not the weights of the network beside it ({error})") from error
+    with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:  # told below
+        if sum(entry.file_size for entry in archive.infolist()) > most_bytes(counts):
+            raise UserError(f"{path}: holds more than the network beside it has")
+    values = load_weights(path.parent)
+    _check_same(path, counts, {name: value.shape for name, value in values.items()})  # before so many are made
+    model = build(spec)
+    for name, variable in named_weights(model).items():
+        variable.assign(values[name])
     return model
 
 

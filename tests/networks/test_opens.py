@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from bench.drawn import all_operations, cheap_genotype
+from cells.count import count
 from cells.walks.stack import CellNetwork
 from cells.zoo.alexnet import AlexNetOf2012
 from cells.zoo.lenet import LeNet5Of1998
+from nasnet.networks.export.archive import check_archive
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
 from tests.support.slow import some_now
@@ -64,7 +66,8 @@ def saved(tmp_path_factory):
             return str(path)
         shape, border, network = NETWORKS[name]
         mean, std = (100.0, 120.5, 90.0)[: shape[2]], (60.0, 33.3, 80.0)[: shape[2]]
-        model = build(NetworkSpec(network, tuple("abcd"), shape, mean, std, border=border))
+        spec = NetworkSpec(network, tuple("abcd"), shape, mean, std, border=border)
+        model = build(spec)
         rng = np.random.default_rng(0)
         for weight, variable in named_weights(model).items():
             if "kernel" not in weight:  # away from where batch norm and the head begin
@@ -72,6 +75,7 @@ def saved(tmp_path_factory):
         pictures = rng.integers(0, 256, (3, *shape)).astype(np.float32)
         np.savez(f"{path}.npz", pictures=pictures, logits=np.asarray(model(pictures, training=False)))
         model.save(path)
+        check_archive(path, count(network, shape))  # nothing that it is made of is refused
         return str(path)
 
     return save
