@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
-from sklearn.linear_model import BayesianRidge
+from sklearn.linear_model import BayesianRidge, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Decision, Tokens
@@ -258,23 +260,23 @@ def test_equal_rewards_have_no_order_for_the_predictor():
     np.testing.assert_allclose(one._weights, other._weights, rtol=1e-6)
 
 
-def test_a_draw_of_the_model_is_from_its_posterior():
-    """Against the closed form: precisions as scikit-learn finds them, draws' mean and covariance as they follow."""
+@pytest.mark.parametrize(("trials", "sizes"), [(60, (1.0, 1.0, 1.0, 1.0)), (10, (1.0, 0.2, 0.5, 2.0))])
+def test_a_draw_of_the_model_is_from_its_posterior(trials, sizes):
+    """Against the closed form: precisions as scikit-learn finds them, draws' mean and covariance as they follow.
+
+    How large an effect is taken to be is its feature's deviation; of ten trials that makes a difference.
+    """
     rng = np.random.default_rng(0)
-    features, weights = rng.normal(size=(60, 4)), np.array([2.0, -1.0, 0.5, 0.0])
-    model = RewardModel(features, features @ weights + 0.3 * rng.normal(size=60))
+    features = rng.normal(size=(trials, 4))
+    rewards = features @ np.array([2.0, -1.0, 0.5, 0.0]) + 0.3 * rng.normal(size=trials)
+    model = RewardModel(features, rewards, np.array(sizes))
     draws = np.array([model.draw(np.random.default_rng(seed)) for seed in range(3000)])
-    standard = (features - features.mean(0)) / features.std(0)
-    fitted = BayesianRidge().fit(standard, norm.ppf((rankdata(_noisy(features, weights)) - 0.5) / 60))
-    np.testing.assert_allclose(draws.mean(0) * features.std(0), fitted.coef_, atol=0.02)
-    scale = features.std(0)
-    np.testing.assert_allclose(np.cov(draws.T) * np.outer(scale, scale), fitted.sigma_, atol=0.001)
-
-
-def _noisy(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    rng.normal(size=(60, 4))
-    return features @ weights + 0.3 * rng.normal(size=60)
+    scale = features.std(0) / sizes
+    standard = (features - features.mean(0)) / scale
+    fitted = BayesianRidge().fit(standard, norm.ppf((rankdata(rewards) - 0.5) / trials))
+    error = np.sqrt(np.diag(fitted.sigma_) / 3000)
+    assert (np.abs(draws.mean(0) * scale - fitted.coef_) < 4 * error).all()
+    np.testing.assert_allclose(np.cov(draws.T) * np.outer(scale, scale), fitted.sigma_, rtol=0.1, atol=0.002)
 
 
 def test_options_taken_are_counted_alone_and_two_at_a_time():
@@ -324,6 +326,47 @@ def test_a_tuple_that_comes_again_is_no_new_evidence():
         return observed.draw(np.random.default_rng(0))(rows)[0]
 
     np.testing.assert_allclose(drawn(1), drawn(3), rtol=1e-9)
+
+
+def test_a_tuple_that_was_heard_of_twice_has_the_mean_of_its_rewards():
+    """0.9 and 0.1 are less than 0.6 and more than 0.3, whichever comes last."""
+    heard = {(0, 0): (0.9, 0.1), (1, 0): (0.3, 0.3), (2, 0): (0.6, 0.6)}
+    observed = Observed((Decision("one", 3), Decision("other", 2)), LearnerConfig(uniform_trials=6))
+    for place in (0, 1):
+        for tokens, rewards in heard.items():
+            observed.add(tokens, (rewards[place],), Outcome.OK)
+    draws = [observed.draw(np.random.default_rng(seed))(np.array(list(heard)))[0] for seed in range(400)]
+    middle, low, high = np.mean(draws, axis=0)
+    assert low < middle < high
+
+
+@pytest.mark.parametrize(("bad", "good"), [(5, 5), (5, 9), (8, 5), (4, 9), (9, 4)])
+def test_which_tokens_are_invalid_is_foretold_from_five_of_each_kind(bad, good):
+    """The first decision's last option is invalid."""
+    observed = Observed((Decision("one", 3), Decision("other", 9)), LearnerConfig(uniform_trials=bad + good))
+    for place in range(bad):
+        observed.add((2, place), (0.0,), Outcome.INVALID)
+    for place in range(good):
+        observed.add((place % 2, place), (place / 10,), Outcome.OK)
+    asked = np.array([(2, 0), (0, 0), (1, 8)])
+    invalid = observed.draw(np.random.default_rng(0))(asked)[1]
+    if min(bad, good) < 5:
+        assert not invalid.any()
+        return
+    seen = np.array([*((2, place) for place in range(bad)), *((place % 2, place) for place in range(good))])
+    options = OneHotEncoder(categories=[range(3), range(9)])
+    by_hand = make_pipeline(options, StandardScaler(with_mean=False), LogisticRegression(max_iter=1000))
+    by_hand.fit(seen, np.arange(len(seen)) < bad)
+    np.testing.assert_allclose(invalid, by_hand.predict_proba(asked)[:, 1], atol=1e-3)
+    assert invalid[0] > 0.5 > invalid[1]
+
+
+def test_models_are_fitted_once_there_are_so_many_trials_and_after_every_so_many_more():
+    observed = Observed(DECISIONS, LearnerConfig(uniform_trials=7, refit_trials=3))
+    rng = np.random.default_rng(0)
+    drawn = [tuple(int(rng.integers(decision.size)) for decision in DECISIONS) for _ in range(17)]
+    fitted = [observed.add(tokens, (rng.uniform(),), Outcome.OK) for tokens in drawn]
+    assert np.flatnonzero(fitted).tolist() == [6, 9, 12, 15]
 
 
 def test_a_cells_features_count_its_graph():
