@@ -21,7 +21,7 @@ from nasnet.networks.export.folder import fingerprint_hash
 from nasnet.networks.layers import StatelessDropout
 from nasnet.networks.saved import SOURCE_DATA, load_trained, save_trained, seen_by, source_data_of, weights_hash
 from nasnet.networks.spec import NetworkSpec
-from nasnet.reports.tensorboard import TrainingScalars
+from nasnet.reports.tensorboard.training import TrainingScalars
 from nasnet.reports.terminal import TrainingScreen, show_export
 from nasnet.runtime import devices
 from nasnet.runtime.clock import doing
@@ -49,6 +49,7 @@ def train_to(
     replicas: Replicas | None = None,
     options: ReplicaConfig | None = None,
     seconds_after: float = 0.0,
+    events: Path | None = None,
 ) -> tuple[NetworkSpec, keras.Model]:
     """Trains, or goes on training, until the folder holds the trained network.
 
@@ -57,8 +58,9 @@ def train_to(
 
     `seconds_after` is how long what comes after it will take, for the time left that is shown.
 
-    Leaves `genotype.json`, `model.keras`, `recipe.json`, `checkpoints/` and TensorBoard's `tb/` there. Of several
-    processes only the chief writes and speaks; the others get back what they trained.
+    Leaves `genotype.json`, `model.keras`, `recipe.json` and `checkpoints/` there, and what TensorBoard shows in the
+    folder `events`, or in its `tb/`. Of several processes only the chief writes and speaks; the others get back what
+    they trained.
     """
     if (folder / "model.keras").exists():
         return load_trained(folder)
@@ -71,7 +73,7 @@ def train_to(
         recipe = dataclasses.asdict(config) | (dataclasses.asdict(transfer) if transfer else {})
         write_json(folder / "recipe.json", recipe_json(recipe))
     with Stopping() as stopping:
-        report = _reports(folder / "tb", seconds_after) if chief else lambda _: None
+        report = _reports(events or folder / "tb", seconds_after) if chief else lambda _: None
         with doing("training"):
             training.run(folder / "checkpoints", report, options, stopping)
     if not chief:
@@ -203,6 +205,7 @@ def run_finetune(config: RunConfig, workdir: Path) -> None:
             transfer=transfer,
             replicas=replicas,
             options=options,
+            events=workdir / "tb",
         )
         if not replicas.chief:
             return

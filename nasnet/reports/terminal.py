@@ -82,8 +82,8 @@ def show_update(figures: UpdateFigures) -> None:
     )
 
 
-def trials_shown(strategy: Strategy) -> Callable[[SearchProgress], None]:
-    """Shows each trial, and each update of a strategy that makes some."""
+def trials_shown(strategy: Strategy, also: Callable[[], None] = lambda: None) -> Callable[[SearchProgress], None]:
+    """Shows each trial, and each update of a strategy that makes some; calls `also` after each."""
     shown = 0
 
     def report(progress: SearchProgress) -> None:
@@ -93,6 +93,7 @@ def trials_shown(strategy: Strategy) -> Callable[[SearchProgress], None]:
         if isinstance(figures, UpdateFigures) and figures.updates > shown:
             shown = figures.updates
             show_update(figures)
+        also()
 
     return report
 

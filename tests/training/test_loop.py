@@ -17,7 +17,7 @@ from nasnet.data.dataset import open_dataset
 from nasnet.data.input_pipeline import batches
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.spec import NetworkSpec
-from nasnet.reports.tensorboard import TrainingScalars
+from nasnet.reports.tensorboard.training import TrainingScalars
 from nasnet.runtime.errors import DivergedError, SettingError, UserError
 from nasnet.training.config import ReplicaConfig, TrainingConfig, pad_of, resolve_augmentation
 from nasnet.training.loop import Training, batch_size_on

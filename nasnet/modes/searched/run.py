@@ -34,6 +34,7 @@ from nasnet.reports.search import (
     say_search,
     say_seconds,
 )
+from nasnet.reports.tensorboard.search import SearchEvents
 from nasnet.reports.terminal import show_export, show_retry, show_rung, trials_shown
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
@@ -131,8 +132,13 @@ def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limit
     journal = Journal(workdir / "journal.jsonl")
     best_weights = BestWeights(workdir / "children", options.keep_weights)
     best_weights.resume(list(journal.so_far.values()))
+    learning = config.group(PolicyGradientConfig)
     # Stopping comes second: Ray too sets a handler for SIGTERM.
-    with open_engine(estimators(config, data), execution, workdir / "logs") as engine, Stopping() as stopping:
+    with (
+        open_engine(estimators(config, data), execution, workdir / "logs") as engine,
+        Stopping() as stopping,
+        SearchEvents(workdir / "tb" / "search", journal, space, learning.update_trials) as events,
+    ):
         retrying = RetryingEngine(
             engine,
             journal,
@@ -148,14 +154,14 @@ def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limit
             journal,
             retrying,
             trials_of(options, space),
-            wave=config.group(PolicyGradientConfig).update_trials if options.deterministic else None,
+            wave=learning.update_trials if options.deterministic else None,
             repeat_cells=options.repeat_cells,
             enough=lambda: ending.enough,
             why_invalid=limits.why_invalid,
             latency=limits.latency,
             best_weights=best_weights,
             rungs=Rungs(options.rung_steps, RungWeights(workdir / "rungs")) if options.rungs else None,
-            report=trials_shown(strategy),
+            report=trials_shown(strategy, events.write),
             report_rung=show_rung,
             forecast=Forecast(plan_of(options, final, child, training, data, space, engine.slots, execution, held)),
         )

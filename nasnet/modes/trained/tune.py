@@ -32,6 +32,7 @@ from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import FromConfig
 from nasnet.networks.saved import weights_hash
 from nasnet.networks.spec import NetworkSpec
+from nasnet.reports.tensorboard.tuning import write_tuned
 from nasnet.runtime import devices
 from nasnet.runtime.clock import clock, doing
 from nasnet.runtime.console import say
@@ -143,6 +144,7 @@ class _Trials:
             write_json(file, record)
         shutil.rmtree(file.with_suffix(""), ignore_errors=True)  # the checkpoints of what has ended
         self.ended.append(record)
+        write_tuned(self._workdir / "tb" / f"trial_{trial_id:04d}", values, epochs, record["accuracy"])
         self._show(record)
         return record["accuracy"]
 

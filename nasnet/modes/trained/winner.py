@@ -40,6 +40,7 @@ def train_winner(
     mark, of_it = workdir / "final" / "winner.json", {"version": 1, "trial_id": trial.proposal.trial_id}
     if mark.parent.exists() and (not mark.exists() or read_json(mark) != of_it):  # no mark: killed in rmtree
         say("another network won than before: it is trained and exported in its place")
+        shutil.rmtree(workdir / "tb" / "winner", ignore_errors=True)
         shutil.rmtree(mark.parent)
     network, recipe = final_of(config.group(FinalConfig), config.group(NetworkConfig), config.group(TrainingConfig))
     write_json(mark, of_it)
@@ -47,7 +48,10 @@ def train_winner(
     if forecast is not None:
         say(f"the winner is trial {trial.proposal.trial_id}; about {clock(forecast.of_winner(trial))} left")
     spec, options = spec_on(genotype, data, network, recipe), ReplicaConfig(valid_epochs=0)
-    spec, model = train_to(mark.parent, spec, data, recipe, config.seed, options=options, seconds_after=after)
+    events = workdir / "tb" / "winner"
+    spec, model = train_to(
+        mark.parent, spec, data, recipe, config.seed, options=options, seconds_after=after, events=events
+    )
     extra = {"trial_id": trial.proposal.trial_id, "reward": trial.reward, **winner_latency(config, workdir, spec)}
     if trial.earlier:
         extra["earlier_rewards"] = list(trial.earlier)
