@@ -7,8 +7,7 @@ All convolutions are in the order ReLU, convolution, batch norm (NASNet, appendi
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from cells.primitives import Feature, Pair, Primitives
@@ -148,8 +147,11 @@ _OTHERS: dict[str, Operation] = {
     "factorized identity": _factorized_identity,
 }
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType({**_NASNET, **_OTHERS})
-"""Name -> function: what a block can hold. The 13 of the NASNet space in the paper's order, then those of others."""
+OPERATIONS: dict[str, Operation] = {**_NASNET, **_OTHERS}
+"""Name -> function: what a block can hold. The 13 of the NASNet space in the paper's order, then those of others.
+
+A program may put operations of its own here, before a space names them (docs/library.md).
+"""
 
 NASNET_OPERATIONS: tuple[str, ...] = tuple(_NASNET)
 """Token -> operation in the NASNet space."""

@@ -144,7 +144,7 @@ def test_versions_are_those_that_are_installed():
         (["--workers=-1"], "--workers=-1: must be 0 or more"),
         (["--seconds_per_child=0"], "--seconds_per_child=0.0: must be above 0"),
         (["--workers=0", "--memory_per_child=900"], "--memory_per_child=900: has no meaning in this process"),
-        (["--gpus_per_child=1"], "--gpus_per_child=1 for --workers=1: this machine shows 0 GPU(s)"),
+        (["--gpus_per_child=1"], "--gpus_per_child=1: with workers=1 this machine shows 0 GPU(s)"),
         (["--nan_reward=inf"], "--nan_reward"),
         (["--cluster=127.0.0.1:1"], "--cluster=127.0.0.1:1: no Ray cluster answers there"),
         pytest.param(["--cluster=auto"], "--cluster=auto: no Ray cluster answers there", marks=pytest.mark.slow),
@@ -262,7 +262,7 @@ def test_a_gpu_that_tensorflow_cannot_use_is_said_and_one_that_is_asked_for_is_r
     assert done.returncode == 2, done.stderr
     assert done.stdout.startswith("note: NVIDIA GPUs of this machine: 1, TensorFlow can use 0; this runs on the CPU.")
     assert "-m pip install -r requirements-gpu.txt" in done.stdout
-    assert done.stderr.startswith("train.py: --gpus_per_child=1 for --workers=1: this machine shows 0 GPU(s)")
+    assert done.stderr.startswith("train.py: --gpus_per_child=1: with workers=1 this machine shows 0 GPU(s)")
     assert not workdir.exists()
 
 

@@ -8,12 +8,12 @@ import functools
 from cells.architecture import BadField
 from cells.genotype.cell import Block, Cell, CellGenotype, loose_ends
 from cells.genotype.genotype import Genotype
-from cells.operations import COMBINERS, NASNET_OPERATIONS
+from cells.operations import COMBINERS, NASNET_OPERATIONS, OPERATIONS
 from cells.spaces.space import Decision, Tokens, check_tokens
 
 
 @functools.cache
-def _nasnet_decisions(blocks: int) -> tuple[Decision, ...]:
+def _nasnet_decisions(blocks: int, operations: int) -> tuple[Decision, ...]:
     return tuple(
         Decision(f"{cell}.block_{block}.{name}", size)
         for cell in ("normal", "reduction")
@@ -21,8 +21,8 @@ def _nasnet_decisions(blocks: int) -> tuple[Decision, ...]:
         for name, size in (
             ("left", block + 2),
             ("right", block + 2),
-            ("left_op", len(NASNET_OPERATIONS)),
-            ("right_op", len(NASNET_OPERATIONS)),
+            ("left_op", operations),
+            ("right_op", operations),
             ("combine", len(COMBINERS)),
         )
     )
@@ -35,18 +35,26 @@ class NASNetSpace:
     Five decisions a block, in the paper's order: two hidden states, the operation on the first, the operation on the
     second, the way to combine them. The 5B of the Normal Cell come first: 50 decisions at B=5.
     State 0 is the newest input, state 1 the one before; block b makes state b + 2.
+
+    `operations` are those to choose from, by their names in `cells.operations.OPERATIONS`: the paper's 13.
     """
 
     blocks: int = 5
+    operations: tuple[str, ...] = NASNET_OPERATIONS
 
     def __post_init__(self) -> None:
         if self.blocks < 1:
             raise BadField("blocks", self.blocks, "must be 1 or more")
+        if not self.operations or len(set(self.operations)) < len(self.operations):
+            raise BadField("operations", self.operations, "must be one or more different names")
+        for name in self.operations:
+            if name not in OPERATIONS:
+                raise BadField("operations", name, f"must be of {', '.join(OPERATIONS)}")
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """`2 * 5 * blocks` decisions."""
-        return _nasnet_decisions(self.blocks)
+        return _nasnet_decisions(self.blocks, len(self.operations))
 
     def length(self, trial_id: int) -> int:  # noqa: ARG002 - it does not grow
         """See `Space.length`."""
@@ -77,7 +85,7 @@ class NASNetSpace:
         return self._cell_features(tokens[: 5 * self.blocks]) + self._cell_features(tokens[5 * self.blocks :])
 
     def _cell_features(self, tokens: Tokens) -> tuple[float, ...]:
-        operations, reads, outputs = [0] * len(NASNET_OPERATIONS), [0, 0, 0], set(range(2, self.blocks + 2))
+        operations, reads, outputs = [0] * len(self.operations), [0, 0, 0], set(range(2, self.blocks + 2))
         for start in range(0, len(tokens), 5):
             for state, operation in zip(tokens[start : start + 2], tokens[start + 2 : start + 4], strict=True):
                 operations[operation] += 1
@@ -89,7 +97,7 @@ class NASNetSpace:
         blocks: list[Block] = []
         for start in range(0, len(tokens), 5):
             left, right, left_op, right_op, combine = tokens[start : start + 5]
-            operations = NASNET_OPERATIONS[left_op], NASNET_OPERATIONS[right_op]
+            operations = self.operations[left_op], self.operations[right_op]
             blocks.append(Block(left, right, *operations, COMBINERS[combine]))
         return Cell(tuple(blocks), loose_ends(tuple(blocks)))
 
@@ -104,13 +112,13 @@ class NASNetSpace:
         tokens: list[int] = []
         for block in cell.blocks:
             for op in (block.left_op, block.right_op):
-                if op not in NASNET_OPERATIONS:
+                if op not in self.operations:
                     raise ValueError(f"operation {op!r} of the {name} cell is not in the space")
             tokens += [
                 block.left,
                 block.right,
-                NASNET_OPERATIONS.index(block.left_op),
-                NASNET_OPERATIONS.index(block.right_op),
+                self.operations.index(block.left_op),
+                self.operations.index(block.right_op),
                 COMBINERS.index(block.combine),
             ]
         return tuple(tokens)

@@ -107,6 +107,7 @@ def open_dataset(
     download: bool = True,
     skip_broken: bool = False,
     like: Like | None = None,
+    source: sources.Source | None = None,
 ) -> DataSet:
     """Reads a data set into memory: the train and valid splits, and the test split where that is allowed.
 
@@ -126,12 +127,15 @@ def open_dataset(
         skip_broken: leave out files that are no readable pictures, and name them in `DataSet.skipped`.
         like: a network's size, channels and classes, which the pictures are made to fit; `DataSet.classes` are then
             its classes, in its order.
+        source: what there is to read, in the place of what `spec` names, which is then a name and no more.
 
     Raises:
         UserError: for anything that can't be opened, read or split, with what was expected.
     """
-    size = _checked(spec, image_size, channels, valid_fraction, like)
-    source = _open_source(spec, download, least=1 if like else 2)
+    size = _checked(image_size, channels, valid_fraction, like)
+    if source is None:
+        check_dataset(spec)
+        source = _open_source(spec, download, least=1 if like else 2)
     loaded = _loaded(source, size, allow_test, check_test, skip_broken)
     skipped = sources.check_broken(spec, list(loaded.values()), source.strays, skip_broken)
     carving = _carve(spec, source, loaded, valid_fraction, strict=like is None)
@@ -158,9 +162,7 @@ def open_dataset(
     )
 
 
-def _checked(
-    spec: str, image_size: int | None, channels: str, valid_fraction: float, like: Like | None
-) -> tuple[int, int] | None:
+def _checked(image_size: int | None, channels: str, valid_fraction: float, like: Like | None) -> tuple[int, int] | None:
     """The (height, width) to resize to. Raises SettingError for what cannot be asked for."""
     if image_size is not None and image_size < 1:
         raise SettingError("image_size", image_size, "must be 1 or more")
@@ -168,7 +170,6 @@ def _checked(
         raise SettingError("channels", channels, "must be one of auto, 1, 3")
     if not 0 < valid_fraction < 1 - TEST_FRACTION:
         raise SettingError("valid_fraction", valid_fraction, f"must be above 0 and below {1 - TEST_FRACTION}")
-    check_dataset(spec)
     if like is not None:
         like.check(image_size, channels)
         return like.image_shape[:2]
@@ -202,9 +203,14 @@ def _read_test(spec: str, source: sources.Source, size: tuple[int, int] | None, 
 
 
 def open_configured(
-    options: DataConfig, *, allow_test: bool = False, check_test: bool = False, like: Like | None = None
+    options: DataConfig,
+    *,
+    allow_test: bool = False,
+    check_test: bool = False,
+    like: Like | None = None,
+    source: sources.Source | None = None,
 ) -> DataSet:
-    """The data set that a config describes. Raises UserError as `open_dataset`."""
+    """The data set that a config describes, or that a source has. Raises UserError as `open_dataset`."""
     return open_dataset(
         options.dataset,
         image_size=options.image_size,
@@ -214,6 +220,7 @@ def open_configured(
         allow_test=allow_test,
         check_test=check_test,
         like=like,
+        source=source,
     )
 
 
@@ -258,7 +265,7 @@ def _carve(
     for name, part in loaded.items():
         sources.check_labels(spec, name, part.labels, classes)
     if strict:
-        _check_enough(spec, train.labels, classes, 1 + len(missing))
+        sources.check_enough(spec, train.labels, classes, 1 + len(missing))
         if not len(loaded.get("valid", train)):  # all of them broken, and left out
             raise SettingError("dataset", spec, "has a valid split without a readable picture; expected one or more")
     notes: list[str] = []
@@ -281,19 +288,3 @@ def _carve(
             some = ", ".join(map(repr, alike[:3]))
             notes.append(f"the pictures of {some} are nearly all equal: the same ones are in several splits")
     return tuple(notes)
-
-
-def _check_enough(spec: str, labels: np.ndarray, classes: tuple[str, ...], parts: int) -> None:
-    if len(classes) < 2 or len(set(classes)) < len(classes):
-        raise SettingError("dataset", spec, f"has the classes {list(classes)}; expected two or more, all different")
-    for name in classes:
-        if len(name.splitlines()) != 1:  # best/classes.txt has one a line
-            raise SettingError("dataset", spec, f"has a class called {name!r}; expected names of one line")
-    counts = np.bincount(labels, minlength=len(classes))
-    if counts.min() < parts:
-        raise SettingError(
-            "dataset",
-            spec,
-            f"class {classes[counts.argmin()]!r} has {counts.min()} picture(s) to train on; expected {parts} or more"
-            f"{' (some are set aside for valid and test)' if parts > 1 else ''}",
-        )

@@ -1,17 +1,18 @@
-"""npz:PATH, arrays in one file: x_train, y_train, x_test, y_test (as Keras' mnist.npz) or x, y."""
+"""Arrays: npz:PATH, those of one file (x_train, y_train, x_test, y_test, as Keras' mnist.npz; x, y), or in memory."""
 
 from __future__ import annotations
 
 import functools
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from nasnet.data.folder import VALID_NAMES
 from nasnet.data.sources import Loaded, Size, Source, from_array
+from nasnet.data.splits import content_hash
 from nasnet.runtime.errors import SettingError, UserError, first_line
 
 # What numpy and zipfile raise on a damaged file.
@@ -40,13 +41,41 @@ def npz(path: Path) -> Source:
     labels = _labels(f"npz:{path}: y{prefix}", _load(path, f"y{prefix}"))
     read = functools.partial(_split, path, unit)
     return Source(
-        _class_names(path, labels, "classes" in keys),
-        functools.partial(_pool, path, unit, prefix, raw, labels),
+        _stored_names(path) if "classes" in keys else _class_names(f"npz:{path}", labels),
+        functools.partial(_pool, f"npz:{path}", unit, prefix, raw, labels),
         functools.partial(read, valid) if valid else None,
         functools.partial(read, "_test") if "x_test" in keys else None,
         _listing(path, ("x_test", "y_test")),
         "x_test" in keys and _hides_labels(path),
     )
+
+
+def arrays(
+    where: str, splits: Mapping[str, tuple[np.ndarray, np.ndarray]], classes: tuple[str, ...] | None = None
+) -> Source:
+    """Images and labels in memory, as those of a file: of "train" and what there is of "valid" and "test".
+
+    Args:
+        where: what stands before an array's name in a message.
+        splits: images `[N, height, width]` or `[N, height, width, channels]`, labels `[N]` or `[N, 1]`, a split.
+        classes: names of the classes; None names them by their numbers.
+
+    Raises:
+        UserError: for a shape or a value that does not fit this.
+    """
+    unit = _is_unit(splits["train"][0])
+    labels = {name: _labels(f"{where}: y_{name}", of, -1 if name == "test" else 0) for name, (_, of) in splits.items()}
+    loads = {
+        name: functools.partial(_pool, where, unit, f"_{name}", images, labels[name])
+        for name, (images, _) in splits.items()
+    }
+    names = _class_names(where, labels["train"]) if classes is None else classes
+    listing, hidden = dict[str, str](), False
+    if "test" in splits:
+        of_test = {"x_test": splits["test"][0], "y_test": labels["test"]}
+        listing = {name: f"{of.nbytes}:{content_hash(of.tobytes())}" for name, of in of_test.items()}
+        hidden = bool((labels["test"] == -1).any())
+    return Source(names, loads["train"], loads.get("valid"), loads.get("test"), listing, hidden)
 
 
 def _keys(path: Path) -> list[str]:
@@ -100,16 +129,16 @@ def _load(path: Path, key: str) -> np.ndarray:
 
 def _split(path: Path, unit: bool, suffix: str, size: Size | None) -> Loaded:
     raw = _load(path, f"x{suffix}")
-    return _pool(path, unit, suffix, raw, _labels(f"npz:{path}: y{suffix}", _load(path, f"y{suffix}")), size)
+    return _pool(f"npz:{path}", unit, suffix, raw, _labels(f"npz:{path}: y{suffix}", _load(path, f"y{suffix}")), size)
 
 
-def _pool(path: Path, unit: bool, suffix: str, raw: np.ndarray, labels: np.ndarray, size: Size | None) -> Loaded:
+def _pool(where: str, unit: bool, suffix: str, raw: np.ndarray, labels: np.ndarray, size: Size | None) -> Loaded:
     if raw.ndim and len(raw) != len(labels):
-        raise UserError(f"npz:{path}: x{suffix} has {len(raw)} pictures and y{suffix} {len(labels)} labels")
+        raise UserError(f"{where}: x{suffix} has {len(raw)} pictures and y{suffix} {len(labels)} labels")
     if not len(labels):
-        raise UserError(f"npz:{path}: x{suffix} has no pictures")
-    images = _images(f"npz:{path}: x{suffix}", raw, unit)
-    return from_array(raw, images, labels, size, f"npz:{path}: ", f"x{suffix}")
+        raise UserError(f"{where}: x{suffix} has no pictures")
+    images = _images(f"{where}: x{suffix}", raw, unit)
+    return from_array(raw, images, labels, size, f"{where}: ", f"x{suffix}")
 
 
 def _is_unit(raw: np.ndarray) -> bool:
@@ -146,26 +175,28 @@ def _chunks(images: np.ndarray) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(images), step))
 
 
-def _labels(name: str, raw: np.ndarray) -> np.ndarray:
+def _labels(name: str, raw: np.ndarray, least: int = 0) -> np.ndarray:
     labels = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
         raise UserError(f"{name} is {raw.dtype} of shape {raw.shape}; expected one integer label a picture")
-    if len(labels) and labels.min() < 0:
+    if len(labels) and labels.min() < least:
         raise UserError(f"{name} has the label {labels.min()}; expected 0 to K-1")
     return labels
 
 
-def _class_names(path: Path, labels: np.ndarray, stored: bool) -> tuple[str, ...]:
-    if stored:
-        names = _load(path, "classes")
-        if names.ndim != 1 or names.dtype.kind != "U":
-            raise UserError(f"npz:{path}: classes is {names.dtype} of shape {names.shape}; expected [K] strings")
-        return tuple(names.tolist())
+def _stored_names(path: Path) -> tuple[str, ...]:
+    names = _load(path, "classes")
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise UserError(f"npz:{path}: classes is {names.dtype} of shape {names.shape}; expected [K] strings")
+    return tuple(names.tolist())
+
+
+def _class_names(where: str, labels: np.ndarray) -> tuple[str, ...]:
     present = np.unique(labels)
     gap = np.flatnonzero(present != np.arange(len(present)))
     if len(gap):
         raise UserError(
-            f"npz:{path}: the labels of the training pictures go up to {present[-1]} and lack {gap[0]}; "
-            f"expected 0 to K-1 without a gap, or an array classes"
+            f"{where}: the labels of the training pictures go up to {present[-1]} and lack {gap[0]}; "
+            f"expected 0 to K-1 without a gap, or classes by name"
         )
     return tuple(str(label) for label in present)

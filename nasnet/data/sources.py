@@ -165,6 +165,23 @@ def check_labels(spec: str, split: str, labels: np.ndarray, classes: tuple[str, 
             )
 
 
+def check_enough(spec: str, labels: np.ndarray, classes: tuple[str, ...], parts: int) -> None:
+    """Raises SettingError unless there are two classes or more, each with `parts` pictures or more."""
+    if len(classes) < 2 or len(set(classes)) < len(classes):
+        raise SettingError("dataset", spec, f"has the classes {list(classes)}; expected two or more, all different")
+    for name in classes:
+        if len(name.splitlines()) != 1:  # best/classes.txt has one a line
+            raise SettingError("dataset", spec, f"has a class called {name!r}; expected names of one line")
+    counts = np.bincount(labels, minlength=len(classes))
+    if counts.min() < parts:
+        raise SettingError(
+            "dataset",
+            spec,
+            f"class {classes[counts.argmin()]!r} has {counts.min()} picture(s) to train on; expected {parts} or more"
+            f"{' (some are set aside for valid and test)' if parts > 1 else ''}",
+        )
+
+
 def check_broken(
     spec: str, parts: list[Loaded], strays: tuple[tuple[str, str], ...], skip_broken: bool
 ) -> tuple[str, ...]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
+from nasnet.runtime import devices
+from nasnet.runtime.errors import SettingError
 from nasnet.runtime.setting import Settings, setting
 
 
@@ -61,3 +65,27 @@ class ExecutionConfig(Settings):
         least=0,
         free=True,
     )
+
+
+def resolve_execution(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What depends on the machine, so that it stands in a run's config, from the settings by name.
+
+    Raises:
+        SettingError: for more than the machine has, and for limits of children that run in this process.
+    """
+    cluster, workers, per_child = values["cluster"], values["workers"], values["gpus_per_child"]
+    gpus = [] if cluster else devices.gpus()
+    if per_child is None:
+        per_child = int(bool(gpus))
+    if workers is None and not cluster:
+        workers = max(1, len(gpus) // per_child if per_child else devices.cores() // values["cpus_per_child"])
+    if not cluster and ((workers or 0) * per_child > len(gpus) or (per_child and not gpus)):
+        shows = f"with workers={workers} this machine shows {len(gpus)} GPU(s); fewer workers, or gpus_per_child=0"
+        raise SettingError("gpus_per_child", per_child, shows)
+    if workers == 0:
+        if cluster:
+            raise SettingError("workers", 0, "runs children in this process; with a cluster give 1 or more")
+        for name in ("memory_per_child", "seconds_per_child"):
+            if values[name] is not None:
+                raise SettingError(name, values[name], "has no meaning in this process; give 1 worker or more")
+    return {"workers": workers, "gpus_per_child": per_child}

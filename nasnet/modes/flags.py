@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 
 from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGradientConfig
 from nasnet.data.config import DataConfig
-from nasnet.execution.config import ExecutionConfig
+from nasnet.execution.config import ExecutionConfig, resolve_execution
 from nasnet.networks.config import CountConfig, FromConfig, NetworkConfig, SourceConfig
 from nasnet.reports.config import CompareConfig, EvaluateConfig, PredictConfig, ReportConfig, TableConfig
-from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
 from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
@@ -31,6 +30,8 @@ C = TypeVar("C", bound=Config)
 
 VERSION = 2
 """Of a run's config. 1 split pictures by their rank in a folder, and had Keras' momentum and other rewards."""
+OWN = "own:"
+"""What a value in a run's config begins with that was an object of a program."""
 ONCE = ("evaluate", "predict")
 """Modes that only read: they write their few files anew into any workdir, and never go on."""
 WITHOUT_TENSORFLOW = ("count", "table", "report")
@@ -164,9 +165,14 @@ _FLAG_OF = {
 }  # not the controller's: what it raises passes through RunConfig.group, and some of its fields share a name with these
 
 
+def flag_of(name: str) -> str:
+    """The name of the flag of a setting; of anything else its own."""
+    return _FLAG_OF.get(name, name)
+
+
 def in_flags(error: UserError) -> str:
     """The message of an error on one line, with each setting written as its flag."""
-    return " ".join(error.line(lambda name: f"--{_FLAG_OF.get(name, name)}").split())
+    return " ".join(error.line(lambda name: f"--{flag_of(name)}").split())
 
 
 def in_its_flags(error: BadSetting) -> SettingError:
@@ -186,17 +192,21 @@ class RunConfig:
     """One run, resolved: what is written to `workdir/config.json` and compared when the workdir is used again.
 
     `paths` are the files and folders that the command names beside its flags, `given` the flags that it gives by name;
-    they are no part of what is compared.
+    they are no part of what is compared. `own` are the objects that a program gave in the place of values that are
+    texts (`nasnet.search`), each with what it is called; the object is None where only that is known.
     """
 
     mode: str
     seed: int
     values: dict[str, Any]
-    held: tuple[
-        str, ...
-    ] = ()  # in mode tune: hyperparameters given as flags, which are not tried but taken as they are
+    held: tuple[str, ...] = ()  # in mode tune: hyperparameters given as flags, which are taken as they are
     paths: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    own: Mapping[str, tuple[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def object(self, name: str) -> Any:  # noqa: ANN401 - whatever a program gave
+        """What a program gave in the place of this value; None where it gave nothing, or is not this one."""
+        return self.own[name][1] if name in self.own else None
 
     def given_of(self, cls: type[Config]) -> dict[str, Any]:
         """The fields of a config that the command gives, and their values."""
@@ -218,7 +228,8 @@ class RunConfig:
     def to_json(self) -> dict[str, Any]:
         """Flat JSON."""
         held = {"held": list(self.held)} if self.held else {}
-        return {"version": VERSION, "mode": self.mode, "seed": self.seed, **self.values, **held}
+        own = {name: f"{OWN}{called}" for name, (called, _) in self.own.items()}
+        return {"version": VERSION, "mode": self.mode, "seed": self.seed, **self.values, **own, **held}
 
 
 def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, Any] | None = None) -> RunConfig:
@@ -256,7 +267,7 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
     for group in GROUPS[mode]:
         config.group(group)  # a group's own checks, before anything is opened
     if ExecutionConfig in GROUPS[mode]:
-        _resolve_execution(values)
+        values.update(resolve_execution(values))
     if SearchConfig in GROUPS[mode]:
         values.update(resolve_waves(values, given))
     return config
@@ -265,28 +276,6 @@ def resolve(mode: str, seed: int, given: dict[str, Any], before: Mapping[str, An
 def _without_old_length(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values; where they name epochs, those override the steps of a recipe or a default that they are laid over."""
     return {"steps": None, **values} if "epochs" in values else dict(values)
-
-
-def _resolve_execution(values: dict[str, Any]) -> None:
-    """Fills in what depends on the machine, so that it stands in the config."""
-    gpus = [] if values["cluster"] else devices.gpus()
-    if values["gpus_per_child"] is None:
-        values["gpus_per_child"] = int(bool(gpus))
-    if values["workers"] is None and not values["cluster"]:
-        per_child = values["gpus_per_child"]
-        values["workers"] = max(1, len(gpus) // per_child if per_child else devices.cores() // values["cpus_per_child"])
-    needed = (values["workers"] or 0) * values["gpus_per_child"]
-    if not values["cluster"] and (needed > len(gpus) or (values["gpus_per_child"] and not gpus)):
-        raise UserError(
-            f"--gpus_per_child={values['gpus_per_child']} for --workers={values['workers']}: this machine shows "
-            f"{len(gpus)} GPU(s); fewer workers, or --gpus_per_child=0"
-        )
-    if values["workers"] == 0:
-        if values["cluster"]:
-            raise UserError("--workers=0 runs children in this process; with --cluster give 1 or more")
-        for name in ("memory_per_child", "seconds_per_child"):
-            if values[name] is not None:
-                raise UserError(f"--{name}={values[name]}: has no meaning in this process; give --workers=1 or more")
 
 
 FREE = tuple(

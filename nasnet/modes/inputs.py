@@ -48,7 +48,7 @@ def check_inputs(config: RunConfig) -> None:
     if NetworkConfig in groups:
         config.group(NetworkConfig).check_given(config.given_of(NetworkConfig))
     if DataConfig in groups:
-        check_dataset(config.group(DataConfig).dataset)
+        _check_data(config)
     if SourceConfig in groups:
         model_of(config)
     if FromConfig in groups:
@@ -66,6 +66,11 @@ def check_inputs(config: RunConfig) -> None:
         _check_search(config)
 
 
+def _check_data(config: RunConfig) -> None:
+    if config.object("dataset") is None:
+        check_dataset(config.group(DataConfig).dataset)
+
+
 def _check_networks(config: RunConfig) -> None:
     """Raises UserError for a network to be trained that cannot be, as far as that is known without the pictures."""
     groups, training, shape = GROUPS[config.mode], config.group(TrainingConfig), _known_shape(config)
@@ -80,12 +85,9 @@ def _check_networks(config: RunConfig) -> None:
 
 
 def _check_search(config: RunConfig) -> None:
-    options, network, training = config.group(SearchConfig), config.group(NetworkConfig), config.group(TrainingConfig)
-    shape = _known_shape(config)
-    if options.space == TABLE:
-        space = open_table(config)
-    else:  # of pictures that are not known yet the shape decides no more than strides
-        space = make_space(options, config.group(ChainConfig), network, shape or (1, 1, 1))
+    options, training, shape = config.group(SearchConfig), config.group(TrainingConfig), _known_shape(config)
+    # Of pictures that are not known yet the shape decides no more than strides.
+    space = open_table(config) if options.space == TABLE else space_of(config, shape or (1, 1, 1))
     learning = config.group(PolicyGradientConfig), config.group(LearnerConfig)
     try:
         check_strategy(options.strategy, space.decisions, space.length, *learning)
@@ -100,6 +102,13 @@ def _check_search(config: RunConfig) -> None:
     if training.steps:  # with rungs, those of the last
         finalist_steps_after(options, training.steps)
     check_children(config, space, shape, _SOME_CLASSES)
+
+
+def space_of(config: RunConfig, image_shape: Shape) -> Space:
+    """The space of a search on such pictures. Raises SettingError for sizes that it cannot have."""
+    if (own := config.object("space")) is not None:
+        return own
+    return make_space(config.group(SearchConfig), config.group(ChainConfig), config.group(NetworkConfig), image_shape)
 
 
 def check_children(config: RunConfig, space: Space, image_shape: Shape | None, classes: int) -> None:
@@ -233,7 +242,7 @@ def open_data(config: RunConfig) -> DataSet:
     """The data set of a config, its test split looked through and closed. Says what was converted or passed over."""
     options = config.group(DataConfig)
     with doing(f"reading the pictures of {options.dataset}"):
-        return _with_notes_said(open_configured(options, check_test=True))
+        return _with_notes_said(open_configured(options, check_test=True, source=config.object("dataset")))
 
 
 def open_table(config: RunConfig) -> Table:
@@ -255,7 +264,8 @@ def open_matching(spec: NetworkSpec, config: RunConfig) -> DataSet:
 
     Size, channels and classes are the network's. Raises UserError where the data set has classes of other names.
     """
-    return _with_notes_said(open_configured(config.group(DataConfig), allow_test=True, like=spec.like))
+    options, source = config.group(DataConfig), config.object("dataset")
+    return _with_notes_said(open_configured(options, allow_test=True, like=spec.like, source=source))
 
 
 def _with_notes_said(data: DataSet) -> DataSet:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from controller.config import LearnerConfig, PolicyGradientConfig
 from nasnet.data.fingerprint import Fingerprint
-from nasnet.modes.flags import FREE, GROUPS, MODES, VERSION, RunConfig, flag_names, resolve
+from nasnet.modes.flags import FREE, GROUPS, MODES, OWN, VERSION, RunConfig, flag_names, resolve
 from nasnet.networks.config import KERAS
 from nasnet.networks.saved import DATA
 from nasnet.runtime.errors import UserError
@@ -67,17 +67,25 @@ def read_config(workdir: Path) -> RunConfig:
         raise UserError(
             f"{path}: its mode is {mode!r} and its seed {seed!r}; expected one of {', '.join(MODES)}, a number"
         )
+    found, own = _without_own(found, mode)
     values = _as_now({name: of for name, of in found.items() if name not in ("version", "mode", "seed", "held")}, mode)
     known = {name for group in GROUPS[mode] for name in flag_names(group).values()}
     if wrong := sorted(set(values) ^ known):
         raise UserError(f"{path}: {wrong[0]} is {'missing' if wrong[0] in known else 'not known'}")
-    config = RunConfig(mode, seed, {name: values[name] for name in found if name in known} | values)
+    config = RunConfig(mode, seed, {name: values[name] for name in found if name in known} | values, own=own)
     try:
         for group in GROUPS[mode]:
             config.group(group)
     except (UserError, TypeError) as error:  # the controller's configs compare a number before they look at its type
         raise UserError(f"{path}: {error}") from error
     return config
+
+
+def _without_own(found: dict[str, Any], mode: str) -> tuple[dict[str, Any], dict[str, tuple[str, Any]]]:
+    """A config with its defaults where a program gave objects, and what those were called."""
+    own = {name: of.removeprefix(OWN) for name, of in found.items() if isinstance(of, str) and of.startswith(OWN)}
+    defaults = {**resolve(mode, 0, {}).values, "dataset": own.get("dataset")}
+    return found | {name: defaults.get(name) for name in own}, {name: (called, None) for name, called in own.items()}
 
 
 def check_workdir(workdir: Path, config: RunConfig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from cells.architecture import Architecture, BadField
 from cells.genotype.cell import CellGenotype
@@ -133,6 +133,15 @@ class NetworkSpec:
             raise ValueError(f'its "network" is missing or malformed ({error})') from error
 
 
+@runtime_checkable
+class SaysItsNetwork(Protocol):
+    """A genotype of a program's own: it says which network it is, and no setting but `parameters` has a part in it."""
+
+    def architecture(self, classes: int, image_shape: Shape) -> Architecture:
+        """The network for so many classes and pictures of a shape. Raises ValueError where it cannot be."""
+        ...
+
+
 def architecture_of(genotype: Genotype, network: NetworkConfig, classes: int, image_shape: Shape) -> Architecture:
     """The network of this genotype that a config describes, for pictures of a shape.
 
@@ -145,6 +154,8 @@ def architecture_of(genotype: Genotype, network: NetworkConfig, classes: int, im
         return of_size(CellNetwork(genotype, *sizes), network, image_shape)
     if isinstance(genotype, ChainGenotype):
         return of_size(ChainNetwork(genotype, classes), network, image_shape)
+    if isinstance(genotype, SaysItsNetwork):
+        return of_size(genotype.architecture(classes, image_shape), network, image_shape)
     raise ValueError(f"no network is known for a genotype of kind {genotype.kind!r}")
 
 

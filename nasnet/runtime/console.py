@@ -7,10 +7,12 @@ import io
 import os
 import sys
 import time
+from collections.abc import Iterator
 
 from nasnet.runtime.errors import RunError
 
 _said_at = time.monotonic()
+_muted = False
 
 
 def say(line: str, end: str = "\n") -> None:
@@ -22,12 +24,25 @@ def say(line: str, end: str = "\n") -> None:
     """
     global _said_at
     _said_at = time.monotonic()
+    if _muted:
+        return
     try:
         print(line, end=end, flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise RunError(f"standard output: cannot be written to ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """While it is entered, `say` says nothing."""
+    global _muted
+    before, _muted = _muted, True
+    try:
+        yield
+    finally:
+        _muted = before
 
 
 def silent_seconds() -> float:

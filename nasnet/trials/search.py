@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
@@ -103,6 +103,12 @@ class Search:
             RunError: if no trial at all succeeded.
             Stopped: if it was asked to stop.
         """
+        for _ in self.turns():
+            pass
+        return self.ranked()
+
+    def turns(self) -> Iterator[None]:
+        """As `run`, a turn of the loop at a time: between two of them the journal says what has ended."""
         self._check_journal()
         self._replay()
         while len(self.journal.trials) < self.trials and not self.enough():
@@ -111,8 +117,12 @@ class Search:
             for result in self.engine.collect():
                 self._ended(result)
             self._settle()
+            yield
         if len(self.journal.trials) < self.trials:
             self.engine.abandon()
+
+    def ranked(self) -> list[Trial]:
+        """What `run` returns. Raises RunError if no trial has a reward."""
         ranked = sorted((t for t in self.journal.so_far.values() if t.reward is not None), key=lambda trial: trial.rank)
         if not ranked:
             raise none_succeeded(self.journal, self.enough())

@@ -193,4 +193,6 @@ def children_of(space: Space, network: NetworkConfig) -> str:
         return f"of {first} layers{growing if first < last else ''}{size}"
     if isinstance(space, SettingsSpace):
         return f"like {space.network}" + ("" if space.width == 1 else f", width {space.width:g}") + size
+    if not isinstance(space, NASNetSpace):
+        return f"from {type(space).__name__}{size}"
     return f"of N={network.repeats}{size or f' F={network.filters}'}"

@@ -169,6 +169,8 @@ def _best_blind(search: Search, config: RunConfig) -> tuple[str, Trial] | str:
     With what it is called; or why there is none.
     """
     options = config.group(SearchConfig)
+    if "strategy" in config.own:
+        return f"{RANDOM} is left out: which trials {config.own['strategy'][0]} draws at random is not known"
     strategy, known = options.strategy, len(start_tokens(options, search.space))
     blind = blind_trials(strategy, config.group(PolicyGradientConfig), config.group(LearnerConfig))
     most = known + max(1, search.trials // _BLIND_SHARE)
@@ -254,7 +256,7 @@ def _opened(data: DataSet, config: RunConfig) -> Split:
     if not data.has_test:
         return data.valid
     with doing("reading the test split"):
-        opened = open_configured(config.group(DataConfig), allow_test=True)
+        opened = open_configured(config.group(DataConfig), allow_test=True, source=config.object("dataset"))
     if changed := data.fingerprint.difference(opened.fingerprint):
         raise UserError(f"--dataset={config.values['dataset']} has changed since this run opened it ({changed})")
     return opened.test()

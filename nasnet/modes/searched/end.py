@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Generator
+
+from cells.genotype.genotype import Genotype
 from controller.config import PolicyGradientConfig
 from controller.strategy import Trial
 from nasnet.modes.flags import RunConfig
@@ -22,11 +26,23 @@ from nasnet.trials.search import Search
 _DRAWN = 8  # networks that are counted to say what a child takes
 
 
-def best_of(search: Search, config: RunConfig, ending: Ending, pictures: int) -> Trial:
-    """The winner: the best of the search, or of its finalists, scored on so many pictures."""
+Given = tuple[Trial, Genotype]
+"""A trial that has ended, and what its tokens stand for."""
+
+
+def best_of(search: Search, config: RunConfig, ending: Ending, pictures: int) -> Generator[Given, None, Trial]:
+    """Makes the trials, gives each as it ends, and returns the winner: the best, or the best of its finalists.
+
+    `pictures` is how many they are scored on.
+    """
     options = config.group(SearchConfig)
     try:
-        ranked, trials = search.run(), search.journal.trials
+        told = len(search.journal.trials)
+        for _ in search.turns():
+            new = [*itertools.islice(search.journal.trials.values(), told, None)]
+            told += len(new)
+            yield from ((trial, search.space.decode(trial.proposal.tokens)) for trial in new)
+        ranked, trials = search.ranked(), search.journal.trials
     except RunError:
         if ending.now and all(trial.reward is None for trial in search.journal.so_far.values()):
             ending.done()  # there is nothing to end with, and the same command is to go on
@@ -39,7 +55,7 @@ def best_of(search: Search, config: RunConfig, ending: Ending, pictures: int) ->
     say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}{rung}")
     if twins := sum(trial.reward is not None and bool(trial.cause) for trial in trials.values()):
         say(f"{twins} of {len(trials)} trials were of a network that had been trained before")
-    if options.strategy in ("ppo", "reinforce"):
+    if options.strategy in ("ppo", "reinforce") and "strategy" not in config.own:
         say_updates(len(trials), config.group(PolicyGradientConfig).update_trials)
     final = _ranked_anew(search, ranked, config, ending, pictures) if options.finalists else []
     if not final:

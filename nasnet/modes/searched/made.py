@@ -26,6 +26,7 @@ from nasnet.reports.search import (
     fit_memory,
 )
 from nasnet.runtime import devices
+from nasnet.runtime.console import say
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 from nasnet.trials.limits import Limits
@@ -48,10 +49,13 @@ _DRAWN = 8  # networks that are counted to say what a child takes
 def set_up(execution: ExecutionConfig) -> None:
     """Threads and GPUs, before anything starts TensorFlow: a set of TensorFlow Datasets does when it is opened."""
     # One thread an operation: the controller is small, and the winner's operations run side by side (docs/results.md).
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    if not (execution.workers or execution.cluster):
-        tf.config.threading.set_inter_op_parallelism_threads(execution.cpus_per_child)
-    devices.grow_memory()  # the children's GPUs are the same ones
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        if not (execution.workers or execution.cluster):
+            tf.config.threading.set_inter_op_parallelism_threads(execution.cpus_per_child)
+        devices.grow_memory()  # the children's GPUs are the same ones
+    except RuntimeError:  # only a program that is not ours can have started it
+        say("note: TensorFlow had started before the search, and keeps its threads: last bits of rewards may differ")
 
 
 def check(config: RunConfig, data: DataSet, space: Space) -> Limits:
@@ -88,11 +92,15 @@ def estimators(config: RunConfig, data: DataSet) -> dict[str, Estimator[Any]]:
     longer = dataclasses.replace(training, steps=finalist_steps(options, training, data))
     finalist = dataclasses.replace(proxy, training=longer)
     later = rung_estimators(proxy, options.rung_steps)
+    if (own := config.object("estimator")) is not None:
+        return {PROXY: own, "finalist": finalist, **baseline_estimators(config, proxy)}
     return {PROXY: proxy, **later, "finalist": finalist, **baseline_estimators(config, proxy)}
 
 
 def strategy_of(name: str, space: Space, config: RunConfig) -> Strategy:
-    """The strategy of this name, as the config says it."""
+    """The strategy of this name, as the config says it; a program's own, or what that makes of decisions and a seed."""
+    if (own := config.object("strategy")) is not None:
+        return own if hasattr(own, "propose") and not isinstance(own, type) else own(space.decisions, config.seed)
     learning, failures = config.group(PolicyGradientConfig), config.group(FailureConfig)
     others = config.seed, first_tokens(space), config.group(LearnerConfig), features_of(space)
     start = tuple(start_tokens(config.group(SearchConfig), space))

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import shlex
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from nasnet.execution.start import open_engine
 from nasnet.modes.compared.baselines import hold_against_baselines
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import say_after_search
-from nasnet.modes.inputs import open_data, write_skipped
-from nasnet.modes.searched.end import best_of
+from nasnet.modes.inputs import open_data, space_of, write_skipped
+from nasnet.modes.searched.end import Given, best_of
 from nasnet.modes.searched.made import check, estimators, fitting, set_up, strategy_of
 from nasnet.modes.tables.latency import open_latency, say_front
 from nasnet.modes.tables.report import reported, write_seconds
@@ -28,6 +29,7 @@ from nasnet.modes.train import say_unsettled
 from nasnet.modes.trained.winner import train_winner
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
+from nasnet.networks.spec import Shape
 from nasnet.reports.search import (
     at_work,
     say_pictures,
@@ -40,7 +42,7 @@ from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import BaselineConfig, ChainConfig, FinalConfig, SearchConfig
+from nasnet.trials.config import BaselineConfig, FinalConfig, SearchConfig
 from nasnet.trials.ending import STOP, Ending
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
@@ -59,7 +61,6 @@ from nasnet.trials.search import Search
 from nasnet.trials.spaces import (
     children_of,
     drawn_genotypes,
-    make_space,
     say_space,
     start_tokens,
     trials_of,
@@ -72,20 +73,30 @@ _DRAWN = 8  # networks that are counted to say what a child takes
 
 def run_search(config: RunConfig, workdir: Path) -> None:
     """Searches, trains the best network, exports it to `workdir/best` and says how it does on valid and test."""
+    shape = drained(search_steps(config, workdir)).image_shape
+    if config.group(FinalConfig).export:
+        say_after_search(config, workdir, max(shape[:2]))
+
+
+def search_steps(config: RunConfig, workdir: Path) -> Generator[Given, None, Searched]:
+    """Does it trial by trial: gives each as it ends, after those that the workdir holds, and returns what came of it.
+
+    One that is closed before its end leaves a workdir in which the same search goes on.
+    """
     started = time.monotonic()
     options, execution = config.group(SearchConfig), config.group(ExecutionConfig)
     export = config.group(FinalConfig).export
     with Ending(workdir, options.stop_after) as ending:
         set_up(execution)
         data = open_data(config)
-        space = make_space(options, config.group(ChainConfig), config.group(NetworkConfig), data.image_shape)
+        space = space_of(config, data.image_shape)
         limits, start = check(config, data, space), list(start_tokens(options, space))
         if execution.cluster:
             from nasnet.execution.ray_workers import connect
 
             connect(execution.cluster)
         source = hashlib.sha256(str(start).encode()).hexdigest() if start else None
-        with claim_workdir(workdir, config, data=data.fingerprint, source=source), reported(workdir):
+        with claim_workdir(workdir, config, data=data.fingerprint, source=source), reported(workdir, config):
             write_skipped(workdir, data)
             say_pictures(data, "--valid_fraction")
             say_space(options, space)
@@ -93,7 +104,7 @@ def run_search(config: RunConfig, workdir: Path) -> None:
             if without := without_size(space, *sizes, len(data.classes), data.image_shape):
                 say(f"note: {without} of {DRAWN} drawn networks cannot be of such a size: such children are invalid")
             limits = dataclasses.replace(limits, latency=open_latency(config, workdir, data, space))
-            found = _search(config, workdir, data, space, limits, ending)
+            found = yield from _search(config, workdir, data, space, limits, ending)
             search, winner, held = found.search, found.winner, time.monotonic()
             say_front(config, workdir, data, space, search.journal)
             if export:
@@ -107,8 +118,26 @@ def run_search(config: RunConfig, workdir: Path) -> None:
     say_seconds(found.timing, search.engine.slots, search.controller_seconds, searching, after)
     if made < search.trials:
         say(f"{made} of {search.trials} trials were made; the same command goes on with the rest")
-    if export:
-        say_after_search(config, workdir, max(data.image_shape[:2]))
+    return Searched(space, winner, search.journal, data.image_shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    """A search that has ended: what was searched, the trial that won, all that happened, the shape of its pictures."""
+
+    space: Space
+    winner: Trial
+    journal: Journal
+    image_shape: Shape
+
+
+def drained(steps: Generator[Given, None, Searched]) -> Searched:
+    """What comes of a search, its trials passed over."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +154,9 @@ class _Found:
     baselines: dict[str, Any] | None
 
 
-def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limits: Limits, ending: Ending) -> _Found:
+def _search(
+    config: RunConfig, workdir: Path, data: DataSet, space: Space, limits: Limits, ending: Ending
+) -> Generator[Given, None, _Found]:
     options, final = config.group(SearchConfig), config.group(FinalConfig)
     child, training = config.group(NetworkConfig), config.group(TrainingConfig)
     execution, held = fitting(config.group(ExecutionConfig), data, space, limits), config.group(BaselineConfig)
@@ -165,7 +196,8 @@ def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limit
             report_rung=show_rung,
             forecast=Forecast(plan_of(options, final, child, training, data, space, engine.slots, execution, held)),
         )
-        say_search(search, data, options.strategy, children_of(space, child), training, execution)
+        strategy_called = config.own["strategy"][0] if "strategy" in config.own else options.strategy
+        say_search(search, data, strategy_called, children_of(space, child), training, execution)
         _, recipe = final_of(final, child, training)
         settling = any(map(limits.has_statistics, drawn_genotypes(space, 1, limits.network)))
         for whose, of in (("a child's ", of_first_rung(options, training)), ("the winner's ", recipe)):
@@ -173,6 +205,7 @@ def _search(config: RunConfig, workdir: Path, data: DataSet, space: Space, limit
                 say_unsettled(of, steps_of(of, data), whose)
         say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
         with doing(lambda: at_work(retrying)):
-            winner, ended, timing = best_of(search, config, ending, len(data.valid)), time.monotonic(), retrying.timing
+            winner = yield from best_of(search, config, ending, len(data.valid))
+            ended, timing = time.monotonic(), retrying.timing
             baselines = hold_against_baselines(search, winner, config, workdir, data, ending) if final.export else None
             return _Found(search, winner, ended, timing, baselines)

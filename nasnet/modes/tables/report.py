@@ -52,23 +52,24 @@ def _write(folders: list[Path], path: Path) -> None:
 
 
 @contextlib.contextmanager
-def reported(workdir: Path) -> Iterator[None]:
+def reported(workdir: Path, config: RunConfig | None = None) -> Iterator[None]:
     """Once a search has ended, as it should or with no trial that succeeded, its report is written.
 
-    That it could not be drawn is one line: what was found is worth more.
+    That it could not be drawn is one line: what was found is worth more. `config` is as that of `setup_of`.
     """
     try:
         yield
     except RunError:
-        draw(workdir)
+        draw(workdir, config)
         raise
-    draw(workdir)
+    draw(workdir, config)
 
 
-def draw(workdir: Path) -> None:
+def draw(workdir: Path, config: RunConfig | None = None) -> None:
     """Writes a search's report; where that fails, whatever it is, one line says so."""
     try:
-        _write([workdir], workdir / REPORT)
+        write_text(workdir / REPORT, report([read_run(workdir, setup_of(workdir, config))]))
+        say(f"  {workdir / REPORT}")
     except BrokenPipeError:
         raise  # nobody reads what is said: no fault of the report
     except Exception as error:
@@ -85,15 +86,22 @@ def write_seconds(
     write_json(workdir / SECONDS, {"version": 1, "slots": slots, "seconds": {**wall, "children": children}})
 
 
-def setup_of(workdir: Path) -> Setup:
-    """What the search in a workdir was asked for. Raises UserError where there is none."""
-    config = read_config(workdir)
+def setup_of(workdir: Path, config: RunConfig | None = None) -> Setup:
+    """What the search in a workdir was asked for. Raises UserError where there is none.
+
+    `config` is the search's own, where it is at hand: its objects are not in the workdir.
+    """
+    config = config or read_config(workdir)
     if config.mode != "search":
         raise UserError(f"{workdir}: is of --mode={config.mode}; a report is of searches")
     options, network = config.group(SearchConfig), config.group(NetworkConfig)
     final, chain = config.group(FinalConfig), config.group(ChainConfig)
 
     def space(shape: Shape) -> Space:
+        if (own := config.object("space")) is not None:
+            return own
+        if "space" in config.own:
+            raise UserError(f"its space, {config.own['space'][0]}, is an object of the program that searched in it")
         if options.space != TABLE:
             return make_space(options, chain, network, shape)
         table = read_table(expanded(options.table or ""))
@@ -105,9 +113,9 @@ def setup_of(workdir: Path) -> Setup:
         return exported(genotype, final, network, classes, shape)
 
     return Setup(
-        config.values,
+        config.values | {name: called for name, (called, _) in config.own.items()},
         config.seed,
-        command_again(config, workdir),
+        "" if config.own else command_again(config, workdir),
         lambda space: trials_of(options, space),
         FREE,
         space,

@@ -145,8 +145,7 @@ def _config_section(run: SearchRun) -> Markup:
     settings = [(name, _said(value)) for name, value in run.setup.values.items()]
     return joined(
         (
-            element("p", "This command repeats it, in a folder of its own:"),
-            element("pre", element("code", run.setup.command), tabindex="0", aria_label="The command that repeats it"),
+            *_repeated(run),
             table("Versions", ("package", "made with", "of who drew this"), rows, text=3),
             folded(f"All {len(settings)} settings", table("Settings", ("setting", "value"), settings, text=2)),
         )
@@ -162,3 +161,12 @@ def _version(package: str) -> str:
 
 def _said(value: Any) -> str:  # noqa: ANN401 - of JSON
     return "unset" if value is None else str(value)
+
+
+def _repeated(run: SearchRun) -> list[object]:
+    if not run.setup.command:
+        return [element("p", "A Python program made it, by nasnet.search with objects of its own.")]
+    return [
+        element("p", "This command repeats it, in a folder of its own:"),
+        element("pre", element("code", run.setup.command), tabindex="0", aria_label="The command that repeats it"),
+    ]

@@ -32,7 +32,7 @@ class Setup:
     Attributes:
         values: every setting by its flag's name, as `config.json` has it.
         seed: of all that is drawn.
-        command: what repeats it, as a shell takes it.
+        command: what repeats it, as a shell takes it; empty where none can.
         trials: says how many it is to make in its space.
         free: names of the values that decide where it runs and how far, not what comes of it.
         space: makes its space, given the pictures' shape. Raises UserError where that cannot be (a table that is gone).

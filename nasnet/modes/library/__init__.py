@@ -1,0 +1,1 @@
+"""What a program imports: `nasnet.search`, `network` and `load`."""
