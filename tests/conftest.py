@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _undrawn() -> Iterator[None]:
     """Searches in the tests' own process draw no report at their end, half a second each: those in others' do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nasnet.modes.tables.report.draw", lambda _: None)
+        patch.setattr("nasnet.modes.tables.report.draw", lambda *_: None)
         yield
 
 

@@ -22,7 +22,7 @@ from nasnet.modes.library.arguments import in_arguments, search_config
 from nasnet.modes.library.data import Pictures
 from nasnet.modes.library.models import load
 from nasnet.modes.searched.run import Searched, search_steps
-from nasnet.modes.tables.report import REPORT, draw
+from nasnet.modes.tables.report import write_report
 from nasnet.modes.workdir import check_workdir
 from nasnet.runtime import console
 from nasnet.runtime.environment import check_temporary_folder, import_keras
@@ -99,9 +99,7 @@ class SearchResult:
 
     def report(self) -> Path:
         """Draws the report of the search anew: one HTML file, which needs no network. Returns its path."""
-        with console.muted():
-            draw(self.workdir, self.config)
-        return self.workdir / REPORT
+        return write_report(self.workdir, self.config)
 
 
 class Search:
@@ -228,16 +226,18 @@ def search(
     The same call goes on where the last one stopped, also after `kill -9`; one with other pictures or settings needs
     another `workdir`.
 
-    >>> small = {"blocks": 1, "filters": 2, "steps": 2, "final_filters": 2, "final_epochs": 1, "baselines": "none"}
+    >>> small = {"blocks": 1, "filters": 2, "steps": 2, "finalists": 0, "export": False, "verbose": False}
     >>> rewards = []
-    >>> result = search("digits", trials=2, finalists=0, workdir="found", verbose=False, **small,
+    >>> result = search("digits", trials=2, workdir="found", **small,
     ...                 on_trial=lambda trial: rewards.append(trial.reward))
     >>> result.best.trial.reward == max(rewards)
     True
-    >>> result.best.model.output_shape
-    (None, 10)
+    >>> result.best.genotype.kind
+    'cells'
     >>> result.report().name
     'report.html'
+
+    With `export=True`, which is the default, `result.best.model` is the trained network.
 
     Args:
         data: `"digits"`, `"tfds:NAME"`, a folder with one folder a class, an .npz file; a pair (images, labels) of

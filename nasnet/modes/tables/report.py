@@ -65,11 +65,16 @@ def reported(workdir: Path, config: RunConfig | None = None) -> Iterator[None]:
     draw(workdir, config)
 
 
+def write_report(workdir: Path, config: RunConfig | None = None) -> Path:
+    """Writes a search's report, and returns its path; `config` is as that of `setup_of`."""
+    write_text(workdir / REPORT, report([read_run(workdir, setup_of(workdir, config))]))
+    return workdir / REPORT
+
+
 def draw(workdir: Path, config: RunConfig | None = None) -> None:
     """Writes a search's report; where that fails, whatever it is, one line says so."""
     try:
-        write_text(workdir / REPORT, report([read_run(workdir, setup_of(workdir, config))]))
-        say(f"  {workdir / REPORT}")
+        say(f"  {write_report(workdir, config)}")
     except BrokenPipeError:
         raise  # nobody reads what is said: no fault of the report
     except Exception as error:

@@ -1,0 +1,414 @@
+"""`from nasnet import search, network, load`: what a program does without the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import nasnet
+from cells.architecture import Architecture
+from cells.genotype.genotype import Genotype
+from cells.operations import NASNET_OPERATIONS, OPERATIONS
+from cells.spaces.nasnet import NASNetSpace
+from cells.spaces.space import Decision, Tokens
+from cells.zoo.networks import hand_made
+from controller.random_search import RandomSearch
+from controller.strategy import Outcome, Proposal, Trial
+from nasnet.data.dataset import DataSet, open_dataset
+from nasnet.modes.library import models
+from nasnet.modes.library import search as searching
+from nasnet.modes.library.arguments import search_config
+from nasnet.modes.library.data import named, source_of
+from nasnet.modes.library.own import OwnEstimator
+from nasnet.modes.workdir import read_config
+from nasnet.networks.spec import READERS
+from nasnet.runtime.errors import RunError, SettingError, UserError
+from tests.support.pictures import write_network
+
+ROOT = Path(__file__).parents[2]
+TINY: dict[str, Any] = {"blocks": 1, "filters": 2, "steps": 1, "finalists": 0, "export": False, "verbose": False}
+
+
+def drawn(count: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Grey pictures `[count, 8, 8, 1]`, no two alike, of three classes."""
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (count, 8, 8, 1), np.uint8), np.arange(count) % 3
+
+
+def opened(data: object, class_names: object = None) -> DataSet:
+    called, source = source_of(data, class_names)  # type: ignore[arg-type]
+    return open_dataset(called, source=source, allow_test=True)
+
+
+def contents(data: DataSet) -> list[tuple[bytes, str]]:
+    whole = data.whole()
+    return named_by(whole.images, whole.labels, data.classes)
+
+
+def named_by(images: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[tuple[bytes, str]]:
+    return sorted((image.tobytes(), classes[label]) for image, label in zip(images, labels, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Zeros:
+    """Scores without training: the share of decisions that are 0, less what a trial of this number is docked."""
+
+    space: Any
+    failing: tuple[str, ...] = ()
+
+    def estimate(self, genotype: Genotype, name: str) -> float:
+        if name in self.failing:
+            raise RuntimeError("no such luck")
+        tokens = self.space.encode(genotype)
+        return sum(token == 0 for token in tokens) / len(tokens)
+
+
+@dataclasses.dataclass
+class Counting:
+    """Tries tuples in the order of their numbers, which is what it hears of them, too."""
+
+    decisions: tuple[Decision, ...]
+    seed: int
+    heard: list[int] = dataclasses.field(default_factory=list)
+
+    def propose(self, trial_id: int) -> Proposal:
+        tokens = [0] * len(self.decisions)
+        tokens[trial_id % len(tokens)] = 1
+        return Proposal.chosen(trial_id, tuple(tokens))
+
+    def observe(self, trial: Trial) -> None:
+        self.heard.append(trial.proposal.trial_id)
+
+
+def test_the_examples_of_the_docstrings_run_as_they_stand(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for module, least in ((searching, 9), (models, 2)):
+        found = doctest.testmod(module)
+        assert found.failed == 0
+        assert found.attempted >= least
+
+
+@pytest.mark.parametrize("form", ["bytes", "unit floats", "floats", "one-hot", "columns", "mapping", "lists"])
+def test_arrays_in_each_form_are_the_same_pictures(form):
+    (x, y), test = drawn(), drawn(9, seed=1)
+    forms: dict[str, Any] = {
+        "bytes": ((x, y), test),
+        "unit floats": ((x / 255, y), (test[0] / 255, test[1])),
+        "floats": ((x.astype(np.float32), y), test),
+        "one-hot": ((x, np.eye(3)[y]), (test[0], np.eye(3, dtype=int)[test[1]])),
+        "columns": ((x[..., 0], y[:, np.newaxis]), (test[0][..., 0], test[1][:, np.newaxis].astype(np.float32))),
+        "mapping": {"train": (x, y), "test": test},
+        "lists": [[x, y], list(test)],
+    }
+    data = opened(forms[form], ("a", "b", "c"))
+    assert data.classes == ("a", "b", "c")
+    both = np.concatenate([x, test[0]]), np.concatenate([y, test[1]])
+    assert contents(data) == named_by(*both, "abc")
+    of_test = data.test()
+    assert named_by(of_test.images, of_test.labels, "abc") == named_by(*test, "abc")
+
+
+def test_a_keras_directory_is_the_same_in_each_form_and_however_it_shuffles(tmp_path):
+    """Its names of classes stay; splits and the order of training are by content, not by the order of that pass."""
+    x, y = drawn(36)
+    for number, (image, label) in enumerate(zip(x, y, strict=True)):
+        folder = tmp_path / ("ant", "bee", "cat")[label]
+        folder.mkdir(exist_ok=True)
+        keras.utils.save_img(folder / f"{number}.png", image, scale=False)
+    options: dict[str, Any] = {"image_size": (8, 8), "color_mode": "grayscale", "verbose": False}
+    first = opened(keras.utils.image_dataset_from_directory(tmp_path, batch_size=5, seed=1, **options))
+    assert first.classes == ("ant", "bee", "cat")
+    assert contents(first) == named_by(x, y, ("ant", "bee", "cat"))
+    for form in ({"batch_size": None}, {"label_mode": "categorical"}, {"batch_size": 7, "seed": 2}):
+        again = opened(keras.utils.image_dataset_from_directory(tmp_path, **options, **form))
+        assert again.classes == first.classes
+        assert again.fingerprint == first.fingerprint
+        np.testing.assert_array_equal(again.train.images, first.train.images)
+        np.testing.assert_array_equal(again.train.labels, first.train.labels)
+
+
+X, Y = drawn(12)
+ENDLESS = tf.data.Dataset.from_tensor_slices((X, Y)).repeat()
+PLAIN = tf.data.Dataset.from_tensor_slices(X)
+RAGGED = tf.data.Dataset.from_generator(
+    lambda: iter([(X[0], 0), (X[1, :4], 1)]),
+    output_signature=(tf.TensorSpec((None, 8, 1), tf.uint8), tf.TensorSpec((), tf.int32)),  # type: ignore[call-arg]
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "rule"),
+    [
+        (X, "data=ndarray: expected a name or a path"),
+        ((X, Y, X), "data=tuple of ndarray, ndarray, ndarray: expected a name"),
+        (None, "data=NoneType: expected"),
+        ({"valid": (X, Y)}, "data=.'valid'.: expected \"train\""),
+        ((X, Y[:5]), "data: x_train has 12 pictures and y_train 5 labels"),
+        ((X[..., 0, 0], Y), "data: x_train has shape"),
+        ((X, Y + 1), "lack 0"),
+        ((X, Y - 1), "data: y_train has the label -1"),
+        ((X, Y + 0.5), "data: y_train is float64"),
+        ((X, np.ones((12, 3))), "labels of train: have several columns and are not one-hot"),
+        ((X - 300.0, Y), "data: x_train has values from"),
+        (ENDLESS, "data=train: repeats without an end"),
+        (PLAIN, "expected pairs"),
+        (RAGGED, "expected one shape"),
+        (ENDLESS.take(0), "data=train: has no pictures"),
+    ],
+)
+def test_other_data_is_refused_by_its_argument_before_anything_is_written(tmp_path, data, rule):
+    with pytest.raises(UserError, match=rule) as error:
+        nasnet.search(data, workdir=tmp_path / "w", **TINY)
+    assert "--" not in str(error.value)
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_path_needs_no_prefix(tmp_path):
+    np.savez(tmp_path / "some.npz", x=X, y=Y)
+    assert named(tmp_path) == f"folder:{tmp_path}"
+    assert named(tmp_path / "some.npz") == f"npz:{tmp_path / 'some.npz'}"
+    for name in ("digits", "tfds:mnist", "folder:/there"):
+        assert named(name) == name
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"tirals": 3}, "^tirals=3: is no setting of a search; expected trials, perhaps$"),
+        ({"trials": 0}, "^trials=0: must be 1 or more"),
+        ({"trials": "3"}, "^trials=3: must be a whole number"),
+        ({"seed": -1}, "^seed=-1: must be 0 or more"),
+        ({"strategy": "luck"}, "^strategy=luck: must be one of ppo"),
+        (
+            {"strategy": object()},
+            "^strategy=builtins.object: has no propose; expected an object with propose",
+        ),
+        ({"space": NASNetSpace}, "^space=cells.spaces.nasnet.NASNetSpace: is a class"),
+        ({"estimator": 3}, "^estimator=builtins.int: has no estimate"),
+        ({"space": NASNetSpace(1)}, "^blocks=1: has no meaning with space=NASNetSpace"),
+        ({"space": "table"}, "^space=table: is searched by the command line"),
+        ({"controller_learning_rate": -1.0}, "^controller_learning_rate=-1.0: must be above 0"),
+        ({"learning_rate": 0}, "^learning_rate=0: must be above 0"),
+        ({"class_names": ["a"]}, "^class_names=.*: has no meaning with data=digits"),
+        ({"baselines": ["nonet"]}, "^baselines=nonet: "),
+        ({"memory_per_child": 800}, "^memory_per_child=800: has no meaning in this process"),
+    ],
+)
+def test_a_wrong_argument_is_named_as_one(tmp_path, settings, rule):
+    with pytest.raises(UserError, match=rule) as error:
+        nasnet.search("digits", workdir=tmp_path / "w", **{**TINY, "export": True, **settings})
+    assert "--" not in str(error.value)
+    assert not (tmp_path / "w").exists()
+
+
+def test_settings_are_the_flags_of_a_search(tmp_path):
+    """NumPy's numbers, paths and lists too; what is unset is the mode's default."""
+    own = {"rungs": [5, 10], "trials": np.int64(7), "baselines": ("resnet20", "lenet5"), "stop_after": None}
+    config = search_config("digits", tmp_path, 3, None, {**own, "workers": 0})
+    assert (config.values["rungs"], config.values["trials"], config.seed) == ("5,10", 7, 3)
+    assert config.values["baselines"] == "resnet20,lenet5"
+    assert json.loads(json.dumps(config.to_json())) == config.to_json()
+    plain = search_config("digits", tmp_path, 0, None, {"workers": 0})
+    assert (plain.values["trials"], plain.values["repeats"], plain.values["steps"]) == (200, 1, 25)
+
+
+def test_left_in_its_middle_a_search_goes_on_to_the_same_end(tmp_path):
+    space = NASNetSpace(2)
+    own: dict[str, Any] = {"space": space, "estimator": Zeros(space), "trials": 9, "update_trials": 3, "verbose": False}
+    whole = nasnet.search(drawn(), workdir=tmp_path / "whole", export=False, **own)
+    assert [trial.trial_id for trial in whole.trials] == list(range(9))
+    assert whole.best.trial == max(whole.trials, key=lambda trial: (trial.reward, -trial.trial_id))
+    assert all(space.encode(trial.genotype) == trial.tokens for trial in whole.trials)
+    told: list[nasnet.modes.library.search.SearchTrial] = []
+
+    def stops(trial):
+        told.append(trial)
+        if len(told) == 4:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        nasnet.search(drawn(), workdir=tmp_path / "w", export=False, on_trial=stops, **own)
+    with nasnet.Search(drawn(), workdir=tmp_path / "w", export=False, **own) as run:
+        told.append(next(run))
+        rest = run.result
+        assert list(run) == []
+    untimed = [dataclasses.replace(trial, seconds=0.0) for trial in whole.trials]
+    assert [dataclasses.replace(trial, seconds=0.0) for trial in rest.trials] == untimed
+    assert [trial.trial_id for trial in told] == [0, 1, 2, 3, 4]
+    with pytest.raises(UserError, match="data=arrays: not the pictures that workdir=") as error:
+        nasnet.search(drawn(seed=5), workdir=tmp_path / "w", export=False, **own)
+    assert "--" not in str(error.value)
+    with pytest.raises(UserError, match=r"workdir=.* was used with another config \(space: own:NASNetSpace"):
+        nasnet.search(drawn(), workdir=tmp_path / "w", export=False, **{**own, "space": NASNetSpace(1)})
+    with pytest.raises(UserError, match=r"holds no genotype\.json"):
+        _ = rest.best.model
+
+
+def test_a_strategy_of_ones_own_is_asked_and_told_in_order(tmp_path):
+    """As an object, or as what makes one; the report says its name, and the config, read again, has it too."""
+    space = NASNetSpace(1)
+    own: dict[str, Any] = {"space": space, "estimator": Zeros(space, ("trial_1",)), "trials": 6, "verbose": False}
+    own["repeat_cells"] = True
+    strategy = Counting(space.decisions, 0)
+    found = nasnet.search(drawn(), workdir=tmp_path / "a", strategy=strategy, export=False, **own)
+    assert strategy.heard == list(range(6))
+    assert [trial.tokens.index(1) for trial in found.trials] == list(range(6))
+    assert [trial.outcome for trial in found.trials] == [Outcome.OK, Outcome.CRASHED, *[Outcome.OK] * 4]
+    assert found.trials[1].cause == "RuntimeError: no such luck"
+    html = found.report().read_text()
+    assert "Counting" in html
+    assert "train.py" not in html
+    config = read_config(tmp_path / "a")
+    assert json.loads((tmp_path / "a" / "config.json").read_text()) == config.to_json()
+    assert config.own["dataset"] == ("arrays", None)
+    made = nasnet.search(drawn(), workdir=tmp_path / "b", strategy=Counting, export=False, **own)
+    assert [trial.tokens for trial in made.trials] == [trial.tokens for trial in found.trials]
+    failing = {**own, "estimator": Zeros(space, ("trial_0",)), "trials": 1}
+    with pytest.raises(RunError, match="none of 1 trials succeeded"):
+        nasnet.search(drawn(), workdir=tmp_path / "c", export=False, **failing)
+
+
+def test_an_estimators_number_is_a_reward_only_where_it_is_finite():
+    genotype = NASNetSpace(1).decode((0,) * 10)
+    assert OwnEstimator(Zeros(NASNetSpace(1))).estimate(genotype, "trial_0").reward == 1.0
+    with pytest.raises(ValueError, match="reward is nan; expected a finite number"):
+        OwnEstimator(type("Nan", (), {"estimate": lambda *_: float("nan")})()).estimate(genotype, "trial_0")
+
+
+def test_an_operation_of_ones_own_is_searched_trained_and_built(tmp_path, monkeypatch):
+    """Nothing of ours is edited: it is put beside the others, and a space names it."""
+
+    def halved(p, x, filters, stride, name):
+        y = p.avg_pool(x.value, 3, stride=stride, name=f"{name}.pool")
+        return p.conv(p.relu(y, name=f"{name}.relu"), filters, (1, 1), name=f"{name}.conv")
+
+    monkeypatch.setitem(OPERATIONS, "pooled convolution", halved)
+    space = NASNetSpace(1, operations=("pooled convolution", "identity"))
+    assert [decision.size for decision in space.decisions[2:4]] == [2, 2]
+    settings = {name: value for name, value in TINY.items() if name != "blocks"}
+    found = nasnet.search(drawn(), space=space, trials=2, workdir=tmp_path / "w", **settings)
+    assert all(trial.reward is not None for trial in found.trials)
+    for tokens in ((0,) * 10, (1, 0, 1, 1, 0) * 2):
+        assert space.encode(space.decode(tokens)) == tokens
+    assert "pooled convolution" in (tmp_path / "w" / "config.json").read_text()
+    assert len(NASNET_OPERATIONS) == 13
+    with pytest.raises(ValueError, match="operations must be of identity"):
+        NASNetSpace(1, operations=("nothing of the kind",))
+
+
+@dataclasses.dataclass(frozen=True)
+class Width:
+    """A genotype of one's own: how wide a LeNet is."""
+
+    eighths: int
+    kind: str = "width"
+
+    def canonical(self) -> Width:
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        return {"version": 1, "kind": self.kind, "eighths": self.eighths}
+
+    def architecture(self, classes: int, image_shape: tuple[int, int, int]) -> Architecture:
+        return hand_made("lenet5", classes, self.eighths / 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Widths:
+    """A space of one decision."""
+
+    decisions: tuple[Decision, ...] = (Decision("width", 4),)
+
+    def length(self, trial_id: int) -> int:
+        return 1
+
+    def decode(self, tokens: Tokens) -> Genotype:
+        return Width(tokens[0] + 1)
+
+    def encode(self, genotype: Genotype) -> Tokens:
+        assert isinstance(genotype, Width)
+        return (genotype.eighths - 1,)
+
+
+def test_a_space_of_ones_own_says_its_networks_itself(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    data = random.integers(0, 256, (24, 28, 28, 1), np.uint8), np.arange(24) % 2
+    settings = {name: value for name, value in TINY.items() if name != "blocks"}
+    with pytest.raises(SettingError, match="kind 'width' that no file can be read of"):
+        nasnet.search(data, space=Widths(), workdir=tmp_path / "w", **settings)
+    monkeypatch.setitem(READERS, "width", lambda value, _: Width(value["eighths"]).architecture(2, (28, 28, 1)))
+    made = RandomSearch(Widths().decisions, 0)
+    found = nasnet.search(data, space=Widths(), strategy=made, trials=3, workdir=tmp_path / "w", **settings)
+    assert {type(trial.genotype) for trial in found.trials} == {Width}
+    assert all(trial.outcome is Outcome.OK for trial in found.trials)
+
+
+@pytest.mark.parametrize(("guard", "refused"), [("if True:", True), ('if __name__ == "__main__":', False)])
+def test_worker_processes_of_a_script_that_would_search_again_are_refused(tmp_path, guard, refused):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from nasnet.modes.library.own import check_workers\n"
+        f"def begin():\n    check_workers(0, {{}})\n    check_workers(2, {{}})\n{guard}\n    begin()\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert (done.returncode != 0) is refused
+    assert ("workers=2: worker processes import script.py, and would search once more" in done.stderr) is refused
+
+
+def test_what_a_session_defines_cannot_go_to_worker_processes():
+    code = (
+        "from nasnet.modes.library.own import check_workers\nclass Mine: pass\n"
+        "check_workers(2, {'strategy': Mine()})\ncheck_workers(2, {'estimator': Mine()})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "workers=2: worker processes cannot import __main__.Mine" in done.stderr
+    assert "line 4" in done.stderr
+
+
+def test_network_gives_any_model_and_names_what_it_cannot(tmp_path):
+    small: dict[str, Any] = {"image_size": 16, "channels": 1, "width": 0.25}
+    model = nasnet.network("resnet20", classes=("a", "b"), **small, mean=0, std=255, seed=3)
+    assert (model.input_shape, model.output_shape, model.class_names) == ((None, 16, 16, 1), (None, 2), ("a", "b"))
+    pictures = drawn(2)[0].repeat(2, 1).repeat(2, 2).astype(np.float32)
+    same = nasnet.network("resnet20", classes=2, **small, mean=[0], std=[1], seed=3)
+    np.testing.assert_allclose(model(pictures), same(pictures / 255), rtol=1e-4, atol=1e-5)
+    other = nasnet.network("resnet20", classes=2, **small, mean=0, std=255, seed=4)
+    assert not np.allclose(model(pictures), other(pictures))
+    for arguments, rule in (
+        ({"model": "resnet21"}, "^model=resnet21: neither a file nor a known name"),
+        ({"model": "resnet20", "filters": 3}, "^filters=3: has no meaning with model=resnet20"),
+        ({"model": "resnet20", "depth": 3}, "^depth=3: is no size of a network; expected repeats"),
+        ({"model": "vgg16", "image_size": 8}, "32 pixels a side are enough: image_size=32"),
+        ({"model": "resnet20", "classes": 0}, "^classes=0: must be 1 or more"),
+    ):
+        with pytest.raises(UserError, match=rule):
+            nasnet.network(**arguments)
+
+
+def test_load_gives_a_model_that_says_its_classes_and_is_ready_to_be_scored(tmp_path):
+    write_network(tmp_path / "run" / "best", ("ant", "bee"))
+    model = nasnet.load(tmp_path / "run")
+    assert model.class_names == ("ant", "bee")
+    with pytest.raises(UserError, match=r"^folder=.*holds no genotype.json"):
+        nasnet.load(tmp_path)
+    (tmp_path / "run" / "best" / "model.keras").write_bytes(b"PK")
+    with pytest.raises(UserError, match="cannot be opened"):
+        nasnet.load(tmp_path / "run")
+
+
+def test_the_package_has_its_names_and_no_others():
+    assert nasnet.search is searching.search
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        _ = nasnet.serach
