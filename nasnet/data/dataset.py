@@ -125,22 +125,18 @@ def open_dataset(
         check_test: where it may not, read a test split that the set has to tell what is broken in it, and let go of it.
         download: whether a set of TensorFlow Datasets that is not on disk is downloaded; it tries for minutes.
         skip_broken: leave out files that are no readable pictures, and name them in `DataSet.skipped`.
-        like: a network's size, channels and classes, which the pictures are made to fit; `DataSet.classes` are then
-            its classes, in its order.
+        like: a network's size, channels and classes in its order, which the pictures are made to fit.
         source: what there is to read, in the place of what `spec` names, which is then a name and no more.
 
     Raises:
         UserError: for anything that can't be opened, read or split, with what was expected.
     """
     size = _checked(image_size, channels, valid_fraction, like)
-    if source is None:
-        check_dataset(spec)
-        source = _open_source(spec, download, least=1 if like else 2)
+    source = source or _open_source(spec, download, least=1 if like else 2)
     loaded = _loaded(source, size, allow_test, check_test, skip_broken)
     skipped = sources.check_broken(spec, list(loaded.values()), source.strays, skip_broken)
     carving = _carve(spec, source, loaded, valid_fraction, strict=like is None)
-    fingerprint = sources.fingerprint_of(source, loaded)
-    common = likeness(spec, source.classes, loaded, channels, like)
+    fingerprint, common = sources.fingerprint_of(source, loaded), likeness(spec, source.classes, loaded, channels, like)
     test = loaded.get("test")
     read_test = functools.partial(_read_test, spec, source, size, common)
     if test is not None and (allow_test or source.test):
@@ -241,6 +237,7 @@ def check_dataset(spec: str) -> None:
 
 
 def _open_source(spec: str, download: bool, least: int) -> sources.Source:
+    check_dataset(spec)
     kind, _, name = spec.partition(":")
     if spec == "digits":
         return sources.digits()

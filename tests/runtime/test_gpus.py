@@ -94,7 +94,7 @@ def test_a_search_whose_gpu_cannot_be_used_is_that_of_a_machine_without_one(mach
     assert "TensorFlow can use 0; this runs on the CPU" in str(devices.hide_unusable_gpus(0))
     after = resolve("search", 0, {}).values
     assert (after["workers"], after["gpus_per_child"]) == (devices.cores(), 0)
-    with pytest.raises(UserError, match=r"gpus_per_child=1 .*this machine shows 0"):
+    with pytest.raises(UserError, match=r"gpus_per_child=1: .*this machine shows 0"):
         resolve("search", 0, {"gpus_per_child": 1})
 
 

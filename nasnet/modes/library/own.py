@@ -39,9 +39,10 @@ class OwnEstimator:
 
 
 def called(value: object) -> str:
-    """What an object is called in a run's config: with its values where it is a dataclass, or else by its type."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return repr(value)
+    """What an object is called in a run's config: with its values where they stay as they are, or else by its type."""
+    frozen = dataclasses.is_dataclass(value) and value.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    if frozen and not isinstance(value, type) and " at 0x" not in (text := repr(value)):
+        return text
     of = value if isinstance(value, type) or inspect.isroutine(value) else type(value)
     return f"{of.__module__}.{of.__qualname__}"
 
