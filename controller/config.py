@@ -210,7 +210,7 @@ class LearnerConfig:
     )
     uniform_trials: int = _setting(
         20,
-        "local_search, predictor and dyna_ppo: trials that are drawn uniformly before they begin",
+        "local_search, predictor, dyna_ppo and kt_bayesian: trials that are drawn uniformly before they begin",
         unit="trials",
         least=2,
     )

@@ -11,8 +11,10 @@ from controller.random_search import RandomSearch
 from controller.start import Started
 from controller.strategy import Features, Length, Strategy
 
-STRATEGIES = ("ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor", "dyna_ppo")
-"""What `make_strategy` takes. The first two are policy gradients, as the last one is in part: they have an LSTM."""
+KERAS_TUNER = ("kt_random", "kt_bayesian")
+"""KerasTuner's own oracles; with it they load TensorFlow."""
+STRATEGIES = ("ppo", "reinforce", "random", "grid", "evolution", "local_search", "predictor", "dyna_ppo", *KERAS_TUNER)
+"""What `make_strategy` takes. The first two are policy gradients, as dyna_ppo is in part: they have an LSTM."""
 WITHOUT_LSTM = ("random", "grid", "evolution", "local_search", "predictor")
 """Those that load no TensorFlow."""
 
@@ -59,9 +61,9 @@ def make_strategy(
         failures: what they hear of a trial that failed.
         seed: of what is drawn.
         first: the tokens that grid begins with, such as those of a published network; the others do not hear of it.
-        learner_config: of evolution, local_search, predictor and dyna_ppo; None has its defaults.
-        features: what the space says of tokens in numbers, for the models of the last two; None: which options were
-            taken.
+        learner_config: of evolution, local_search, predictor, dyna_ppo and kt_bayesian; None has its defaults.
+        features: what the space says of tokens in numbers, for the models of predictor and dyna_ppo; None: which
+            options were taken.
         start: different tokens that are its first trials, in this order, as long as those are.
 
     Raises:
@@ -86,6 +88,11 @@ def make_strategy(
         from controller.learners.predictor import Predictor
 
         return Predictor(decisions, learner, seed, failures, length, features)
+    if name in KERAS_TUNER:
+        from controller.learners.keras_tuner_oracles import KerasTunerOracle
+
+        oracle = "random" if name == "kt_random" else "bayesian"
+        return KerasTunerOracle(oracle, decisions, learner, seed, failures, length)
     if name == "dyna_ppo":
         from controller.policy.dyna import DynaPPO
 
@@ -102,7 +109,7 @@ def blind_trials(name: str, policy_config: PolicyGradientConfig, learner_config:
     They are drawn uniformly but for those of ppo and reinforce, which a fresh policy draws: within a tenth of a nat a
     trial of uniform, of 84.5 (docs/search.md). A grid draws none.
     """
-    if name == "random":
+    if name in ("random", "kt_random"):
         return None
     if name == "grid":
         return 0

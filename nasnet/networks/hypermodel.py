@@ -34,6 +34,7 @@ class SpaceHyperModel(keras_tuner.HyperModel):
         mean, std: what the models take from the pixels and divide by, for all channels or one number for each.
         optimizer: see `Optimizer`.
         metrics: names that `compile` takes.
+        jit_compile: see `compile`. Each trial is another network, which XLA takes longer to compile than it trains.
         seed: of the initial weights.
     """
 
@@ -48,6 +49,7 @@ class SpaceHyperModel(keras_tuner.HyperModel):
         std: float | Sequence[float] = 127.5,
         optimizer: Optimizer = "adam",
         metrics: Sequence[str] = ("accuracy",),
+        jit_compile: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -58,6 +60,7 @@ class SpaceHyperModel(keras_tuner.HyperModel):
         self.mean, self.std = _a_channel(mean, image_shape[2]), _a_channel(std, image_shape[2])
         self.optimizer = optimizer
         self.metrics = metrics
+        self.jit_compile = jit_compile
         self.seed = seed
         self._lengths = lengths(space.decisions, space.length)
 
@@ -88,6 +91,7 @@ class SpaceHyperModel(keras_tuner.HyperModel):
             optimizer=self.optimizer if isinstance(self.optimizer, str) else self.optimizer(),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=list(self.metrics),
+            jit_compile=self.jit_compile,
         )
         model.optimizer.build(model.trainable_variables)  # for the tuner's checkpoints, which hold its state
         return model

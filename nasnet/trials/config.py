@@ -51,12 +51,14 @@ class SearchConfig(Settings):
         "local_search",
         "predictor",
         "dyna_ppo",
+        "kt_random",
+        "kt_bayesian",
     ] = setting(
         "predictor",
         "who proposes: the paper's LSTM controller, with PPO (A.2) or with REINFORCE (2017 paper, of space=chain where "
         "no strategy is given); random; grid: everything once, evenly spread; regularized evolution; local search; "
-        "predictor, a linear model of the reward, by Thompson sampling; or dyna_ppo, PPO on real trials and on ones "
-        "imagined on that model",
+        "predictor, a linear model of the reward, by Thompson sampling; dyna_ppo, PPO on real trials and on ones "
+        "imagined on that model; or KerasTuner's oracles, kt_random and kt_bayesian, a Gaussian process",
     )
     start: str | None = setting(
         None,

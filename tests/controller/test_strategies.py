@@ -33,6 +33,8 @@ SMALL = PolicyGradientConfig(update_trials=4, units=4, embedding_size=2)
         *((space, name, SMALL) for space in (NASNetSpace(2), GROWING) for name in LEARNERS[:-1]),
         (GROWING, "dyna_ppo", SMALL),
         pytest.param(NASNetSpace(2), "dyna_ppo", SMALL, marks=pytest.mark.slow),
+        (GROWING, "kt_random", SMALL),
+        *(pytest.param(space, "kt_bayesian", SMALL, marks=pytest.mark.slow) for space in (NASNetSpace(2), GROWING)),
         *((space, "grid", SMALL) for space in (NASNetSpace(2), ChainSpace(3, start_layers=3))),
     ],
 )
@@ -100,7 +102,15 @@ def test_the_layer_wise_controller_is_the_paper_s():
 
 @pytest.mark.parametrize(
     "name",
-    ["ppo", "evolution", "local_search", "predictor", "random", pytest.param("dyna_ppo", marks=pytest.mark.slow)],
+    [
+        "ppo",
+        "evolution",
+        "local_search",
+        "predictor",
+        "random",
+        "kt_random",
+        pytest.param("dyna_ppo", marks=pytest.mark.slow),
+    ],
 )
 def test_blind_trials_are_those_that_no_reward_changes(name):
     """The same trials with other rewards: so many proposals are the same, and among those after them one is not."""

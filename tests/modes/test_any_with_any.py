@@ -50,7 +50,8 @@ SPACES: dict[str, dict[str, Any]] = {
     "vgg16": {"width": 0.05},
 }
 LEARNERS = ("evolution", "local_search", "predictor", "dyna_ppo")
-STRATEGIES = ("ppo", "reinforce", "random", "grid", *LEARNERS)
+KERAS_TUNER = ("kt_random", "kt_bayesian")
+STRATEGIES = ("ppo", "reinforce", "random", "grid", *LEARNERS, *KERAS_TUNER)
 CHILDREN = ("functions", "keras")
 REFUSED = {("growing", "grid"): "--strategy=grid: cannot exhaust a space that grows"}
 
@@ -66,6 +67,7 @@ LATER = {
     and (
         space in ("alexnet", "vgg16")
         or (space, strategy) in {("chain", "ppo"), ("chain", "reinforce"), ("lenet5", "ppo")}
+        or strategy in KERAS_TUNER
         or (strategy in LEARNERS and (space, strategy) not in LEARNERS_NOW)
         or (child == "keras" and (space, strategy) not in KERAS_NOW)
     )
