@@ -91,8 +91,7 @@ def make_strategy(
     if name in KERAS_TUNER:
         from controller.learners.keras_tuner_oracles import KerasTunerOracle
 
-        oracle = "random" if name == "kt_random" else "bayesian"
-        return KerasTunerOracle(oracle, decisions, learner, seed, failures, length)
+        return KerasTunerOracle(name == "kt_bayesian", decisions, learner, seed, failures, length)
     if name == "dyna_ppo":
         from controller.policy.dyna import DynaPPO
 

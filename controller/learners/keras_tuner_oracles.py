@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import Any
 
 import keras_tuner
 from sklearn.exceptions import ConvergenceWarning
@@ -34,13 +34,13 @@ class KerasTunerOracle(Learner):
     (`--mode=tune` has it; rungs are its like).
 
     Args:
-        oracle: which.
+        bayesian: whether it is that one.
         decisions, config, seed, failures, length: see `Learner`.
     """
 
     def __init__(
         self,
-        oracle: Literal["random", "bayesian"],
+        bayesian: bool,
         decisions: tuple[Decision, ...],
         config: LearnerConfig,
         seed: int,
@@ -48,7 +48,7 @@ class KerasTunerOracle(Learner):
         length: Length | None = None,
     ) -> None:
         super().__init__(decisions, config, seed, failures, length)
-        self._kind = oracle
+        self._bayesian = bayesian
         self._observed: set[int] = set()
         self._asked: _Asked | None = None
 
@@ -56,7 +56,7 @@ class KerasTunerOracle(Learner):
         """See `Strategy.propose`."""
         length = self._length_of(trial_id)
         alike = [(tokens, reward) for tokens, reward in self._trials if len(tokens) == length]
-        if self._kind == "random" or len(alike) < self._config.uniform_trials:
+        if not self._bayesian or len(alike) < self._config.uniform_trials:
             seed = int(trial_rng(self._seed, trial_id).integers(1, 2**31))  # KerasTuner takes a seed of 0 for none
             space = _space(self._decisions[:length])
             oracle = keras_tuner.oracles.RandomSearchOracle(_OBJECTIVE, None, seed, space)
