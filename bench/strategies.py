@@ -272,7 +272,8 @@ def _figures(runs: dict[Key, Run]) -> dict[str, float]:
         names[table].add(name)
 
     def best(table: str, mark: int) -> float:
-        return max(_at(runs, table, name, mark)[:, 0].mean() for name in names[table] if mark <= _trials(table, name))
+        there = [name for name in names[table] if mark <= _trials(table, name)]
+        return max((_at(runs, table, name, mark)[:, 0].mean() for name in there), default=float("nan"))
 
     def less_random(table: str, name: str, mark: int) -> float:
         return float(_at(runs, table, name, mark)[:, 0].mean() - _at(runs, table, "random", mark)[:, 0].mean())

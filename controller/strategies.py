@@ -62,8 +62,7 @@ def make_strategy(
         seed: of what is drawn.
         first: the tokens that grid begins with, such as those of a published network; the others do not hear of it.
         learner_config: of evolution, local_search, predictor, dyna_ppo and kt_bayesian; None has its defaults.
-        features: what the space says of tokens in numbers, for the models of predictor and dyna_ppo; None: which
-            options were taken.
+        features: what the space says of tokens in numbers, for predictor and dyna_ppo; None: which options were taken.
         start: different tokens that are its first trials, in this order, as long as those are.
 
     Raises:
