@@ -15,14 +15,24 @@ from typing import Any
 from absl import flags
 
 from nasnet.modes.count import list_models, lists_models
-from nasnet.modes.flags import ONCE, RUN_FLAGS, WITH_PATHS, WITHOUT_TENSORFLOW, Flag, RunConfig, in_flags, resolve
+from nasnet.modes.flags import (
+    ONCE,
+    ONLY_SAY,
+    RUN_FLAGS,
+    WITH_PATHS,
+    WITHOUT_TENSORFLOW,
+    Flag,
+    RunConfig,
+    in_flags,
+    resolve,
+)
 from nasnet.modes.flags import flags as config_flags
 from nasnet.modes.help import help_text, modes_text, versions_text
 from nasnet.modes.inputs import check_inputs
 from nasnet.modes.runners import needs_tensorflow, runner
 from nasnet.modes.workdir import check_workdir, resolved_before
 from nasnet.runtime import devices
-from nasnet.runtime.console import close_output, complain, open_streams, say
+from nasnet.runtime.console import be_quiet, close_output, complain, open_streams, say
 from nasnet.runtime.environment import check_temporary_folder, import_keras, set_variables
 from nasnet.runtime.errors import PeerGone, RunError, UserError
 from nasnet.runtime.files import check_utf8, expanded
@@ -151,6 +161,9 @@ def _main(argv: list[str]) -> None:
                 check_workdir(workdir, config)
     except OSError as error:  # a name that is too long, a folder that is not ours to look into
         raise UserError(f"{error.filename}: cannot be looked at ({error.strerror})") from error
+    if flags.FLAGS.quiet and (lists or mode in ONLY_SAY):
+        raise UserError(f"--quiet has no meaning with --mode={mode} here: what it finds it says, and writes no files")
+    be_quiet(flags.FLAGS.quiet)
     if lists:  # not in there: what a reader that goes away raises is an OSError too
         list_models(config)
         return

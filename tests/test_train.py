@@ -21,6 +21,7 @@ import pytest
 
 from nasnet.modes.flags import MODES, flags, resolve
 from tests.support.processes import wait_until_gone, workers_of
+from tests.support.searches import written_search
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--blocks=1", "--filters=2", "--steps=2", "--batch_size=16", "--update_trials=4", "--finalist_steps=2"]
@@ -91,9 +92,21 @@ def test_versions_are_those_that_are_installed():
     assert shown["Python"] == platform.python_version()
 
 
+def test_quiet_says_nothing_but_what_is_wrong(tmp_path):
+    written_search(tmp_path / "run", 3, blocks=1)
+    report = [f"--workdir={tmp_path / 'run'}", "--mode=report"]
+    assert without_tensorflow("--quiet", *report) == ""
+    assert (tmp_path / "run" / "report.html").exists()
+    assert without_tensorflow("--noquiet", *report) == f"  {tmp_path / 'run' / 'report.html'}\n"
+    done = train("--quiet", "--mode=report", f"--workdir={tmp_path / 'none'}")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--mode=count", "--model=lenet5", "--quiet"], "--quiet has no meaning with --mode=count"),
+        (["--mode=train", "--model=all", "--quiet"], "--quiet has no meaning with --mode=train"),
         (["--mode=serve"], "mode"),
         (["--no_such_flag=1"], "no_such_flag"),
         (["--trials=many"], "trials"),

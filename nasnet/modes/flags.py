@@ -36,6 +36,8 @@ ONCE = ("evaluate", "predict")
 """Modes that only read: they write their few files anew into any workdir, and never go on."""
 WITHOUT_TENSORFLOW = ("count", "table", "report")
 """Modes that load none, and go on in no workdir."""
+ONLY_SAY = ("count", "table")
+"""Modes that write no files: what they find is what they say."""
 WITH_PATHS = ("predict", "report")
 """Modes that take paths beside their flags."""
 MODES = ("search", "train", "evaluate", "predict", "export", "finetune", "tune", "compare", "report", "count", "table")
@@ -101,6 +103,7 @@ RUN_FLAGS = (
     Flag("mode", str, MODES, "what to do (default search)", "The run", "search"),
     Flag("workdir", str, None, "folder of this run; the same command resumes it (default runs/MODE)", "The run"),
     Flag("seed", int, None, "seed of everything that is drawn (default 0; 0 or more)", "The run", 0),
+    Flag("quiet", bool, None, "say nothing but what is wrong; all is in the files (default False)", "The run", False),
 )
 """The flags that no config has."""
 

@@ -7,16 +7,17 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from nasnet.runtime.errors import RunError
 
 _said_at = time.monotonic()
 _muted = False
+_above: list[Callable[[str], None]] = []
 
 
 def say(line: str, end: str = "\n") -> None:
-    """One line, at once.
+    """One line, at once; none where it is to be quiet.
 
     Raises:
         BrokenPipeError: where nobody reads the standard output any more.
@@ -27,7 +28,10 @@ def say(line: str, end: str = "\n") -> None:
     if _muted:
         return
     try:
-        print(line, end=end, flush=True)
+        if _above:
+            _above[-1](line)
+        else:
+            print(line, end=end, flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -43,6 +47,27 @@ def muted() -> Iterator[None]:
         yield
     finally:
         _muted = before
+
+
+def be_quiet(quiet: bool = True) -> None:
+    """From here on `say` says nothing. What is wrong is complained about as ever."""
+    global _muted
+    _muted = quiet
+
+
+def is_quiet() -> bool:
+    """Whether nothing is said."""
+    return _muted
+
+
+@contextlib.contextmanager
+def said_above(print_line: Callable[[str], None]) -> Iterator[None]:
+    """While it is entered, `print_line` prints what `say` says, above something that it draws at the bottom."""
+    _above.append(print_line)
+    try:
+        yield
+    finally:
+        _above.pop()
 
 
 def silent_seconds() -> float:

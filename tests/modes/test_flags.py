@@ -25,7 +25,7 @@ from nasnet.training.config import TrainingConfig
 
 ROOT = Path(__file__).parent.parent.parent
 TRAIN = [sys.executable, str(ROOT / "train.py")]
-RUN = ["mode", "workdir", "seed"]
+RUN = ["mode", "workdir", "seed", "quiet"]
 
 
 def sections(text):

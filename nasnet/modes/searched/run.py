@@ -30,6 +30,7 @@ from nasnet.modes.trained.winner import train_winner
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import Shape
+from nasnet.reports.live import live_block
 from nasnet.reports.search import (
     at_work,
     say_pictures,
@@ -204,7 +205,7 @@ def _search(
             if settling and (of is recipe or options.statistics == "moving"):
                 say_unsettled(of, steps_of(of, data), whose)
         say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
-        with doing(lambda: at_work(retrying)):
+        with doing(lambda: at_work(retrying)), live_block(search):
             winner = yield from best_of(search, config, ending, len(data.valid))
             ended, timing = time.monotonic(), retrying.timing
             baselines = hold_against_baselines(search, winner, config, workdir, data, ending) if final.export else None
