@@ -135,7 +135,10 @@ def _main(argv: list[str]) -> None:
         return
     names = define_flags()
     flags.FLAGS.set_gnu_getopt()  # paths may stand before flags
-    extra = flags.FLAGS([argument for argument in argv if argument not in _HELP])[1:]
+    try:
+        extra = flags.FLAGS([argument for argument in argv if argument not in _HELP])[1:]
+    except RecursionError as error:  # of absl, which looks for what such a long name might have meant
+        raise UserError("a flag's name is longer than that of any flag; flags look like --trials=24") from error
     if extra and flags.FLAGS.mode not in WITH_PATHS:
         raise UserError(f"{extra[0]!r} is not a flag; flags look like --trials=24")
     if any(argument in _HELP for argument in argv):

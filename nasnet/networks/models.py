@@ -17,7 +17,7 @@ from cells.zoo.cells import UNPUBLISHED, ZOO
 from cells.zoo.networks import NETWORKS, hand_made, hand_made_from_json
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import READERS, NetworkSpec, Shape, architecture_of, of_size
-from nasnet.runtime.errors import SettingError, UserError
+from nasnet.runtime.errors import SettingError, UserError, shortened
 from nasnet.runtime.files import expanded, read_json
 
 ALL = "all"
@@ -124,7 +124,10 @@ def _genotype_in(model: str, folder: Path) -> Path:
 
 def _of_file(name: str, value: Any) -> NamedModel:  # noqa: ANN401 - whatever a JSON file held
     kind = kind_of(value)
-    stored = NetworkSpec.from_json(value) if "classes" in (value.get("network") or {}) else None
+    sizes = value.get("network") or {}
+    if not isinstance(sizes, dict):
+        raise ValueError(f'its "network" is {shortened(sizes)}; expected an object')
+    stored = NetworkSpec.from_json(value) if "classes" in sizes else None
     if kind in _GENOTYPES:
         return dataclasses.replace(model_of_genotype(name, _GENOTYPES[kind](value)), stored=stored)
     if kind not in NETWORKS:

@@ -121,7 +121,7 @@ def load_weights(folder: Path) -> dict[str, np.ndarray]:
 def _with_weights(spec: NetworkSpec, counts: Counts, path: Path) -> Model:
     from nasnet.networks.keras_model import build, named_weights
 
-    with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:  # told below
+    with contextlib.suppress(*_DAMAGED), zipfile.ZipFile(path) as archive:  # told below
         if sum(entry.file_size for entry in archive.infolist()) > most_bytes(counts):
             raise UserError(f"{path}: holds more than the network beside it has")
     values = load_weights(path.parent)

@@ -15,9 +15,10 @@ from cells.walks.stack import CellNetwork
 from cells.zoo.networks import NETWORKS, hand_made_from_json
 from nasnet.data.dataset import DataSet
 from nasnet.data.likeness import Like
-from nasnet.data.pictures import DEFAULT_PREPARATION, Preparation
+from nasnet.data.pictures import DEFAULT_PREPARATION, MOST_PIXELS, Preparation
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.matching import TOLERANCE, matched
+from nasnet.runtime.errors import shortened
 
 Shape = tuple[int, int, int]
 Border = Literal["same", "zero"]
@@ -126,6 +127,7 @@ class NetworkSpec:
                 for key, item in value["network"].items()
                 if key not in architecture.to_json()["network"]
             }
+            _check_shape(rest["image_shape"])
             if "preparation" in rest:
                 rest["preparation"] = Preparation(**rest["preparation"])
             return cls(architecture, **rest)
@@ -140,6 +142,14 @@ class SaysItsNetwork(Protocol):
     def architecture(self, classes: int, image_shape: Shape) -> Architecture:
         """The network for so many classes and pictures of a shape. Raises ValueError where it cannot be."""
         ...
+
+
+def _check_shape(shape: Any) -> None:  # noqa: ANN401 - whatever a JSON file held
+    """Raises ValueError for what is no shape of pictures that could be decoded."""
+    whole = isinstance(shape, tuple) and len(shape) == 3 and all(type(side) is int for side in shape)
+    if not whole or max(shape) > MOST_PIXELS or abs(shape[0] * shape[1]) > MOST_PIXELS:
+        rule = f"expected height, width and channels, of at most {MOST_PIXELS} pixels"
+        raise ValueError(f"image_shape is {shortened(shape)}; {rule}")
 
 
 def architecture_of(genotype: Genotype, network: NetworkConfig, classes: int, image_shape: Shape) -> Architecture:

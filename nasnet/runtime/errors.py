@@ -19,7 +19,7 @@ class UserError(Exception):
 
     def line(self, name: Callable[[str], str] = str) -> str:
         """The whole message, with each setting's name written by `name`."""
-        return self.message + (f" (see {', '.join(map(name, self.see))})" if self.see else "")
+        return shortened(self.message, 2000) + (f" (see {', '.join(map(name, self.see))})" if self.see else "")
 
     def __str__(self) -> str:
         return self.line()
@@ -42,7 +42,7 @@ class SettingError(UserError):
 
     def line(self, name: Callable[[str], str] = str) -> str:
         """The whole message, with each setting's name written by `name`."""
-        return f"{name(self.name)}={self.value}: {super().line(name)}"
+        return f"{name(self.name)}={shortened(self.value)}: {super().line(name)}"
 
 
 class RunError(Exception):
@@ -55,6 +55,12 @@ class PeerGone(RunError):
 
 class DivergedError(RunError):
     """The loss of a training is no longer a finite number."""
+
+
+def shortened(value: object, most: int = 200) -> str:
+    """A value that was received, as a message says it: of what a person cannot read anyway, its beginning."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
 def first_line(error: BaseException, most: int = 300) -> str:

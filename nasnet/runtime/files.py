@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import UserError, first_line
 
 
 def expanded(path: str | Path) -> Path:
@@ -50,8 +50,8 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UserError(f"{path}: not JSON ({first_line(error)})") from error
 
 
 def write_json(path: Path, value: object) -> None:

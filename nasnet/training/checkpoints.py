@@ -17,6 +17,8 @@ from nasnet.runtime.errors import RunError, UserError, first_line
 from nasnet.training.replicas import Replicas
 
 Save = Callable[[int], None]
+_DAMAGED = (tf.errors.OpError, ValueError, AssertionError, LookupError, TypeError, AttributeError, RuntimeError)
+"""What TensorFlow raises of a damaged checkpoint."""
 
 
 def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Variable, **tracked: Any) -> Save:  # noqa: ANN401
@@ -39,13 +41,18 @@ def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Varia
     if folder is None:
         return lambda _: None
     checkpoint = tf.train.Checkpoint(step=step, **tracked)
-    manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep)
+    try:
+        manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep)
+    except _DAMAGED as error:
+        raise UserError(
+            f"{folder / 'checkpoint'}: not the list of this run's checkpoints ({first_line(error)}); delete the folder"
+        ) from error
     if manager.latest_checkpoint:
         # Consumed: each value in the file has its place here, and each variable here its value. Everything is built
         # before, so none may be left to wait for its variable.
         try:
             checkpoint.restore(manager.latest_checkpoint).assert_consumed()
-        except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
+        except _DAMAGED as error:
             raise UserError(
                 f"{manager.latest_checkpoint}: {_why_not(manager.latest_checkpoint, tracked, error)}"
             ) from error
@@ -65,7 +72,7 @@ def resume(folder: Path | None, keep: int, replicas: Replicas, *, step: tf.Varia
 
 
 def _why_not(checkpoint: str, tracked: Collection[str], error: Exception) -> str:
-    with contextlib.suppress(tf.errors.OpError, ValueError):
+    with contextlib.suppress(*_DAMAGED):
         saved = {name.split("/")[0] for name, _ in tf.train.list_variables(checkpoint)}
         if "momentum" in tracked and "optimizers" in saved:
             return (

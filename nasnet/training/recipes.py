@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nasnet.networks.config import NetworkConfig
-from nasnet.runtime.errors import SettingError
+from nasnet.runtime.errors import SettingError, first_line
 from nasnet.runtime.files import expanded
 from nasnet.runtime.setting import broken_rule, field_kinds
 from nasnet.training.config import TrainingConfig, TransferConfig
@@ -155,9 +155,9 @@ def read_recipe(name: str) -> dict[str, Any]:
     if not path.is_file():
         raise SettingError("recipe", name, f"neither a file nor a known recipe; known: {', '.join(RECIPES)}")
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise SettingError("recipe", name, f"not a recipe's JSON ({error})") from error
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingError("recipe", name, f"not a recipe's JSON ({first_line(error)})") from error
     if not isinstance(found, dict) or found.pop("version", None) != VERSION:
         raise SettingError("recipe", name, f'not a recipe; expected an object with "version": {VERSION}')
     return {key: _checked(name, key, value) for key, value in found.items()}

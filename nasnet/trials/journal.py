@@ -170,7 +170,7 @@ class Journal:
                 break  # what follows the last newline: nothing, or a torn line
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if number == len(lines) - 1:
                     break  # the crash tore it in the middle of the file system's block
                 raise UserError(f"{self._path}:{number}: not a record ({error}); the file is damaged") from error

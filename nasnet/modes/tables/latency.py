@@ -49,7 +49,7 @@ def open_latency(config: RunConfig, workdir: Path, data: DataSet, space: Space) 
         return None
     path, drawn = workdir / _FILE, _drawn(config, data, space)
     if path.exists():
-        table = _read(path)
+        table = read_latency(path)
         say(f"{table.describe()}; kept from {path}")
     else:
         say(f"measuring what the operations of these networks take on {options.latency_on}")
@@ -77,7 +77,7 @@ def winner_latency(config: RunConfig, workdir: Path, spec: NetworkSpec) -> dict[
     if options.latency_ms is None:
         return {}
     if not path.exists():
-        predicted = _read(workdir / _FILE).seconds(calls_of(spec.architecture, spec.image_shape))
+        predicted = read_latency(workdir / _FILE).seconds(calls_of(spec.architecture, spec.image_shape))
         measured = alone(network_time, spec, options.latency_on)
         found = {"on": options.latency_on, "threads": 1, "batch": 1, "target_ms": options.latency_ms}
         found |= {"predicted_ms": 1e3 * predicted, "measured_ms": 1e3 * measured.median}
@@ -154,7 +154,8 @@ def _say_known(options: LatencyConfig, known: list[float]) -> None:
     say(f"{said}; {above} of them are over {options.latency_ms:g}")
 
 
-def _read(path: Path) -> LatencyTable:
+def read_latency(path: Path) -> LatencyTable:
+    """A machine's table. Raises UserError for a file that holds none."""
     try:
         return LatencyTable.from_json(read_json(path))
     except ValueError as error:

@@ -80,8 +80,10 @@ class LatencyTable:
     def errors(self) -> tuple[float, ...]:
         """What it says of each whole network over what that took, less 1: its scale is then that of the others."""
         ratios = [measured / summed for summed, measured in self.whole]
+        if len(ratios) < 2:
+            return ()
         others = [float(np.median(ratios[:index] + ratios[index + 1 :])) for index in range(len(ratios))]
-        return tuple(scale / ratio - 1 for scale, ratio in zip(others, ratios, strict=True)) if len(ratios) > 1 else ()
+        return tuple(scale / ratio - 1 for scale, ratio in zip(others, ratios, strict=True))
 
     def describe(self) -> str:
         """One line for the screen: how many rows, how far from whole networks."""
