@@ -32,6 +32,7 @@ class ReportConfig(Settings):
     """Where a report is written."""
 
     html: str | None = setting(None, "file to write it to; unset is workdir/report.html")
+    csv: str | None = setting(None, "file for a table of the search's trials in place of a report, one row a trial")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -169,6 +169,7 @@ ELSEWHERE = {
     ("search", "cluster"): "needs a Ray cluster: tests/execution/test_workers.py",
     ("compare", "cluster"): "needs a Ray cluster, as a search does",
     ("report", "html"): "reads a search: tests/modes/test_report.py",
+    ("report", "csv"): "reads a search: tests/reports/test_trials.py",
     ("table", "format"): "hands nothing on: tests/modes/test_table.py",
 }
 """What cannot be another here, and why."""

@@ -20,8 +20,9 @@ from nasnet.networks.spec import Shape
 from nasnet.reports.config import ReportConfig
 from nasnet.reports.page.report import report
 from nasnet.reports.page.run import SECONDS, Setup, read_run
+from nasnet.reports.tables.trials import trials_csv
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import RunError, UserError, first_line
+from nasnet.runtime.errors import RunError, SettingError, UserError, first_line
 from nasnet.runtime.files import expanded, read_json, write_json, write_text
 from nasnet.trials.config import TABLE, ChainConfig, FinalConfig, SearchConfig
 from nasnet.trials.plan import exported
@@ -42,8 +43,14 @@ def run_report(config: RunConfig, workdir: Path) -> None:
     real = [folder.resolve() for folder in folders]
     if twice := [folder for place, folder in enumerate(folders) if real[place] in real[:place]]:
         raise UserError(f"{twice[0]}: stands twice; expected different folders")
-    path = workdir / REPORT if html is None else expanded(html)
-    _write(folders, path)
+    table = config.group(ReportConfig).csv
+    if table is None:
+        _write(folders, workdir / REPORT if html is None else expanded(html))
+        return
+    if html is not None or len(folders) > 1:
+        raise SettingError("csv", table, "is a table of one search, in place of a report; expected no html, one folder")
+    write_text(expanded(table), trials_csv(read_run(workdir, setup_of(workdir))))
+    say(f"  {expanded(table)}")
 
 
 def _write(folders: list[Path], path: Path) -> None:
