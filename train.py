@@ -126,6 +126,14 @@ def _reader_is_gone() -> bool:
     return bool(poll.poll(0))
 
 
+def _read(argv: list[str]) -> list[str]:
+    """Reads the flags; returns what is beside them."""
+    try:
+        return flags.FLAGS(argv)[1:]
+    except RecursionError as error:  # of absl, which looks for what such a long name might have meant
+        raise UserError("a flag's name is longer than that of any flag; flags look like --trials=24") from error
+
+
 def _main(argv: list[str]) -> None:
     if len(argv) == 1:
         say(f"{__doc__}\n\n{modes_text()}")
@@ -135,10 +143,7 @@ def _main(argv: list[str]) -> None:
         return
     names = define_flags()
     flags.FLAGS.set_gnu_getopt()  # paths may stand before flags
-    try:
-        extra = flags.FLAGS([argument for argument in argv if argument not in _HELP])[1:]
-    except RecursionError as error:  # of absl, which looks for what such a long name might have meant
-        raise UserError("a flag's name is longer than that of any flag; flags look like --trials=24") from error
+    extra = _read([argument for argument in argv if argument not in _HELP])
     if extra and flags.FLAGS.mode not in WITH_PATHS:
         raise UserError(f"{extra[0]!r} is not a flag; flags look like --trials=24")
     if any(argument in _HELP for argument in argv):
