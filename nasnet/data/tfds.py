@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from nasnet.runtime.errors import SettingError, first_line
 from nasnet.runtime.files import expanded
 
 _LABELS_LOOKED_AT = 100
+_VERSION = r"((\d+|\*)\.){2}(\d+|\*)|experimental_latest"
 
 
 def tfds(name: str, download: bool) -> Source:
-    """`name[/config][:version]` of TensorFlow Datasets, below $TFDS_DATA_DIR or ~/tensorflow_datasets.
+    """`name[:config][:version]` of TensorFlow Datasets, or `name/config`, below $TFDS_DATA_DIR or its default folder.
 
     Its split validation, valid or val is the valid split, test the test split. Whether the test split's labels are
     hidden is told by its first ones.
@@ -53,7 +55,7 @@ def _prepared(name: str, download: bool) -> Any:  # noqa: ANN401 - tfds.core.Dat
     set_dir = os.environ.get("TFDS_DATA_DIR")  # read here: the library reads it once, when it is imported
     data_dir = str(expanded(set_dir)) if set_dir else None
     try:
-        builder = tensorflow_datasets.builder(name, data_dir=data_dir)
+        builder = tensorflow_datasets.builder(_as_theirs(name), data_dir=data_dir)
         if not builder.is_prepared() and download:
             builder.download_and_prepare()
     except Exception as error:  # a builder is anybody's code and raises anything
@@ -66,6 +68,14 @@ def _prepared(name: str, download: bool) -> Any:  # noqa: ANN401 - tfds.core.Dat
     if not builder.is_prepared():
         raise SettingError("dataset", f"tfds:{name}", f"is not prepared in {builder.data_dir}, and download is off")
     return builder
+
+
+def _as_theirs(name: str) -> str:
+    """`name:config` as the library has it, `name/config`; what stands behind a name there is a version."""
+    first, _, rest = name.partition(":")
+    if not rest or "/" in first or re.fullmatch(_VERSION, rest):
+        return name
+    return f"{first}/{rest}"
 
 
 def _features(name: str, info: Any) -> tuple[str, str]:  # noqa: ANN401 - tfds.core.DatasetInfo, without types

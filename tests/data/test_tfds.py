@@ -5,6 +5,8 @@ To prepare a set, version 4.9.10 imports importlib_resources without declaring i
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,11 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets
 
+from examples.idx_to_npz import read_idx
 from nasnet.data.dataset import open_dataset
 from nasnet.runtime.errors import UserError
+
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
 def pictures(seed: int, *shape: int) -> np.ndarray:
@@ -100,6 +105,38 @@ def test_a_set_of_tensorflow_datasets_comes_back(prepared):
     again = open_dataset("tfds:drawn_pictures/all:1.2.0", download=False)
     np.testing.assert_array_equal(again.train.images, data.train.images)
     assert open_dataset("tfds:drawn_pictures/all", image_size=9).image_shape == (9, 9, 1)
+
+
+def test_a_set_s_config_is_named_after_a_colon(prepared):
+    by_colon = open_dataset("tfds:drawn_pictures:train_only")
+    for name in ("drawn_pictures:train_only:1.2.0", "drawn_pictures/train_only", "drawn_pictures/train_only:1.2.0"):
+        again = open_dataset(f"tfds:{name}", download=False)
+        np.testing.assert_array_equal(again.train.images, by_colon.train.images)
+    assert len(open_dataset("tfds:drawn_pictures:1.2.0", allow_test=True).test()) == 10  # its first config
+    fails("tfds:drawn_pictures:none", "dataset=tfds:drawn_pictures:none: can't be opened", "none")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FASHION_MNIST.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_fashion_mnist_s_own_builder_takes_debian_s_files(prepared):
+    """Put by hand where the library looks first. Debian packed the same numbers again: other checksums."""
+    builder = tensorflow_datasets.builder("fashion_mnist", data_dir=prepared)
+    for url, info in list(builder.url_infos.items()):
+        file = FASHION_MNIST / info.filename
+        checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+        builder.url_infos[url] = dataclasses.replace(info, checksum=checksum, size=file.stat().st_size)
+    by_hand = tensorflow_datasets.download.DownloadConfig(manual_dir=str(FASHION_MNIST))
+    builder.download_and_prepare(download_dir=prepared / "downloads", download_config=by_hand)
+    data = open_dataset("tfds:fashion_mnist", allow_test=True, download=False)
+    assert data.image_shape == (28, 28, 1)
+    assert data.classes[0] == "T-shirt/top"
+    assert len(data.train) + len(data.valid) == 60_000
+    test = data.test()
+    images = read_idx(FASHION_MNIST / "t10k-images-idx3-ubyte.gz", 3)
+    labels = read_idx(FASHION_MNIST / "t10k-labels-idx1-ubyte.gz", 1)
+    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
+    assert len(test) == len(images) == 10_000
+    assert all(known[image.tobytes()] == label for image, label in zip(test.images, test.labels, strict=True))
 
 
 def test_splits_that_a_tfds_set_lacks_are_carved_from_train(prepared):
