@@ -82,11 +82,12 @@ class WholeTraining:
 
 
 def step_seconds(training: Training, shown: Sequence[Progress]) -> float | None:
-    """What the steps of a training take at the rate that was shown last; None where no step was left to take.
+    """What the steps of a training take at the rate that was shown last; None where fewer than two were left to take.
 
     The rate leaves out the first step, which is traced, and what comes before it.
     """
-    return training.total_steps * training.batch_size / shown[-1].images_per_second if shown else None
+    rate = shown[-1].images_per_second if shown else None
+    return None if rate is None else training.total_steps * training.batch_size / rate
 
 
 def pictures_per_second(model: keras.Model, images: np.ndarray, batch_size: int) -> float:

@@ -272,7 +272,9 @@ def _with_notes_said(data: DataSet) -> DataSet:
     for note in data.notes:
         say(f"note: {note}")
     if data.skipped:
-        say(f"note: {len(data.skipped)} files are no readable pictures and are left out: {data.skipped[0]}, ...")
+        first, *others = data.skipped
+        rest = f"; all {len(data.skipped)} are named in skipped.txt of the workdir" if others else ""
+        say(f"note: left out as no readable picture{'s' if others else ''}: {first}{rest}")
     return data
 
 

@@ -21,6 +21,7 @@ from nasnet.networks.export.folder import fingerprint_hash
 from nasnet.networks.layers import StatelessDropout
 from nasnet.networks.saved import SOURCE_DATA, load_trained, save_trained, seen_by, source_data_of, weights_hash
 from nasnet.networks.spec import NetworkSpec
+from nasnet.reports.evaluation import no_better_than_one_answer
 from nasnet.reports.tensorboard.training import TrainingScalars
 from nasnet.reports.terminal import TrainingScreen, show_export
 from nasnet.runtime import devices
@@ -170,7 +171,10 @@ def run_train(config: RunConfig, workdir: Path) -> None:
         _, trained = train_to(workdir, spec, data, training, config.seed, replicas=replicas, options=options)
         if not replicas.chief:
             return
-        say(f"valid accuracy {evaluate(trained, data.valid).accuracy:.4f}; in {workdir}: genotype.json, model.keras")
+        accuracy = evaluate(trained, data.valid).accuracy
+        say(f"valid accuracy {accuracy:.4f}; in {workdir}: genotype.json, model.keras")
+        if idle := no_better_than_one_answer(accuracy, data.valid.labels, data.classes):
+            say(f"note: that is {idle}")
     say("next, score it on the test split and export it:")
     say(f"  {command_after(config, workdir, 'export', {'from': workdir})}")
 

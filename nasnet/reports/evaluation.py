@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,21 @@ def figures(labels: np.ndarray, logits: np.ndarray, classes: tuple[str, ...]) ->
         ],
         "confusion": confusion_matrix(labels, answers, labels=numbers).tolist(),
     }
+
+
+def no_better_than_one_answer(accuracy: float, labels: np.ndarray, classes: Sequence[str]) -> str | None:
+    """A clause where a network does no better than one that answers the largest class each time; None where it does.
+
+    Args:
+        accuracy: of the network, 0 to 1.
+        labels: int `[N]`, what it was scored by. Where all are of one class, nothing can be said.
+        classes: their names.
+    """
+    counts = np.bincount(labels, minlength=1)
+    largest, share = int(counts.argmax()), float(counts.max(initial=0) / max(1, len(labels)))
+    if np.count_nonzero(counts) < 2 or accuracy > share:
+        return None
+    return f"no more than naming each picture {classes[largest]!r}, the largest class, would have right ({share:.4f})"
 
 
 def _number(share: float) -> float | None:

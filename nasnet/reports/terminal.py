@@ -118,12 +118,14 @@ class TrainingScreen:
 
     def show(self, progress: Progress) -> None:
         """One look at it."""
+        rate, left = progress.images_per_second, progress.seconds_left
         line = (
             f"epoch {progress.epoch:3d}/{progress.epochs}  step {progress.step}/{progress.steps}  "
             f"loss {progress.loss:.4f}  train accuracy {progress.accuracy:.4f}  "
             + (f"valid {progress.valid.accuracy:.4f}  " if progress.valid else "")
-            + f"{progress.images_per_second:.0f} images/s  {clock(progress.seconds_left + self._after)} left"
-        )
+            + (f"{rate:.0f} images/s  " if rate is not None else "")
+            + (f"{clock(left + self._after)} left" if left is not None else "")
+        ).rstrip()
         if self._moves:
             say("\r" + line.ljust(self._width), end="\n" if progress.ended else "")
             self._width = 0 if progress.ended else len(line)

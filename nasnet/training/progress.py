@@ -24,7 +24,9 @@ class Progress:
     """Where a training stands; loss and accuracy are means over the training batches of the epoch so far.
 
     The loss is the cross-entropy, labels smoothed as they are trained on, without weight decay and auxiliary head.
-    `ended` tells whether the epoch has ended, and `valid` the scores on the valid split if they were taken then.
+    `images_per_second` and `seconds_left` are None while only the first step since the start has been taken: it is
+    traced, which takes as long as hundreds of others. `ended` tells whether the epoch has ended, and `valid` the scores
+    on the valid split if they were taken then.
     """
 
     epoch: int
@@ -34,8 +36,8 @@ class Progress:
     loss: float
     accuracy: float
     learning_rate: float
-    images_per_second: float
-    seconds_left: float
+    images_per_second: float | None
+    seconds_left: float | None
     ended: bool
     valid: Score | None = None
 
@@ -68,7 +70,7 @@ class Meter:
     def add(self, loss: Scalar, correct: Scalar) -> None:
         """Notes a step: its mean loss, and how many pictures of its batch were classified right."""
         if not self._timed_steps:
-            self._first_seconds, self._start = time.monotonic() - self._start, time.monotonic()
+            self._start = time.monotonic()
         self._step, self._timed_steps = self._step + 1, self._timed_steps + 1
         self._losses.append(loss)
         self._correct.append(correct)
@@ -97,9 +99,7 @@ class Meter:
         loss, correct = float(np.mean(self._losses)), float(np.sum(self._correct))
         now = self._shown = time.monotonic()
         # The first step is traced, which says nothing of the others: the clock starts after it.
-        steps_per_second = (
-            (self._timed_steps - 1) / (now - self._start) if self._timed_steps > 1 else 1 / self._first_seconds
-        )
+        rate = (self._timed_steps - 1) / (now - self._start) if self._timed_steps > 1 else None
         self._report(
             Progress(
                 epoch=self.epoch,
@@ -109,8 +109,8 @@ class Meter:
                 loss=loss,
                 accuracy=correct / (len(self._correct) * self._batch_size),
                 learning_rate=self._learning_rate(self._step - 1),
-                images_per_second=steps_per_second * self._batch_size,
-                seconds_left=(self._steps - self._step) / steps_per_second,
+                images_per_second=None if rate is None else rate * self._batch_size,
+                seconds_left=None if rate is None else (self._steps - self._step) / rate,
                 ended=ended,
                 valid=valid,
             )

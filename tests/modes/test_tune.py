@@ -147,7 +147,7 @@ def test_its_recipe_is_the_best_trial_s_at_the_length_that_was_asked_for(
         return Result(job, Outcome.OK, rewards[job.trial_id], 1.0)
 
     monkeypatch.setattr(tune._Trials, "_in_worker", answered)
-    data = open_dataset("digits")
+    data = dataclasses.replace(open_dataset("digits"), skipped=("cat/bad.png is no picture",))
     config = resolve("tune", 0, {"from": "runs/any", "label_smoothing": 0.3, **flags})
     tune.tune(config, tmp_path / "run", drawn_spec(cheap_genotype(), data), data)
     assert [(trial.training.epochs, trial.training.steps) for trial in tried] == [(count, None) for count in epochs]
@@ -157,6 +157,7 @@ def test_its_recipe_is_the_best_trial_s_at_the_length_that_was_asked_for(
     assert read_recipe(str(tmp_path / "run" / "recipe.json")) == values | dict(
         zip(("epochs", "steps"), length, strict=True)
     )
+    assert (tmp_path / "run" / "skipped.txt").read_text() == "cat/bad.png is no picture\n"
     said = capsys.readouterr().out
     assert f"best is trial {best}, valid accuracy {rewards[best]:.4f}: " in said
     assert ("note: no trial is above chance: " in said) == at_chance

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from nasnet.reports.evaluation import _draw, draw_confusion, figures
+from nasnet.reports.evaluation import _draw, draw_confusion, figures, no_better_than_one_answer
 from nasnet.runtime.errors import UserError
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
@@ -84,3 +84,19 @@ def test_the_picture_stays_of_a_size_that_can_be_looked_at(classes, tmp_path):
         assert 500 < picture.width < 2500
         assert 300 < picture.height < 1500
     assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
+
+
+@pytest.mark.parametrize(
+    ("right", "labels", "share"),
+    [
+        (4, [1] * 4 + [0] * 2, "0.6667"),  # answers the largest class each time, or as if
+        (1, [0, 1, 2], "0.3333"),  # at chance among equals
+        (5, [1] * 4 + [0] * 2, None),
+        (0, [2] * 6, None),  # one class alone: nothing to tell from
+    ],
+)
+def test_no_better_than_always_naming_the_largest_class_is_said(right, labels, share):
+    said = no_better_than_one_answer(right / len(labels), np.array(labels), ("cat", "dog", "it's"))
+    assert (said is None) == (share is None)
+    if share == "0.6667":
+        assert said == "no more than naming each picture 'dog', the largest class, would have right (0.6667)"

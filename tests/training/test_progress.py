@@ -21,3 +21,15 @@ def test_an_epochs_end_tells_its_own_steps_and_the_rate_of_the_last():
     assert shown == [(2, 3, 6, 8, 3.0, 0.5, 5.0, True), (3, 3, 8, 8, 6.0, 0.25, 3.0, True)]
     assert told[0].seconds_left == pytest.approx(2 * 4 / told[0].images_per_second)
     assert (told[0].valid, told[1].valid, told[1].seconds_left) == (None, Score(0.5, 1.0, 10), 0.0)
+
+
+def test_the_first_step_is_traced_and_tells_no_rate():
+    """One step left of an epoch that is gone on with, or epochs of one batch, were said to take half an hour."""
+    told = []
+    meter = Meter(told.append, step=5, steps=8, steps_per_epoch=3, batch_size=4, learning_rate=lambda _: 1.0)
+    for _ in range(2):
+        meter.add(tf.constant(1.0), tf.constant(4.0))
+        meter.end(None)
+    assert (told[0].step, told[0].images_per_second, told[0].seconds_left) == (6, None, None)
+    assert told[1].images_per_second > 0
+    assert told[1].seconds_left == pytest.approx(4 / told[1].images_per_second)

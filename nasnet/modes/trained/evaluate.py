@@ -15,7 +15,7 @@ from nasnet.modes.trained.export import of_known, trained_on_words
 from nasnet.networks.config import KERAS
 from nasnet.networks.saved import data_of, source_data_of
 from nasnet.reports.config import EvaluateConfig
-from nasnet.reports.evaluation import draw_confusion, figures
+from nasnet.reports.evaluation import draw_confusion, figures, no_better_than_one_answer
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError
@@ -79,6 +79,8 @@ def _scored(
         f"{name}: accuracy {found['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), loss {found['loss']:.4f}, "
         f"{len(split)} pictures"
     )
+    if idle := no_better_than_one_answer(found["accuracy"], split.labels, classes):
+        say(f"  note: {idle}")
     known = of_known(split, trained_on, source_data)
     if known["trained_on"] and name != "train":
         say(f"  {trained_on_words(split, known)}")

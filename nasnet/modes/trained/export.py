@@ -22,6 +22,7 @@ from nasnet.networks.config import KERAS
 from nasnet.networks.export.folder import export, fingerprint_hash, is_export_of
 from nasnet.networks.saved import data_of, source_data_of, weights_hash
 from nasnet.networks.spec import NetworkSpec
+from nasnet.reports.evaluation import no_better_than_one_answer
 from nasnet.reports.terminal import show_export
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
@@ -64,10 +65,11 @@ def export_trained(
         raise UserError(f"--dataset={config.values['dataset']} has changed since this run opened it ({changed})")
     write_skipped(folder.parent, opened)
     costs = count(spec.architecture, spec.image_shape)
+    known = (spec.classes, trained_on, source_data)
     metrics = {
         "version": 1,
-        "valid": _scored("valid", model, opened.valid, trained_on, source_data),
-        "test": None if test is None else _scored("test", model, test, trained_on, source_data),
+        "valid": _scored("valid", model, opened.valid, *known),
+        "test": None if test is None else _scored("test", model, test, *known),
         "scored_on": scored_on,
         **extra,
         "parameters": costs.parameters,
@@ -84,12 +86,20 @@ def export_trained(
 
 
 def _scored(
-    name: str, model: keras.Model, split: Split, trained_on: Fingerprint | None, source_data: Fingerprint | None
+    name: str,
+    model: keras.Model,
+    split: Split,
+    classes: tuple[str, ...],
+    trained_on: Fingerprint | None,
+    source_data: Fingerprint | None,
 ) -> dict[str, Any]:
     known = of_known(split, trained_on, source_data)
     if known["trained_on"]:
         say(f"{name}: {trained_on_words(split, known)}")
-    return {**dataclasses.asdict(evaluate(model, split)), **known}
+    score = evaluate(model, split)
+    if idle := no_better_than_one_answer(score.accuracy, split.labels, classes):
+        say(f"note: {name} accuracy {score.accuracy:.4f} is {idle}")
+    return {**dataclasses.asdict(score), **known}
 
 
 def of_known(split: Split, own: Fingerprint | None, earlier: Fingerprint | None) -> dict[str, int | None]:

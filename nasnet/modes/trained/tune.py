@@ -26,7 +26,7 @@ from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import Slot
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
-from nasnet.modes.inputs import open_data, open_source, source_of, transferred_to
+from nasnet.modes.inputs import open_data, open_source, source_of, transferred_to, write_skipped
 from nasnet.modes.trained.hyperparameters import FACTOR, Values, chance, grid, hyperband_epochs, seconds_left, space_of
 from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import FromConfig
@@ -58,6 +58,7 @@ def tune(config: RunConfig, workdir: Path, spec: NetworkSpec, data: DataSet, wei
     points = grid(space, options.tune_trials) if options.tuner == "grid" else []
     lengths = [options.tune_epochs] * len(points) or hyperband_epochs(options.tune_epochs)
     with claim_workdir(workdir, config, data=data.fingerprint, source=weights), Stopping() as stopping:
+        write_skipped(workdir, data)
         trials = _Trials(config, workdir, stopping, lengths)
         _say_what(config, data, space, lengths)
         if points:

@@ -28,8 +28,9 @@ class TrainingScalars:
             "train/loss": progress.loss,
             "train/accuracy": progress.accuracy,
             "train/learning_rate": progress.learning_rate,
-            "train/images_per_second": progress.images_per_second,
         }
+        if progress.images_per_second is not None:
+            values["train/images_per_second"] = progress.images_per_second
         if progress.valid:
             values |= {"valid/loss": progress.valid.loss, "valid/accuracy": progress.valid.accuracy}
         with self._writer.as_default():
