@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +113,8 @@ class Journal:
         self._append({"kind": "promotion", "rung": rung, "going": list(going), "ending": list(ending)})
         self._promoted(rung, going, ending)
 
-    def finish(self, trial: Trial) -> None:
-        """Records how a proposed trial ended."""
+    def finish(self, trial: Trial, costs: Mapping[str, int] | None = None) -> None:
+        """Records how a proposed trial ended, and beside it what its network costs, for who reads: no replay does."""
         record = {
             "kind": "trial",
             "trial_id": trial.proposal.trial_id,
@@ -124,7 +124,7 @@ class Journal:
             "cause": trial.cause,
         }
         earlier = {"earlier": list(trial.earlier)} if trial.earlier else {}
-        self._append({**record, **_figures(trial), **earlier})
+        self._append({**record, **_figures(trial), **earlier, **(costs or {})})
         self.trials[trial.proposal.trial_id] = trial
 
     def lose_attempt(self, child: str, cause: str) -> None:

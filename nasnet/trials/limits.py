@@ -76,6 +76,14 @@ class Limits:
         except ValueError:
             return False
 
+    def costs(self, genotype: Genotype) -> dict[str, int]:
+        """The child's trainable parameters and the mult-adds of a picture; nothing of what cannot be built."""
+        try:
+            counts = count(self.network(genotype), self.image_shape)
+        except ValueError:
+            return {}
+        return {"parameters": counts.parameters, "mult_adds": counts.mult_adds}
+
     def _memory(self, counts: Counts) -> int:
         # Weights, their gradients and their momentum, and what the backward pass needs of every picture.
         return 3 * 4 * counts.parameters + self.batch_size * counts.activation_bytes

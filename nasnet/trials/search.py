@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
@@ -53,6 +53,7 @@ class Search:
             of a twin (`Cell.canonical`), gets that trial's reward, and waits for it while it runs.
         enough: what asked for no more trials, in words; None if nothing did.
         why_invalid: what is wrong with a genotype that must not be tried, in one line; None for the others.
+        costs: what a child costs, by name, for the journal; of what is no network nothing.
         latency: what makes a reward of a child's accuracy and its latency; None where the accuracy is the reward.
         best_weights: where the weights of the best children go.
         rungs: those of a wave, which they need; None trains all children alike.
@@ -71,6 +72,7 @@ class Search:
     repeat_cells: bool = False
     enough: Callable[[], str | None] = lambda: None
     why_invalid: Callable[[Genotype], str | None] = lambda _: None
+    costs: Callable[[Genotype], Mapping[str, int]] = lambda _: {}
     latency: Latency | None = None
     best_weights: BestWeights | None = None
     rungs: Rungs | None = None
@@ -250,7 +252,7 @@ class Search:
 
     def _finish(self, trial: Trial, *, shown: bool = True) -> None:
         before = time.monotonic()
-        self.journal.finish(trial)
+        self.journal.finish(trial, self.costs(self.space.decode(trial.proposal.tokens)))
         self._hear(trial)
         self.controller_seconds += time.monotonic() - before
         if self.forecast is not None:

@@ -186,3 +186,13 @@ def test_rewards_of_another_measure_are_not_gone_on_with(tmp_path):
             Journal(tmp_path / "j")
         assert "\n" not in str(error.value)
         assert (tmp_path / "j").read_bytes() == before
+
+
+def test_what_a_network_costs_is_kept_for_who_reads_and_no_part_of_the_trial(tmp_path):
+    for name, costs in (("with", {"parameters": 12, "mult_adds": 340}), ("without", None)):
+        journal = Journal(tmp_path / name)
+        journal.propose(Proposal(0, (1,), (-0.5,)))
+        journal.finish(Trial(journal.proposals[0], Outcome.OK, 0.5, 1.0), costs)
+    last = json.loads((tmp_path / "with").read_text().splitlines()[-1])
+    assert (last["parameters"], last["mult_adds"]) == (12, 340)
+    assert Journal(tmp_path / "with").trials == Journal(tmp_path / "without").trials

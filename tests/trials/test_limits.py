@@ -153,3 +153,10 @@ def test_what_a_latency_cannot_be_told_in_one_line():
 def test_a_finalists_rank_is_by_the_objective():
     trial = Trial(Proposal(0, (0,), (0.0,)), Outcome.OK, 0.5, 1.0)
     assert Finalist(trial, (0.25, 0.75), factor=0.5).rank_by == 0.25
+
+
+def test_what_a_child_costs_is_counted_and_nothing_of_one_that_cannot_be():
+    limits, counts = Limits(LimitConfig(), network, SHAPE, BATCH), count(network(GENOTYPE), SHAPE)
+    assert limits.costs(GENOTYPE) == {"parameters": counts.parameters, "mult_adds": counts.mult_adds}
+    without = dataclasses.replace(limits, network=functools.partial(network, filters=1))
+    assert without.costs(GENOTYPE) == {}

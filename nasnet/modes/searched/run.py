@@ -190,6 +190,7 @@ def _search(
             repeat_cells=options.repeat_cells,
             enough=lambda: ending.enough,
             why_invalid=limits.why_invalid,
+            costs=limits.costs,
             latency=limits.latency,
             best_weights=best_weights,
             rungs=Rungs(options.rung_steps, RungWeights(workdir / "rungs")) if options.rungs else None,
