@@ -147,6 +147,21 @@ def setup_space():
     return make_space(config.group(SearchConfig), config.group(ChainConfig), config.group(NetworkConfig), (32, 32, 3))
 
 
+def test_a_path_goes_where_it_says():
+    """Each kind of step, by points on its way: of the two curves the middles, which are sums of their corners."""
+    root, _ = svg.page(120, 100, "", "name")
+    way = "M10 90V50H40L60 30C60 10 100 10 100 30Q100 70 60 70"
+    svg.add(root, "path", d=way, fill="none", stroke="#ff0000", stroke_width=4)
+    svg.add(root, "path", d="M10 10H30", fill="none", stroke="#0000ff", stroke_width=4, stroke_dasharray="5 4")
+    pixels = np.asarray(Image.open(io.BytesIO(png(svg.document(root)))).convert("RGB")).astype(int)
+    for x, y in ((10, 70), (25, 50), (50, 40), (80, 15), (90, 60)):
+        assert np.abs(pixels[y - 1 : y + 1, x - 1 : x + 1] - [255, 0, 0]).max() < 120, (x, y)
+    for x, y in ((30, 70), (40, 30), (80, 40), (100, 10), (60, 50)):
+        assert (pixels[y, x] == 255).all(), (x, y)
+    dashes = (pixels[10, 8:32, 0] < 128).astype(int)
+    assert np.count_nonzero(np.diff(dashes)) >= 4
+
+
 def test_what_no_drawing_has_is_refused():
     root, _ = svg.page(100, 50, "", "name")
     svg.add(root, "path", d="M1 1A2 2")

@@ -50,10 +50,10 @@ def _number(element: ET.Element, name: str, default: float = 0.0) -> float:
 
 
 def _line(element: ET.Element) -> dict[str, Any]:
-    dashes = element.get("stroke-dasharray")
-    style = (0, tuple(map(float, dashes.split()))) if dashes else "solid"
-    stroke = element.get("stroke", "none")
-    return {"edgecolor": stroke, "linewidth": _number(element, "stroke-width", 1.0), "linestyle": style}
+    dashes, width = element.get("stroke-dasharray"), _number(element, "stroke-width", 1.0)
+    # Matplotlib's are in widths of the line.
+    style = (0, tuple(float(dash) / width for dash in dashes.split())) if dashes else "solid"
+    return {"edgecolor": element.get("stroke", "none"), "linewidth": width, "linestyle": style}
 
 
 def _rectangle(axes: Any, element: ET.Element) -> None:  # noqa: ANN401 - Matplotlib has few types
