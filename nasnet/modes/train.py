@@ -116,6 +116,8 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
     idle = _without_effect(training)
     unused |= idle.keys()
     values = dataclasses.asdict(training.config) | (dataclasses.asdict(training.transfer) if taken_over else {})
+    if values["pad"] is None:
+        values["pad"] = "an eighth of each side"
     say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
     for name, what in idle.items():
         say(f"note: --{name} has no effect: {spec.architecture.describe()} has no {what}")

@@ -14,9 +14,11 @@ import pytest
 
 from bench.drawn import drawn_genotypes, drawn_spec
 from cells.count import count
+from controller.strategy import Outcome
 from nasnet.data.dataset import open_dataset
 from nasnet.modes.compared import timed
 from nasnet.modes.compared.contenders import contenders_of, hash_of
+from nasnet.modes.compared.trainings import Ended, planned_of, seconds_left
 from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs
 from nasnet.networks.latency.match import AsFast
@@ -218,3 +220,14 @@ def test_all_are_as_large_as_the_first(match):
         sizes = [each.counts.parameters if match == "params" else each.counts.mult_adds for each in (contender, first)]
         assert abs(sizes[0] / sizes[1] - 1) <= 0.05
         assert contender.note.startswith("matched by ")
+
+
+def test_what_a_comparison_still_takes_grows_with_the_networks_mult_adds():
+    """One of 10 seconds and a million, one of four millions that runs, one smaller than the first that has not begun."""
+    planned = planned_of(["small", "large", "tiny"], range(2))
+    ended = {planned[0]: Ended(planned[0], Outcome.OK, 0.5, {}, 10.0)}
+    left = [10.0, 2 * 40.0 - 15.0, 2 * 10.0]
+    sizes = (1_000_000, 4_000_000, 1_000)
+    assert seconds_left(planned, ended, {planned[1].label: 15.0}, 1, sizes) == pytest.approx(sum(left))
+    assert seconds_left(planned, ended, {planned[1].label: 15.0}, 2, sizes) == pytest.approx(sum(left) / 2)
+    assert seconds_left(planned[:2], ended, {planned[1].label: 15.0}, 2, sizes) == pytest.approx(25.0)

@@ -114,7 +114,8 @@ def _trained(
 
     def report(of_it: Ended, ended: dict[Planned, Ended]) -> None:
         result = of_it.cause if of_it.accuracy is None else f"valid accuracy {of_it.accuracy:.4f}"
-        left = seconds_left(planned, ended, retrying.running(), retrying.slots)
+        mult_adds = [each.counts.mult_adds for each in contenders]
+        left = seconds_left(planned, ended, retrying.running(), retrying.slots, mult_adds)
         comparison.show_training(named(of_it.training.label), result, of_it.seconds, len(ended), len(planned), left)
 
     retrying = RetryingEngine(

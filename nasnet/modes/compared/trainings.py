@@ -172,20 +172,29 @@ def _kept(training: Planned, result: Result, folder: Path) -> Ended:
 
 
 def seconds_left(
-    trainings: Sequence[Planned], ended: Mapping[Planned, Ended], running: Mapping[str, float], slots: int
+    trainings: Sequence[Planned],
+    ended: Mapping[Planned, Ended],
+    running: Mapping[str, float],
+    slots: int,
+    mult_adds: Sequence[int],
 ) -> float:
     """What the trainings that have not ended will take on so many slots: as long as others of their network took.
 
-    A network of which none has ended counts as the mean of all that have. `running` are the seconds that those that run
-    have had, by label.
+    A network of which none has ended takes as long for each of its multiply-adds as the mean of the others does, and no
+    shorter than the shortest of them. `running` are the seconds that those that run have had, by label; `mult_adds` are
+    each network's.
     """
     known: dict[int, list[float]] = {}
     for training, of_it in ended.items():
         known.setdefault(training.network, []).append(of_it.seconds)
     means = {network: sum(seconds) / len(seconds) for network, seconds in known.items()}
-    overall = sum(means.values()) / len(means)
+    unknown: dict[int, float] = {}
+    for network in {training.network for training in trainings} - means.keys():
+        scaled = [seconds * mult_adds[network] / mult_adds[other] for other, seconds in means.items()]
+        unknown[network] = max(min(means.values()), sum(scaled) / len(scaled))
+    means |= unknown
     left = [
-        max(0.0, means.get(training.network, overall) - running.get(training.label, 0.0))
+        max(0.0, means[training.network] - running.get(training.label, 0.0))
         for training in trainings
         if training not in ended
     ]
