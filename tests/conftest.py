@@ -28,7 +28,7 @@ LONGEST = (
         "checkpoints",
     ),
     *("ending", "every_flag", "steering", "slot", "opens", "evaluate", "predict", "serving", "statistics"),
-    *("step", "policy_gradient", "memory", "keras_model", "child"),
+    *("step", "policy_gradient", "memory", "keras_model", "child", "examples", "fuzz"),
 )
 
 

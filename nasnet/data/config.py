@@ -12,7 +12,9 @@ from nasnet.runtime.setting import Settings, setting
 class DataConfig(Settings):
     """Which pictures."""
 
-    dataset: str = setting("digits", "digits (embedded), tfds:NAME, folder:PATH (one folder a class) or npz:PATH")
+    dataset: str = setting(
+        "digits", "digits (embedded), folder:PATH (one folder a class), npz:PATH or tfds:NAME[:CONFIG]"
+    )
     image_size: int | None = setting(
         None, "pixels a side to resize every picture to; unset keeps their size", unit="pixels", least=1
     )

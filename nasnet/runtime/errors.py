@@ -58,9 +58,11 @@ class DivergedError(RunError):
 
 
 def shortened(value: object, most: int = 200) -> str:
-    """A value that was received, as a message says it: of what a person cannot read anyway, its beginning."""
+    """A value that was received, as a message says it: of what is too long to read, its beginning and its end."""
     text = str(value)
-    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+    if len(text) <= most:
+        return text
+    return f"{text[: most - most // 5]} ... {text[-(most // 5) :]} ({len(text)} characters)"
 
 
 def first_line(error: BaseException, most: int = 300) -> str:

@@ -223,7 +223,7 @@ def test_all_are_as_large_as_the_first(match):
 
 
 def test_what_a_comparison_still_takes_grows_with_the_networks_mult_adds():
-    """One of 10 seconds and a million, one of four millions that runs, one smaller than the first that has not begun."""
+    """One of 10 seconds and a million, one of four millions that runs, one smaller than the first, not begun."""
     planned = planned_of(["small", "large", "tiny"], range(2))
     ended = {planned[0]: Ended(planned[0], Outcome.OK, 0.5, {}, 10.0)}
     left = [10.0, 2 * 40.0 - 15.0, 2 * 10.0]
