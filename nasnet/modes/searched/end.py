@@ -9,12 +9,7 @@ from cells.genotype.genotype import Genotype
 from controller.config import PolicyGradientConfig
 from controller.strategy import Trial
 from nasnet.modes.flags import RunConfig
-from nasnet.reports.search import (
-    say_ranking,
-    say_updates,
-    show_finalist,
-    show_finalist_run,
-)
+from nasnet.reports.search import say_ranking, say_updates, show_finalist, show_finalist_run
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError
 from nasnet.trials.config import SearchConfig
@@ -22,9 +17,6 @@ from nasnet.trials.ending import Ending
 from nasnet.trials.finalists import Finalist, choose_finalists, rank_finalists
 from nasnet.trials.journal import FinalistRun
 from nasnet.trials.search import Search
-
-_DRAWN = 8  # networks that are counted to say what a child takes
-
 
 Given = tuple[Trial, Genotype]
 """A trial that has ended, and what its tokens stand for."""

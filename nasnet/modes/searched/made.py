@@ -22,26 +22,15 @@ from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import check_children
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import architecture_of
-from nasnet.reports.search import (
-    fit_memory,
-)
+from nasnet.reports.search import fit_memory
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 from nasnet.trials.limits import Limits
 from nasnet.trials.loop.rungs import PROXY, rung_estimators
-from nasnet.trials.plan import (
-    exported,
-    finalist_steps,
-    of_first_rung,
-)
-from nasnet.trials.spaces import (
-    drawn_genotypes,
-    features_of,
-    first_tokens,
-    start_tokens,
-)
+from nasnet.trials.plan import exported, finalist_steps, of_first_rung
+from nasnet.trials.spaces import drawn_genotypes, features_of, first_tokens, start_tokens
 
 _DRAWN = 8  # networks that are counted to say what a child takes
 

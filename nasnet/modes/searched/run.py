@@ -31,12 +31,7 @@ from nasnet.modes.workdir import claim_workdir
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import Shape
 from nasnet.reports.live import live_block
-from nasnet.reports.search import (
-    at_work,
-    say_pictures,
-    say_search,
-    say_seconds,
-)
+from nasnet.reports.search import at_work, say_pictures, say_search, say_seconds
 from nasnet.reports.tensorboard.search import SearchEvents
 from nasnet.reports.terminal import show_export, show_retry, show_rung, trials_shown
 from nasnet.runtime.clock import doing
@@ -49,27 +44,12 @@ from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Limits
 from nasnet.trials.loop.rungs import Rungs
-from nasnet.trials.plan import (
-    DRAWN,
-    final_of,
-    of_first_rung,
-    plan_of,
-    steps_of,
-    without_size,
-)
+from nasnet.trials.plan import DRAWN, final_of, of_first_rung, plan_of, steps_of, without_size
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
-from nasnet.trials.spaces import (
-    children_of,
-    drawn_genotypes,
-    say_space,
-    start_tokens,
-    trials_of,
-)
+from nasnet.trials.spaces import children_of, drawn_genotypes, say_space, start_tokens, trials_of
 from nasnet.trials.weights.best import BestWeights
 from nasnet.trials.weights.between import RungWeights
-
-_DRAWN = 8  # networks that are counted to say what a child takes
 
 
 def run_search(config: RunConfig, workdir: Path) -> None:
