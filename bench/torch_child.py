@@ -32,26 +32,27 @@ class TorchChild:
         momentum: float,
     ) -> None:
         self.architecture, self.momentum = architecture, momentum
-        self.weights: dict[str, torch.nn.Parameter] = {}
+        self.weights: dict[str, torch.Tensor] = {}
         for weight in count(architecture, image_shape).weights:
-            value = torch.from_numpy(_torch_layout(weight, weights[weight.name]))
+            value = torch.from_numpy(torch_layout(weight, weights[weight.name]))
             if value.dim() == 4:
                 value = value.contiguous(memory_format=torch.channels_last)
             self.weights[weight.name] = torch.nn.Parameter(value, requires_grad=weight.trainable)
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """`[B, channels, height, width]`, whitened, to `[B, classes]`; with the batch's statistics, as in training."""
-        reading: Any = _Reading(self.weights, self.momentum)  # of the primitives that cells ask for
+    def __call__(self, images: torch.Tensor, *, training: bool = True) -> torch.Tensor:
+        """`[B, channels, height, width]`, whitened, to `[B, classes]`; in training with the batch's statistics."""
+        reading: Any = _Reading(self.weights, self.momentum, training)  # of the primitives that cells ask for
         return self.architecture.walk(reading, images).logits
 
-    def parameters_of(self, role: str) -> list[torch.nn.Parameter]:
+    def parameters_of(self, role: str) -> list[torch.Tensor]:
         """Trainable weights that are kernels (`role="kernel"`), or all others."""
         return [
             w for name, w in self.weights.items() if w.requires_grad and (role == "kernel") == name.endswith("kernel")
         ]
 
 
-def _torch_layout(weight: Weight, value: np.ndarray) -> np.ndarray:
+def torch_layout(weight: Weight, value: np.ndarray) -> np.ndarray:
+    """A weight as PyTorch's functions take it."""
     if weight.role != "kernel":
         return value.copy()
     if len(weight.shape) == 2:
@@ -70,8 +71,8 @@ def _same(size: int, kernel: int, stride: int) -> Pair:
 class _Reading:
     """Implements `Primitives[torch.Tensor]`."""
 
-    def __init__(self, weights: Mapping[str, torch.nn.Parameter], momentum: float) -> None:
-        self._weights, self._momentum = weights, momentum
+    def __init__(self, weights: Mapping[str, torch.Tensor], momentum: float, training: bool) -> None:
+        self._weights, self._momentum, self._training = weights, momentum, training
         self._rectified: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def _weight(self, name: str, role: str) -> torch.Tensor:
@@ -111,7 +112,7 @@ class _Reading:
     def batch_norm(self, x: torch.Tensor, *, name: str) -> torch.Tensor:
         mean, variance = self._weight(name, "moving_mean"), self._weight(name, "moving_variance")
         gamma, beta = self._weight(name, "gamma"), self._weight(name, "beta")
-        return F.batch_norm(x, mean, variance, gamma, beta, True, 1 - self._momentum, EPSILON)
+        return F.batch_norm(x, mean, variance, gamma, beta, self._training, 1 - self._momentum, EPSILON)
 
     def relu(self, x: torch.Tensor, *, name: str) -> torch.Tensor:
         del name
