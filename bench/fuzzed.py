@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,8 @@ def _write_search(folder: Path) -> None:
         journal.finish(Trial(proposal, *ended, 1.5, "" if number % 3 else "it diverged"))
     journal.lose_attempt("trial 7", "the machine was taken away")
     journal.finish_finalist(FinalistRun(5, 0, Outcome.OK, 0.6, 3.0))
+    path = folder / "journal.jsonl"  # mutations are of the same bytes at any time of day
+    path.write_text(re.sub('"time": "[^"]*"', '"time": "2026-11-27T09:46:01.123Z"', path.read_text()))
     write_json(folder / "best" / "metrics.json", {"version": 1, "valid": {"accuracy": 0.5, "loss": 1.0}, "test": None})
     write_json(folder / "seconds.json", {"version": 1, "slots": 1, "seconds": {"searching": 3.0, "children": {}}})
     (folder / "pareto.csv").write_text("trial_id,accuracy,parameters,mult_adds,latency_ms\n5,0.5,1000,20000,\n")

@@ -1,8 +1,9 @@
-"""Time as a person reads it, and never a long silence."""
+"""Time as a person and a file read it, and never a long silence."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,22 @@ def clock(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def utc_text(moment: datetime.datetime) -> str:
+    """A moment as files have it: UTC, ISO 8601, to the millisecond, such as 2026-11-27T09:46:01.123Z."""
+    return f"{moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def read_utc(text: object) -> datetime.datetime:
+    """The moment that `utc_text` wrote. Raises ValueError for what is no moment, or is not said to be of UTC."""
+    try:
+        moment = datetime.datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.utcoffset() != datetime.timedelta(0):
+        raise ValueError(f"its time is {text!r}; expected UTC, such as 2026-11-27T09:46:01.123Z")
+    return moment
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import math
 import os
@@ -15,6 +16,7 @@ from cells.spaces.space import Space, check_tokens
 from controller.policy.figures import UpdateFigures
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.estimators.estimator import MEASURE
+from nasnet.runtime.clock import read_utc, utc_text
 from nasnet.runtime.errors import RunError, UserError
 
 VERSION = 1
@@ -41,6 +43,9 @@ class Journal:
     `updates` are the figures of each update of a controller that learns by updates, in order. They are for who reads:
     a replay makes the updates anew, and adds what an earlier program did not record.
 
+    `times` say of each trial when its end was written, or that of the last rung that it has ended; not in journals from
+    before there was one. They are for who reads, too: nothing goes by them, or a replay would not be the same again.
+
     Opening it reads what is there. A last line that was torn by a crash is cut off; anything else that is not a record
     is an error, because a search must not go on from a past that it guesses.
     """
@@ -58,6 +63,7 @@ class Journal:
         self.goes_on: dict[tuple[int, int], bool] = {}
         self.finalists: dict[tuple[int, int], FinalistRun] = {}
         self.updates: list[UpdateFigures] = []
+        self.times: dict[int, datetime.datetime] = {}
         self.lost_attempts: Counter[str] = Counter()
         try:
             if reads_only:
@@ -105,7 +111,7 @@ class Journal:
     def end_rung(self, trial: Trial, seconds: float) -> None:
         """Records that a trial ended a rung from which it may go on: as it stands, and the seconds of this rung."""
         record = {"kind": "rung", "trial_id": trial.proposal.trial_id, "rung": trial.rung, "reward": trial.reward}
-        self._append({**record, "seconds": seconds, **_figures(trial)})
+        self._append({**record, "seconds": seconds, **_figures(trial), **self._now(trial)})
         self.rungs.setdefault(trial.proposal.trial_id, []).append(trial)
 
     def promote(self, rung: int, going: Sequence[int], ending: Sequence[int]) -> None:
@@ -124,7 +130,7 @@ class Journal:
             "cause": trial.cause,
         }
         earlier = {"earlier": list(trial.earlier)} if trial.earlier else {}
-        self._append({**record, **_figures(trial), **earlier, **(costs or {})})
+        self._append({**record, **_figures(trial), **earlier, **(costs or {}), **self._now(trial)})
         self.trials[trial.proposal.trial_id] = trial
 
     def lose_attempt(self, child: str, cause: str) -> None:
@@ -142,6 +148,12 @@ class Journal:
         """Records how a longer training ended."""
         self._append({"kind": "finalist", **dataclasses.asdict(run), "outcome": str(run.outcome)})
         self.finalists[run.trial_id, run.start] = run
+
+    def _now(self, trial: Trial) -> dict[str, str]:
+        """When a trial's record is written, which is now."""
+        now = utc_text(datetime.datetime.now(datetime.UTC))
+        self.times[trial.proposal.trial_id] = read_utc(now)
+        return {"time": now}
 
     def _append(self, record: dict[str, Any]) -> None:
         assert not self._reads_only
@@ -209,6 +221,7 @@ class Journal:
             if not isinstance(record["cause"], str):
                 raise ValueError(f"its cause is {record['cause']!r}")
             ends = outcome, record["reward"], record["seconds"], record["cause"], _figures_of(record)
+            self._take_time(record)
             self.trials[proposal.trial_id] = Trial(proposal, *ends, tuple(record.get("earlier", ())))
         elif record["kind"] == "rung":
             self._take_rung(record)
@@ -236,7 +249,12 @@ class Journal:
         if before:
             seconds, earlier = before[-1].seconds + seconds, before[-1].rewards
         trial = Trial(self.proposals[trial_id], Outcome.OK, record["reward"], seconds, "", _figures_of(record), earlier)
+        self._take_time(record)
         self.rungs.setdefault(trial_id, []).append(trial)
+
+    def _take_time(self, record: dict[str, Any]) -> None:
+        if "time" in record:
+            self.times[record["trial_id"]] = read_utc(record["time"])
 
     def _take_update(self, record: dict[str, Any]) -> None:
         values = {field.name: record[field.name] for field in dataclasses.fields(UpdateFigures)}

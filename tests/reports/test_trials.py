@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def test_it_has_a_row_for_each_trial_as_the_journal_has_it(search, capsys):
         assert row["outcome"] == trial.outcome
         assert (float(row["reward"]) if row["reward"] else None) == trial.reward
         assert float(row["seconds"]) == trial.seconds
+        assert datetime.datetime.fromisoformat(row["time"]) == run.journal.times[int(row["trial_id"])]
         assert tuple(map(int, row["tokens"].split())) == trial.proposal.tokens
         if trial.reward is not None:
             genotype, spec = run.genotype(trial), run.spec

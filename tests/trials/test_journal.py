@@ -1,19 +1,36 @@
 from __future__ import annotations
 
+import datetime
+import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.policy.figures import UpdateFigures
 from controller.strategy import Outcome, Proposal, Trial
+from nasnet.runtime.clock import read_utc, utc_text
 from nasnet.runtime.errors import UserError
 from nasnet.trials.journal import FinalistRun, Journal
 
 ROOT = Path(__file__).parents[2]
+NO_TIMES = (
+    "null",
+    "1764236761.5",
+    "true",
+    "[]",
+    '""',
+    '"today"',
+    '"2026-11-27T09:46:01.123"',
+    '"2026-13-01T00:00:00Z"',
+)
+NO_TIMES += ('"2026-11-27T09:46:01.123+01:00"', '"09:46:01Z"', "1" + "0" * 400)
 
 
 def filled(path, number=3):
@@ -82,6 +99,7 @@ def test_a_last_line_of_zeros_is_a_torn_one(tmp_path):
         (3, lambda line: line.replace("1.5", "1" + "0" * 400)),
         (3, lambda line: line.replace('"reward": 0.0', '"reward": 1' + "0" * 400)),
         (3, lambda line: line.replace('"cause": ""', '"cause": "", "figures": []')),
+        *((3, functools.partial(re.sub, '"time": "[^"]*"', f'"time": {time}')) for time in NO_TIMES),
         (1, lambda line: '{"kind": "proposal", "trial_id": 0, "tokens": [], "log_probs": []}'),
         (4, lambda line: "[]"),
         (9, lambda line: line.replace('"updates": 1', '"updates": 2')),
@@ -196,3 +214,45 @@ def test_what_a_network_costs_is_kept_for_who_reads_and_no_part_of_the_trial(tmp
     last = json.loads((tmp_path / "with").read_text().splitlines()[-1])
     assert (last["parameters"], last["mult_adds"]) == (12, 340)
     assert Journal(tmp_path / "with").trials == Journal(tmp_path / "without").trials
+
+
+def test_a_trial_and_a_rung_have_the_time_that_they_were_written_at(tmp_path):
+    journal, before = Journal(tmp_path / "j"), datetime.datetime.now(datetime.UTC)
+    for number in range(2):
+        journal.propose(Proposal(number, (1,), (-0.5,)))
+    journal.finish(Trial(journal.proposals[0], Outcome.NAN, None, 1.0, "nan"))
+    journal.end_rung(Trial(journal.proposals[1], Outcome.OK, 0.5, 1.0), 1.0)
+    rung = journal.times[1]
+    assert Journal(tmp_path / "j").times == journal.times
+    journal.promote(1, [1], [])
+    journal.finish(Trial(journal.proposals[1], Outcome.OK, 0.75, 2.0, earlier=(0.5,)))
+    times, a_millisecond = Journal(tmp_path / "j").times, datetime.timedelta(milliseconds=1)
+    assert times == journal.times
+    assert before - a_millisecond < times[0] <= rung <= times[1] <= datetime.datetime.now(datetime.UTC)
+
+
+def test_nothing_goes_by_the_time(tmp_path):
+    """A journal without times, as an older program wrote it, and one of another day are read as the same past."""
+    written = filled(tmp_path / "j")
+    text, pattern = (tmp_path / "j").read_text(), ', "time": "([^"]*)"'
+    assert len(re.findall(pattern, text)) == 3
+    for changed, known in (("", 0), (', "time": "1999-12-31T23:59:59.999Z"', 3)):
+        (tmp_path / "changed").write_text(re.sub(pattern, changed, text))
+        read = Journal(tmp_path / "changed")
+        assert (read.proposals, read.trials, read.finalists) == (written.proposals, written.trials, written.finalists)
+        assert list(read.trials) == list(written.trials)
+        assert len(read.times) == known
+
+
+@given(
+    st.datetimes(
+        datetime.datetime(1, 1, 3),
+        datetime.datetime(9999, 12, 29),
+        timezones=st.integers(-1439, 1439).map(lambda m: datetime.timezone(datetime.timedelta(minutes=m))),
+    )
+)
+def test_a_moment_is_written_in_utc_and_read_back_to_the_millisecond(moment):
+    text = utc_text(moment)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)
+    assert datetime.timedelta(0) <= moment - read_utc(text) < datetime.timedelta(milliseconds=1)
+    assert utc_text(read_utc(text)) == text

@@ -26,14 +26,14 @@ def command(workdir: Path) -> list[str]:
 
 
 def facts(workdir: Path) -> dict[str, Any]:
-    """All that the journal says but seconds and the order of records."""
+    """All that the journal says but seconds, the time of day, and the order of records."""
     found: dict[str, Any] = {}
     for record in map(json.loads, (workdir / "journal.jsonl").read_text().splitlines()):
         if record["kind"] in ("attempt", "header"):
             continue
         name = json.dumps([record["kind"], *(record.get(key) for key in ("trial_id", "rung", "start", "going"))])
         assert name not in found, "once each"
-        found[name] = {key: value for key, value in record.items() if key != "seconds"}
+        found[name] = {key: value for key, value in record.items() if key not in ("seconds", "time")}
     return found
 
 

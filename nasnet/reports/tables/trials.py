@@ -6,6 +6,7 @@ import csv
 import io
 
 from nasnet.reports.page.run import SearchRun
+from nasnet.runtime.clock import utc_text
 
 COLUMNS = {
     "trial_id": "number of the trial, from 0 in the order of proposals",
@@ -13,6 +14,7 @@ COLUMNS = {
     "reward": "what the strategy was told, higher is better; empty of one that failed",
     "accuracy": "on valid, 0 to 1, before anything else was made part of the reward; empty of one that failed",
     "seconds": "wall seconds that it took, of all its rungs",
+    "time": "when that was written down: UTC, ISO 8601; empty in the journal of an older program",
     "rungs": "how many rungs it has ended well; 0 or 1 of a search without rungs",
     "ended": "true, or false of one that stands between two rungs",
     "parameters": "trainable, of the network that it would be exported as; empty where that is not known",
@@ -30,7 +32,7 @@ def trials_csv(run: SearchRun) -> str:
     rows = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     rows.writeheader()
     for trial_id, trial in sorted(run.journal.so_far.items()):
-        point = run.point(trial)
+        point, time = run.point(trial), run.journal.times.get(trial_id)
         rows.writerow(
             {
                 "trial_id": trial_id,
@@ -38,6 +40,7 @@ def trials_csv(run: SearchRun) -> str:
                 "reward": trial.reward,
                 "accuracy": trial.accuracy,
                 "seconds": trial.seconds,
+                "time": None if time is None else utc_text(time),
                 "rungs": trial.rung,
                 "ended": str(trial_id in run.journal.trials).lower(),
                 "parameters": None if point is None else point.parameters,
