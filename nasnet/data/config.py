@@ -15,6 +15,12 @@ class DataConfig(Settings):
     dataset: str = setting(
         "digits", "digits (embedded), folder:PATH (one folder a class), npz:PATH or tfds:NAME[:CONFIG]"
     )
+    data_dir: str | None = setting(
+        None,
+        "folder of TensorFlow Datasets that tfds:NAME lies in or is prepared in; unset is $TFDS_DATA_DIR, or "
+        "~/tensorflow_datasets where that is unset",
+        free=True,
+    )  # free: the fingerprint says whether what lies there now is the same pictures
     image_size: int | None = setting(
         None, "pixels a side to resize every picture to; unset keeps their size", unit="pixels", least=1
     )

@@ -20,7 +20,7 @@ from nasnet.data.likeness import Like, Likeness, likeness
 from nasnet.data.npz import npz
 from nasnet.data.pictures import DEFAULT_PREPARATION, Preparation
 from nasnet.data.splits import TEST_FRACTION, Split, channel_statistics, stratified_split
-from nasnet.data.tfds import tfds
+from nasnet.data.tfds import check_data_dir, tfds
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import expanded
 
@@ -105,6 +105,7 @@ def open_dataset(
     allow_test: bool = False,
     check_test: bool = False,
     download: bool = True,
+    data_dir: str | None = None,
     skip_broken: bool = False,
     like: Like | None = None,
     source: sources.Source | None = None,
@@ -123,7 +124,7 @@ def open_dataset(
             default is that of the paper's 5,000 of 50,000 pictures (arXiv 1707.07012, appendix A.1).
         allow_test: whether `DataSet.test` may be called.
         check_test: where it may not, read a test split that the set has to tell what is broken in it, and let go of it.
-        download: whether a set of TensorFlow Datasets that is not on disk is downloaded; it tries for minutes.
+        download, data_dir: whether `tfds:NAME` is downloaded where it is not on disk, for minutes; where it lies.
         skip_broken: leave out files that are no readable pictures, and name them in `DataSet.skipped`.
         like: a network's size, channels and classes in its order, which the pictures are made to fit.
         source: what there is to read, in the place of what `spec` names, which is then a name and no more.
@@ -132,13 +133,12 @@ def open_dataset(
         UserError: for anything that can't be opened, read or split, with what was expected.
     """
     size = _checked(image_size, channels, valid_fraction, like)
-    source = source or _open_source(spec, download, least=1 if like else 2)
+    source = source or _open_source(spec, download, data_dir, least=1 if like else 2)
     loaded = _loaded(source, size, allow_test, check_test, skip_broken)
     skipped = sources.check_broken(spec, list(loaded.values()), source.strays, skip_broken)
     carving = _carve(spec, source, loaded, valid_fraction, strict=like is None)
     fingerprint, common = sources.fingerprint_of(source, loaded), likeness(spec, source.classes, loaded, channels, like)
-    test = loaded.get("test")
-    read_test = functools.partial(_read_test, spec, source, size, common)
+    test, read_test = loaded.get("test"), functools.partial(_read_test, spec, source, size, common)
     if test is not None and (allow_test or source.test):
         read_test = functools.partial(_given, common.split(test))  # which is kept only where it is open
     return DataSet(
@@ -212,6 +212,7 @@ def open_configured(
         image_size=options.image_size,
         channels=options.channels,
         valid_fraction=options.valid_fraction,
+        data_dir=options.data_dir,
         skip_broken=options.skip_broken,
         allow_test=allow_test,
         check_test=check_test,
@@ -236,13 +237,15 @@ def check_dataset(spec: str) -> None:
         raise SettingError("dataset", spec, f"can't be read ({error.strerror})") from error
 
 
-def _open_source(spec: str, download: bool, least: int) -> sources.Source:
+def _open_source(spec: str, download: bool, data_dir: str | None, least: int) -> sources.Source:
     check_dataset(spec)
+    if data_dir is not None:
+        check_data_dir(spec, data_dir)
     kind, _, name = spec.partition(":")
     if spec == "digits":
         return sources.digits()
     if kind == "tfds":
-        return tfds(name, download)
+        return tfds(name, download, data_dir)
     try:
         return folder(expanded(name), least) if kind == "folder" else npz(expanded(name))
     except OSError as error:

@@ -20,8 +20,23 @@ _LABELS_LOOKED_AT = 100
 _VERSION = r"((\d+|\*)\.){2}(\d+|\*)|experimental_latest"
 
 
-def tfds(name: str, download: bool) -> Source:
-    """`name[:config][:version]` of TensorFlow Datasets, or `name/config`, below $TFDS_DATA_DIR or its default folder.
+def check_data_dir(spec: str, data_dir: str) -> None:
+    """Raises SettingError for a folder of sets that is not there, or beside a data set that is none of them."""
+    if not spec.startswith("tfds:"):
+        raise SettingError("data_dir", data_dir, f"goes with tfds:NAME, not with {spec}")
+    path = expanded(data_dir)
+    try:
+        if not path.is_dir():
+            rule = f"{'not a' if path.exists() else 'no such'} folder; expected one of prepared sets, or an empty one"
+            raise SettingError("data_dir", path, rule)
+    except OSError as error:
+        raise SettingError("data_dir", path, f"can't be looked at ({error.strerror})") from error
+
+
+def tfds(name: str, download: bool, data_dir: str | None = None) -> Source:
+    """`name[:config][:version]` of TensorFlow Datasets, or `name/config`.
+
+    It lies below `data_dir`, or $TFDS_DATA_DIR where that is None, or the library's default folder.
 
     Its split validation, valid or val is the valid split, test the test split. Whether the test split's labels are
     hidden is told by its first ones.
@@ -29,7 +44,7 @@ def tfds(name: str, download: bool) -> Source:
     Raises:
         SettingError: when there is no such set, it can't be prepared, or holds something else than labelled pictures.
     """
-    builder = _prepared(name, download)
+    builder = _prepared(name, download, data_dir)
     image, label = _features(name, builder.info)
     splits = {split: info for split, info in builder.info.splits.items() if info.num_examples}
     if "train" not in splits:
@@ -49,13 +64,14 @@ def tfds(name: str, download: bool) -> Source:
     )
 
 
-def _prepared(name: str, download: bool) -> Any:  # noqa: ANN401 - tfds.core.DatasetBuilder, without types
+def _prepared(name: str, download: bool, data_dir: str | None) -> Any:  # noqa: ANN401 - tfds.core.DatasetBuilder, without types
     import tensorflow_datasets
 
-    set_dir = os.environ.get("TFDS_DATA_DIR")  # read here: the library reads it once, when it is imported
-    data_dir = str(expanded(set_dir)) if set_dir else None
+    # The variable is read here: the library reads it once, when it is imported.
+    named = data_dir or os.environ.get("TFDS_DATA_DIR")
+    folder = str(expanded(named)) if named else None
     try:
-        builder = tensorflow_datasets.builder(_as_theirs(name), data_dir=data_dir)
+        builder = tensorflow_datasets.builder(_as_theirs(name), data_dir=folder)
         if not builder.is_prepared() and download:
             builder.download_and_prepare()
     except Exception as error:  # a builder is anybody's code and raises anything
@@ -63,7 +79,7 @@ def _prepared(name: str, download: bool) -> Any:  # noqa: ANN401 - tfds.core.Dat
             "dataset",
             f"tfds:{name}",
             f"can't be opened ({first_line(error)}); expected a set that is prepared in "
-            f"{data_dir or '~/tensorflow_datasets'} or can be downloaded",
+            f"{folder or '~/tensorflow_datasets'} or can be downloaded",
         ) from error
     if not builder.is_prepared():
         raise SettingError("dataset", f"tfds:{name}", f"is not prepared in {builder.data_dir}, and download is off")

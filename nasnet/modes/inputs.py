@@ -15,6 +15,7 @@ from controller.config import BadSetting, LearnerConfig, PolicyGradientConfig
 from controller.strategies import check_strategy
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, check_dataset, open_configured
+from nasnet.data.tfds import check_data_dir
 from nasnet.estimators.config import check_child
 from nasnet.estimators.table import Table, read_table
 from nasnet.modes.compared.models import baseline_models, compared_models, sizes_at
@@ -67,8 +68,11 @@ def check_inputs(config: RunConfig) -> None:
 
 
 def _check_data(config: RunConfig) -> None:
+    options = config.group(DataConfig)
     if config.object("dataset") is None:
-        check_dataset(config.group(DataConfig).dataset)
+        check_dataset(options.dataset)
+    if options.data_dir is not None:
+        check_data_dir(options.dataset, options.data_dir)
 
 
 def _check_networks(config: RunConfig) -> None:

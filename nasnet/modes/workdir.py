@@ -30,7 +30,7 @@ _NEWER = (
     *flag_names(LearnerConfig).values(),
     *flag_names(LatencyConfig).values(),
     *("free", "table", "start", "width", "stem_multiplier", "skip_reduction_input"),
-    *("staircase", "rate_drops", "augment"),
+    *("staircase", "rate_drops", "augment", "data_dir"),
     *("match", "baseline_steps", "parameters", "final_parameters", "rungs"),
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),
 )

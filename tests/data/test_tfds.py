@@ -5,6 +5,7 @@ To prepare a set, version 4.9.10 imports importlib_resources without declaring i
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 from pathlib import Path
@@ -15,8 +16,10 @@ import tensorflow as tf
 import tensorflow_datasets
 
 from examples.idx_to_npz import read_idx
-from nasnet.data.dataset import open_dataset
+from nasnet.data.config import DataConfig
+from nasnet.data.dataset import open_configured, open_dataset
 from nasnet.runtime.errors import UserError
+from tests.support.tfds import write_set
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
@@ -118,25 +121,29 @@ def test_a_set_s_config_is_named_after_a_colon(prepared):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not FASHION_MNIST.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
-def test_fashion_mnist_s_own_builder_takes_debian_s_files(prepared):
+def test_fashion_mnist_s_own_builder_takes_debian_s_files(tmp_path):
     """Put by hand where the library looks first. Debian packed the same numbers again: other checksums."""
-    builder = tensorflow_datasets.builder("fashion_mnist", data_dir=prepared)
+    builder = tensorflow_datasets.builder("fashion_mnist", data_dir=tmp_path)
     for url, info in list(builder.url_infos.items()):
         file = FASHION_MNIST / info.filename
         checksum = hashlib.sha256(file.read_bytes()).hexdigest()
         builder.url_infos[url] = dataclasses.replace(info, checksum=checksum, size=file.stat().st_size)
     by_hand = tensorflow_datasets.download.DownloadConfig(manual_dir=str(FASHION_MNIST))
-    builder.download_and_prepare(download_dir=prepared / "downloads", download_config=by_hand)
-    data = open_dataset("tfds:fashion_mnist", allow_test=True, download=False)
+    builder.download_and_prepare(download_dir=tmp_path / "downloads", download_config=by_hand)
+    data = open_configured(DataConfig("tfds:fashion_mnist", str(tmp_path)), allow_test=True)
     assert data.image_shape == (28, 28, 1)
     assert data.classes[0] == "T-shirt/top"
-    assert len(data.train) + len(data.valid) == 60_000
-    test = data.test()
-    images = read_idx(FASHION_MNIST / "t10k-images-idx3-ubyte.gz", 3)
-    labels = read_idx(FASHION_MNIST / "t10k-labels-idx1-ubyte.gz", 1)
-    known = {image.tobytes(): label for image, label in zip(images, labels, strict=True)}
-    assert len(test) == len(images) == 10_000
-    assert all(known[image.tobytes()] == label for image, label in zip(test.images, test.labels, strict=True))
+    for name, count, splits in (("train", 60_000, (data.train, data.valid)), ("t10k", 10_000, (data.test(),))):
+        images = read_idx(FASHION_MNIST / f"{name}-images-idx3-ubyte.gz", 3)
+        labels = read_idx(FASHION_MNIST / f"{name}-labels-idx1-ubyte.gz", 1)
+        wanted = collections.Counter((image.tobytes(), label) for image, label in zip(images, labels, strict=True))
+        found = collections.Counter(
+            (image.tobytes(), label)
+            for split in splits
+            for image, label in zip(split.images, split.labels, strict=True)
+        )
+        assert found == wanted
+        assert found.total() == count
 
 
 def test_splits_that_a_tfds_set_lacks_are_carved_from_train(prepared):
@@ -274,6 +281,29 @@ def test_a_home_folder_in_the_environment_s_path(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", "~/sets")
     spec = write_records(tmp_path / "sets" / "mine" / "1.0.0", {"train": [0, 1] * 20})
     assert open_dataset(spec, download=False).classes == ("no", "yes")
+
+
+def test_the_folder_that_is_named_overrides_the_environment_s(prepared, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_set(prepared / "drawn" / "1.0.0", {"train": 40}, names=("here", "wrong"))
+    write_set(tmp_path / "its own" / "drawn" / "1.0.0", {"train": 40}, seed=3)
+    for named in (str(tmp_path / "its own"), "~/its own"):
+        data = open_configured(DataConfig("tfds:drawn", named))
+        assert data.classes == ("dark", "light")
+    (tmp_path / "its own").rename(tmp_path / "moved")
+    moved = open_dataset("tfds:drawn", data_dir=str(tmp_path / "moved"), download=False)
+    assert data.fingerprint.difference(moved.fingerprint) is None
+    assert data.fingerprint.difference(open_dataset("tfds:drawn").fingerprint)
+    fails("tfds:other", f"that is prepared in {tmp_path / 'moved'} or", data_dir=str(tmp_path / "moved"))
+
+
+def test_a_folder_of_sets_that_will_not_do(tmp_path):
+    (tmp_path / "file").touch()
+    path, expected = tmp_path / "none", "folder; expected one of prepared sets, or an empty one"
+    fails("tfds:drawn", f"data_dir={path}: no such {expected}", data_dir=str(path))
+    fails("tfds:drawn", f"data_dir={tmp_path / 'file'}: not a {expected}", data_dir=str(tmp_path / "file"))
+    fails("tfds:drawn", "data_dir=xxx", "can't be looked at (File name too long)", data_dir="x" * 5000)
+    fails("digits", f"data_dir={tmp_path}: goes with tfds:NAME, not with digits", data_dir=str(tmp_path))
 
 
 def test_its_splits_are_by_content_and_its_fingerprint_by_values_and_sizes(prepared):

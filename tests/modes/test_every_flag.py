@@ -66,12 +66,14 @@ from nasnet.training.loop import Training
 from nasnet.training.replicas import Replicas
 from nasnet.training.score import Score
 from nasnet.trials.config import ChainConfig
+from tests.support.tfds import write_set
 
 CASES = [(mode, group, field.name) for mode in MODES for group in GROUPS[mode] for field in dataclasses.fields(group)]
 LATER = [
     case
     for case in CASES
-    if case[0] in ("finetune", "tune", "compare") and case[1] in (TrainingConfig, ExecutionConfig)
+    if case[0] in ("finetune", "tune", "compare")
+    and (case[1] in (TrainingConfig, ExecutionConfig) or case[2] == "data_dir")
 ]
 """Modes train and search have these too, and CI has no time for all."""
 HERE = object()
@@ -79,7 +81,7 @@ HERE = object()
 
 VALUES: dict[str, Any] = {
     # What is no number and no word of a list, or a number that must fit others.
-    **dict.fromkeys(("dataset", "from", "model", "recipe", "weights", "csv", "models", "table"), HERE),
+    **dict.fromkeys(("dataset", "data_dir", "from", "model", "recipe", "weights", "csv", "models", "table"), HERE),
     "image_size": 12,
     "channels": "1",
     "valid_fraction": 0.4,
@@ -125,6 +127,7 @@ GOES_WITH: dict[str | tuple[str, str], Any] = {
     "auxiliary_weight": {"image_size": 24, "child": "keras"},
     ("export", "weights"): {},
     "skip_broken": {"dataset": "broken"},
+    "data_dir": {"dataset": "set", "data_dir": "sets"},
     "epochs": {"steps": None},
     "rungs": {"steps": None, "deterministic": None, "finalist_steps": None},
     "decay_rate": {"schedule": "exponential", "child": "keras"},
@@ -195,6 +198,8 @@ def sources(tmp_path_factory) -> dict[str, str]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)).save(path)
     (home / "broken" / "a" / "0.png").write_bytes(b"no picture")
+    for seed, name in enumerate(("sets", "other sets")):
+        write_set(home / name / "drawn" / "1.0.0", {"train": 24, "test": 4}, names="ab", seed=seed)
     data = open_dataset(f"folder:{home / 'pictures'}")
     for name, filters in (("trained", 2), ("other", 4)):
         spec = drawn_spec(cheap_genotype(), data, filters=filters)
@@ -210,6 +215,9 @@ def sources(tmp_path_factory) -> dict[str, str]:
         "broken": f"folder:{home / 'broken'}",
         "trained": str(home / "trained"),
         "dataset": f"folder:{home / 'others'}",
+        "set": "tfds:drawn",
+        "sets": str(home / "sets"),
+        "data_dir": str(home / "other sets"),
         "from": str(home / "other"),
         "model": str(home / "genotype.json"),
         "recipe": str(home / "recipe.json"),

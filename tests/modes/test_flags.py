@@ -193,7 +193,7 @@ def test_names_of_flags():
 def test_what_is_free_to_change_is_where_things_run_and_how_far_and_not_what_comes_of_them():
     assert set(FREE) == {
         *("workers", "cluster", "children_per_worker", "retries", "keep_weights", "stop_seconds"),
-        *("trials", "stop_after", "export", "skip_broken", "baselines", "baseline_seeds"),
+        *("trials", "stop_after", "export", "skip_broken", "data_dir", "baselines", "baseline_seeds"),
         *("seeds", "test"),
         *("distribute", "replicas", "keep_checkpoints", "checkpoint_steps", "valid_epochs"),
     }

@@ -197,6 +197,7 @@ def test_a_path_needs_no_prefix(tmp_path):
         ({"space": NASNetSpace}, "^space=cells.spaces.nasnet.NASNetSpace: is a class"),
         ({"estimator": 3}, "^estimator=builtins.int: has no estimate"),
         ({"space": NASNetSpace(1)}, "^blocks=1: has no meaning with space=NASNetSpace"),
+        ({"data_dir": "sets"}, "^data_dir=sets: goes with tfds:NAME, not with digits$"),
         ({"space": "table"}, "^space=table: is searched by the command line"),
         ({"controller_learning_rate": -1.0}, "^controller_learning_rate=-1.0: must be above 0"),
         ({"learning_rate": 0}, "^learning_rate=0: must be above 0"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -262,12 +261,11 @@ def test_the_winner_is_trained_as_its_flags_say_and_another_one_in_its_place(dig
 def test_a_search_on_a_set_of_tensorflow_datasets_runs(tmp_path):
     """To open it starts TensorFlow, after which neither threads nor the growth of a GPU's memory can be set."""
     write_set(tmp_path / "sets" / "drawn" / "1.0.0", {"train": 40, "test": 6})
-    flags = ["--mode=search", "--dataset=tfds:drawn", "--workers=0", "--blocks=1", "--filters=2", "--steps=2"]
+    flags = ["--mode=search", "--dataset=tfds:drawn", f"--data_dir={tmp_path / 'sets'}", "--workers=0", "--blocks=1"]
     flags += ["--trials=1", "--finalists=0", "--final_filters=2", "--final_epochs=1", f"--workdir={tmp_path / 'run'}"]
-    flags += ["--baselines=none"]
-    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "sets")}
+    flags += ["--baselines=none", "--filters=2", "--steps=2"]
     command = [sys.executable, str(ROOT / "train.py"), *flags]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "best" / "metrics.json").read_text())["test"]["pictures"] == 6
 

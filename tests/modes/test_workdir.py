@@ -45,7 +45,9 @@ def test_a_folder_with_other_files_is_refused(name, tmp_path):
         check_workdir(tmp_path, CONFIG)
 
 
-@pytest.mark.parametrize("change", [{"blocks": 3}, {"blocks": None}, {"retries": 9}, {"trials": 3}])
+@pytest.mark.parametrize(
+    "change", [{"blocks": 3}, {"blocks": None}, {"retries": 9}, {"trials": 3}, {"data_dir": "moved"}]
+)
 def test_another_config_is_refused_and_shown(change, tmp_path):
     """A key that the earlier run did not know counts as another value; where things run, and how far, does not."""
     found = {

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 
-def write_set(folder: Path, splits: dict[str, int], size: int = 8) -> None:
-    """Drawn grey pictures of two classes below `folder/<name>/<version>`, for each split as many as it says."""
+def write_set(
+    folder: Path, splits: dict[str, int], size: int = 8, names: Sequence[str] = ("dark", "light"), seed: int = 0
+) -> None:
+    """Drawn grey pictures of two classes below `folder`, `<name>/<version>`, for each split as many as it says."""
     import tensorflow as tf
     import tensorflow_datasets
 
     folder.mkdir(parents=True)
     kinds = tensorflow_datasets.features
     features = kinds.FeaturesDict(
-        {"image": kinds.Image(shape=(size, size, 1)), "label": kinds.ClassLabel(names=["dark", "light"])}
+        {"image": kinds.Image(shape=(size, size, 1)), "label": kinds.ClassLabel(names=[*names])}
     )
     infos = []
-    for number, (split, count) in enumerate(splits.items()):
+    for number, (split, count) in enumerate(splits.items(), seed):
         rng = np.random.default_rng(number)
         with tf.io.TFRecordWriter(str(folder / f"{folder.parent.name}-{split}.tfrecord-00000-of-00001")) as writer:
             for index in range(count):
