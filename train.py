@@ -29,7 +29,7 @@ from nasnet.modes.flags import (
 from nasnet.modes.flags import flags as config_flags
 from nasnet.modes.help import help_text, modes_text, versions_text
 from nasnet.modes.inputs import check_inputs
-from nasnet.modes.runners import needs_tensorflow, runner
+from nasnet.modes.runners import makes_table, needs_tensorflow, runner
 from nasnet.modes.workdir import check_workdir, resolved_before
 from nasnet.runtime import devices
 from nasnet.runtime.console import be_quiet, close_output, complain, open_streams, say
@@ -165,7 +165,7 @@ def _main(argv: list[str]) -> None:
         lists = lists_models(config)
         if not lists:
             check_inputs(config)  # before the workdir: what can be nowhere is not told as another config there
-            if mode not in (*ONCE, *WITHOUT_TENSORFLOW):
+            if mode not in (*ONCE, *WITHOUT_TENSORFLOW) and not makes_table(config):
                 check_workdir(workdir, config)
     except OSError as error:  # a name that is too long, a folder that is not ours to look into
         raise UserError(f"{error.filename}: cannot be looked at ({error.strerror})") from error

@@ -10,7 +10,7 @@ from controller.config import BadSetting, FailureConfig, LearnerConfig, PolicyGr
 from nasnet.data.config import DataConfig
 from nasnet.execution.config import ExecutionConfig, resolve_execution
 from nasnet.networks.config import CountConfig, FromConfig, NetworkConfig, SourceConfig
-from nasnet.reports.config import CompareConfig, EvaluateConfig, PredictConfig, ReportConfig, TableConfig
+from nasnet.reports.config import CompareConfig, EvaluateConfig, ExportConfig, PredictConfig, ReportConfig, TableConfig
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.setting import Config, Settings, field_kinds, range_of
 from nasnet.training.config import RecipeConfig, ReplicaConfig, TrainingConfig, TransferConfig, TuneConfig
@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[type[Config], ...]] = {
     "train": (DataConfig, SourceConfig, NetworkConfig, RecipeConfig, TrainingConfig, ReplicaConfig),
     "evaluate": (DataConfig, FromConfig, EvaluateConfig),
     "predict": (FromConfig, PredictConfig),
-    "export": (DataConfig, FromConfig),
+    "export": (DataConfig, FromConfig, ExportConfig),
     "finetune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, ReplicaConfig),
     "tune": (DataConfig, FromConfig, RecipeConfig, TrainingConfig, TransferConfig, TuneConfig),
     "compare": (DataConfig, CompareConfig, NetworkConfig, RecipeConfig, TrainingConfig, ExecutionConfig),
@@ -68,7 +68,10 @@ DEFAULTS["compare"] = {"children_per_worker": 1}
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """One flag of `train.py`, under the `title` of what it is about. `help` ends with its default and its range."""
+    """One flag of `train.py`, under the `title` of what it is about. `help` ends with its default and its range.
+
+    `choices` are all texts that it takes; None where it takes any, or other ones in other modes.
+    """
 
     name: str
     kind: type
@@ -136,7 +139,9 @@ def flags(modes: tuple[str, ...] = MODES) -> tuple[Flag, ...]:
             text = f"{field.metadata['help']} ({'; '.join((_default(defaults), *_range(field, kind)))})"
             if name in made:
                 more = f"{made[name].help}; in {', '.join(having)}: {text}"
-                made[name] = dataclasses.replace(made[name], help=more)
+                # Where modes take other texts, which are right is for the config to say: here the mode is not known.
+                same = isinstance(kind, str) and made[name].choices == kinds[field.name]
+                made[name] = dataclasses.replace(made[name], help=more, choices=made[name].choices if same else None)
             elif isinstance(kind, str):
                 made[name] = Flag(name, str, kinds[field.name], text, title)
             else:

@@ -20,16 +20,16 @@ from nasnet.estimators.config import check_child
 from nasnet.estimators.table import Table, read_table
 from nasnet.modes.compared.models import baseline_models, compared_models, sizes_at
 from nasnet.modes.flags import GROUPS, RunConfig, in_its_flags
-from nasnet.modes.trained.pictures import check_table, named_pictures
+from nasnet.modes.trained.pictures import named_pictures
 from nasnet.networks.config import KERAS, FromConfig, NetworkConfig, SourceConfig
 from nasnet.networks.models import NamedModel, as_stored, least_side, model_of_genotype, named_model
 from nasnet.networks.saved import Model, check_trained, load_source, stored_spec, trained_folder
 from nasnet.networks.spec import NetworkSpec, Shape, transferred
-from nasnet.reports.config import CompareConfig, PredictConfig
+from nasnet.reports.config import CompareConfig, ExportConfig
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
-from nasnet.runtime.files import expanded, write_text
+from nasnet.runtime.files import check_file, expanded, write_text
 from nasnet.training.config import TrainingConfig, check_schedule
 from nasnet.trials.config import TABLE, ChainConfig, FinalConfig, LatencyConfig, SearchConfig
 from nasnet.trials.plan import final_name, final_of, finalist_steps_after, without_size
@@ -46,6 +46,12 @@ def check_inputs(config: RunConfig) -> None:
         given = {name: config.values[name] for name in config.given}
         check_space(config.group(SearchConfig), config.group(ChainConfig), given)
         config.group(LatencyConfig).check_given(given, config.values["match"])
+    for name in ("csv", "html"):
+        check_file(name, config.values.get(name))
+    if ExportConfig in groups:
+        (options := config.group(ExportConfig)).check_given({name: config.values[name] for name in config.given})
+        if options.format == "csv":
+            return
     if NetworkConfig in groups:
         config.group(NetworkConfig).check_given(config.given_of(NetworkConfig))
     if DataConfig in groups:
@@ -59,7 +65,6 @@ def check_inputs(config: RunConfig) -> None:
         compared_models(config)
     if config.mode == "predict":
         named_pictures(config.paths)
-        check_table(config.group(PredictConfig))
     if TrainingConfig in groups:
         check_schedule(config.group(TrainingConfig), config.given)
         _check_networks(config)

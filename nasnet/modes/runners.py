@@ -15,8 +15,15 @@ Runner = Callable[[RunConfig, Path], None]
 
 def needs_tensorflow(config: RunConfig) -> bool:
     """Whether a run does. A search in a table does where its strategy has an LSTM."""
+    if makes_table(config):
+        return False
     known = config.values.get("space") == TABLE and config.values["strategy"] in WITHOUT_LSTM
     return config.mode not in WITHOUT_TENSORFLOW and not known
+
+
+def makes_table(config: RunConfig) -> bool:
+    """Whether an export is a table of a search's trials: it reads the search alone, and goes on in no workdir."""
+    return config.mode == "export" and config.values["format"] == "csv"
 
 
 def runner(config: RunConfig) -> Runner:
@@ -36,6 +43,8 @@ def runner(config: RunConfig) -> Runner:
             from nasnet.modes.trained.evaluate import run_evaluate as run
         case "predict":
             from nasnet.modes.trained.predict import run_predict as run
+        case "export" if makes_table(config):
+            from nasnet.modes.tables.report import run_trials as run
         case "export":
             from nasnet.modes.trained.export import run_export as run
         case "tune":

@@ -15,6 +15,7 @@ from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import FREE, GROUPS, MODES, OWN, VERSION, RunConfig, flag_names, resolve
 from nasnet.networks.config import KERAS
 from nasnet.networks.saved import DATA
+from nasnet.reports.tables.trials import TRIALS
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import expanded, read_json, write_json
 from nasnet.trials.config import TABLE, ChainConfig, LatencyConfig
@@ -22,7 +23,7 @@ from nasnet.trials.config import TABLE, ChainConfig, LatencyConfig
 _LOCK = ".lock"
 _CONFIG = "config.json"
 _SOURCE = "source.json"
-_BEFORE_CONFIG = (_LOCK, f".{Path(_CONFIG).stem}.")  # all that a run has written when its config is not there yet
+_BEFORE_CONFIG = (_LOCK, f".{Path(_CONFIG).stem}.", TRIALS)  # all that may be there when a run's config is not, yet
 _FILES = (("dataset", DATA), ("from", _SOURCE), ("model", _SOURCE), ("weights", _SOURCE), ("table", _SOURCE))
 """Flags that name files, and what in the workdir says what was in them."""
 _NEWER = (
@@ -32,6 +33,7 @@ _NEWER = (
     *("free", "table", "start", "width", "stem_multiplier", "skip_reduction_input"),
     *("staircase", "rate_drops", "augment", "data_dir"),
     *("match", "baseline_steps", "parameters", "final_parameters", "rungs"),
+    *("format", "csv"),
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),
 )
 """Settings that runs of this version began without. Their defaults are what those runs did."""
@@ -217,7 +219,7 @@ def claim_workdir(
                     write_json(workdir / _SOURCE, {"version": 1, "sha256": source})
             yield
         except UserError:
-            if begins and {entry.name for entry in workdir.iterdir()} <= {_CONFIG, DATA, _SOURCE, lock.name}:
+            if begins and {entry.name for entry in workdir.iterdir()} <= {_CONFIG, DATA, _SOURCE, TRIALS, lock.name}:
                 _remove(workdir, folder_too=fresh)
             raise
 

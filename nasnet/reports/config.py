@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from nasnet.runtime.errors import SettingError
@@ -28,6 +28,28 @@ class PredictConfig(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportConfig(Settings):
+    """What is made of a trained network, or of a search."""
+
+    format: Literal["model", "csv"] = setting(
+        "model",
+        "model: a folder to serve the network from; csv: a table of the trials of the search in the folder that from "
+        "names, one row a trial, also while it runs",
+    )
+    csv: str | None = setting(None, "file for that table; unset is workdir/trials.csv")
+
+    def check_given(self, given: Mapping[str, object]) -> None:
+        """Raises SettingError for a setting that is given and would do nothing."""
+        if self.format == "csv":
+            for name in given.keys() - {"format", "csv", "from"}:
+                raise SettingError(
+                    name, given[name], "has no meaning with format=csv: a table is made of a search alone"
+                )
+        elif self.csv is not None:
+            raise SettingError("csv", self.csv, "has no meaning without format=csv")
+
+
+@dataclasses.dataclass(frozen=True)
 class ReportConfig(Settings):
     """Where a report is written."""
 
@@ -39,7 +61,9 @@ class ReportConfig(Settings):
 class TableConfig(Settings):
     """How the papers' tables are shown."""
 
-    format: Literal["text", "markdown", "csv"] = setting("text", "how the tables are written, on the screen")
+    format: Literal["text", "markdown", "csv"] = setting(
+        "text", "how the tables are written on the screen: text, markdown or csv"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nasnet.runtime.errors import UserError, first_line
+from nasnet.runtime.errors import SettingError, UserError, first_line
 
 
 def expanded(path: str | Path) -> Path:
@@ -34,6 +34,17 @@ def check_utf8(path: Path) -> None:
         same = False
     if not same:
         raise UserError(f"{path}: not a name in UTF-8; give another folder, or set LC_ALL=C.UTF-8")
+
+
+def check_file(name: str, path: str | None) -> None:
+    """Raises SettingError where no file can be renamed into place: over a folder, or over a device of the machine.
+
+    Args:
+        name: the setting that says the path.
+        path: as a user wrote it; None where it is unset.
+    """
+    if path is not None and (there := expanded(path)).exists() and not there.is_file():
+        raise SettingError(name, path, "is no file; expected the name of one that is new or can be written anew")
 
 
 def create_folder(path: Path) -> None:

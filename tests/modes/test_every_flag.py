@@ -173,6 +173,8 @@ ELSEWHERE = {
     ("compare", "cluster"): "needs a Ray cluster, as a search does",
     ("report", "html"): "reads a search: tests/modes/test_report.py",
     ("report", "csv"): "reads a search: tests/reports/test_trials.py",
+    ("export", "format"): "a table is of a search: tests/reports/test_trials.py",
+    ("export", "csv"): "as its format",
     ("table", "format"): "hands nothing on: tests/modes/test_table.py",
 }
 """What cannot be another here, and why."""
@@ -639,6 +641,7 @@ def test_each_field_of_a_config_that_is_handed_on_is_read(walker, sources, tmp_p
         handed_on("compare", fast, sources["home"], tmp_path / "fast")
         table = {"space": "table", "table": sources["known"], "strategy": "random", "trials": 2}
         handed_on("search", table, sources["home"], tmp_path / "table")
+        handed_on("export", {"from": sources["trained"], "format": "csv"}, sources["home"], tmp_path / "export_csv")
         handed_on("count", {"model": "resnet20", "width": 0.1}, sources["home"], tmp_path / "count")
         Training(spec, data, all_on, seed=0, transfer=transfer).run(tmp_path / "checkpoints", options=ReplicaConfig())
         ProxyEstimator(data, NetworkConfig(1, 2), TrainingConfig(epochs=1), 0).estimate(cheap_genotype(), "trial_0")

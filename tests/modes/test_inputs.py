@@ -17,7 +17,7 @@ from cells.zoo.cells import NASNET_A, UNPUBLISHED
 from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs, open_matching
 from nasnet.networks.spec import NetworkSpec
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import SettingError, UserError
 
 SPEC = NetworkSpec(CellNetwork(NASNET_A, 1, 2, 10), tuple("0123456789"), (8, 8, 1), (1.0,), (1.0,))
 FEWER = {"architecture": CellNetwork(NASNET_A, 1, 2, 2), "classes": ("a", "b")}
@@ -49,6 +49,17 @@ def test_a_search_is_deterministic_where_an_update_has_four_trials_a_worker_or_m
     )
 
 
+@pytest.mark.parametrize("mode", ["export", "report"])
+def test_no_table_or_page_takes_the_place_of_what_is_no_file(tmp_path, mode):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("csv", "html") if mode == "report" else ("csv",):
+        for path in (tmp_path, tmp_path / "pipe"):
+            given = {name: str(path), **({"format": "csv"} if mode == "export" else {})}
+            with pytest.raises(SettingError, match=rf"{name}={path}: is no file"):
+                check_inputs(resolve(mode, 0, given))
+        check_inputs(resolve(mode, 0, {**given, name: str(tmp_path / "new")}))
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
 def test_predictions_do_not_take_the_place_of_what_is_no_file(tmp_path, make):
     """By root a rename over /dev/null would replace the machine's own."""
@@ -59,7 +70,7 @@ def test_predictions_do_not_take_the_place_of_what_is_no_file(tmp_path, make):
     (source / "model.keras").touch()
     given = {"from": str(source), "csv": str(tmp_path / "table")}
     config = dataclasses.replace(resolve("predict", 0, given), paths=(str(source / "model.keras"),))
-    with pytest.raises(UserError, match=r"--csv=.*table: is no file"):
+    with pytest.raises(UserError, match=r"^csv=.*table: is no file"):
         check_inputs(config)
     assert not (tmp_path / "table").is_file()
     check_inputs(dataclasses.replace(config, values={**config.values, "csv": str(tmp_path / "new.csv")}))

@@ -329,7 +329,7 @@ def test_a_config_that_is_none_is_named(tmp_path):
     with pytest.raises(UserError, match=r"blocks=many: must be a whole number"):
         reported(tmp_path)
     write_json(tmp_path / "config.json", resolve("train", 0, {}).to_json())
-    with pytest.raises(UserError, match="mode=train; a report is of searches"):
+    with pytest.raises(UserError, match="mode=train; expected the folder of a search"):
         reported(tmp_path)
     assert read_config(tmp_path).mode == "train"
     with pytest.raises(UserError, match="stands twice"):

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import csv
 import datetime
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +16,15 @@ import pytest
 from bench.drawn import cheap_genotype
 from cells.count import count
 from cells.walks.stack import CellNetwork
-from nasnet.modes.flags import resolve
+from nasnet.modes.flags import in_flags, resolve
+from nasnet.modes.inputs import check_inputs
+from nasnet.modes.runners import runner
 from nasnet.modes.tables.report import run_report, setup_of
+from nasnet.modes.workdir import check_workdir
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.page.run import read_run
-from nasnet.reports.tables.trials import COLUMNS
-from nasnet.runtime.errors import SettingError
+from nasnet.reports.tables.trials import COLUMNS, TRIALS
+from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import write_json
 from tests.support.searches import written_search
 
@@ -61,6 +69,75 @@ def test_it_has_a_row_for_each_trial_as_the_journal_has_it(search, capsys):
 def test_it_is_of_one_search_and_no_page(search):
     with pytest.raises(SettingError, match="is a table of one search"):
         run_report(resolve("report", 0, {"csv": "x.csv", "html": "x.html"}), search)
+
+
+EXPORT = """
+import os, sys, train
+search = sys.argv[1]
+def no_writing(event, values):
+    if event == "open" and str(values[0]).startswith(search) and values[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        raise AssertionError(f"{values[0]} is opened for writing")
+    if event == "fcntl.flock":
+        raise AssertionError("something is locked")
+sys.addaudithook(no_writing)
+code = train.main(["train.py", "--mode=export", "--format=csv", f"--from={search}"])
+assert not {"tensorflow", "keras"} & set(sys.modules)
+sys.exit(code)
+"""
+
+
+def exported(given, workdir):
+    config = resolve("export", 0, {"format": "csv", **given})
+    check_inputs(config)
+    runner(config)(config, workdir)
+
+
+def test_an_export_as_csv_is_that_table_of_a_search_that_goes_on(search, tmp_path):
+    """Its lock is held, and the last line of its journal is half written. Nothing of it is opened for writing."""
+    run, command = tmp_path / "run", [sys.executable, "-c", EXPORT]
+    shutil.copytree(search, run)
+    run_report(resolve("report", 0, {"csv": str(tmp_path / "by_report.csv")}), run)
+    with (run / ".lock").open("w") as lock, (run / "journal.jsonl").open("a") as journal:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        journal.write('{"kind": "trial", "trial_id": 12, "outc')
+        journal.flush()
+        before = {path: (path.stat().st_mtime_ns, path.is_dir() or path.read_bytes()) for path in run.rglob("*")}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([*command, run], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"  runs/export/{TRIALS}\n", "")
+        exported({"from": str(run), "csv": str(tmp_path / "here" / "t.csv")}, tmp_path / "out")
+        for path in (tmp_path / "runs" / "export" / TRIALS, tmp_path / "here" / "t.csv"):
+            assert path.read_bytes() == (tmp_path / "by_report.csv").read_bytes()
+        assert {path: (path.stat().st_mtime_ns, path.is_dir() or path.read_bytes()) for path in before} == before
+        assert set(run.rglob("*")) == set(before)
+    assert not (tmp_path / "out").exists()
+    check_workdir(tmp_path / "runs" / "export", resolve("export", 0, {}))  # a network's export may still go there
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "--from is missing; give the folder of a search, such as runs/search"),
+        ({"from": "gone"}, "gone: holds no config.json; expected the folder of a run"),
+        ({"from": "trained"}, "trained: is of --mode=train; expected the folder of a search"),
+        ({"from": "damaged"}, "damaged/journal.jsonl:3: not a record"),
+        ({"from": "run", "dataset": "digits"}, "--dataset=digits: has no meaning with format=csv"),
+        ({"from": "run", "format": "model", "csv": "t.csv"}, "--csv=t.csv: has no meaning without format=csv"),
+        ({"from": "run", "format": "markdown"}, "--format=markdown: must be one of model, csv"),
+    ],
+)
+def test_what_is_no_search_or_means_nothing_is_one_line(search, tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    for name in ("run", "damaged"):
+        shutil.copytree(search, tmp_path / name)
+    lines = (search / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "damaged" / "journal.jsonl").write_bytes(b"".join([*lines[:2], b"no record\n", *lines[3:]]))
+    write_json(tmp_path / "trained" / "config.json", resolve("train", 0, {"dataset": "digits"}).to_json())
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(UserError) as refused:
+        exported(given, tmp_path / "out")
+    assert in_flags(refused.value).startswith(said)
+    assert set(tmp_path.rglob("*")) == before
 
 
 def test_docs_files_say_what_each_column_is():

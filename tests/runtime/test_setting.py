@@ -60,7 +60,7 @@ def around(kind, bound):
 
 
 def test_all_configs_are_found_and_all_are_in_a_mode():
-    assert len(CONFIGS) == 25
+    assert len(CONFIGS) == 26
     assert set(CONFIGS) == set(groups_of(MODES))
 
 

@@ -1,4 +1,7 @@
-"""`--mode=report`, and the report that every search leaves: one page of what its folder holds. No TensorFlow."""
+"""What a search's folder holds, to look at: `--mode=report`, the report that every search leaves, a table of trials.
+
+No TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from nasnet.estimators.table import read_table
 from nasnet.modes.flags import FREE, RunConfig
 from nasnet.modes.help import command_again
 from nasnet.modes.workdir import read_config
-from nasnet.networks.config import NetworkConfig
+from nasnet.networks.config import FromConfig, NetworkConfig
 from nasnet.networks.spec import Shape
-from nasnet.reports.config import ReportConfig
+from nasnet.reports.config import ExportConfig, ReportConfig
 from nasnet.reports.page.report import report
 from nasnet.reports.page.run import SECONDS, Setup, read_run
-from nasnet.reports.tables.trials import trials_csv
+from nasnet.reports.tables.trials import TRIALS, trials_csv
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, SettingError, UserError, first_line
 from nasnet.runtime.files import expanded, read_json, write_json, write_text
@@ -49,8 +52,24 @@ def run_report(config: RunConfig, workdir: Path) -> None:
         return
     if html is not None or len(folders) > 1:
         raise SettingError("csv", table, "is a table of one search, in place of a report; expected no html, one folder")
-    write_text(expanded(table), trials_csv(read_run(workdir, setup_of(workdir))))
-    say(f"  {expanded(table)}")
+    _write_trials(workdir, expanded(table))
+
+
+def run_trials(config: RunConfig, workdir: Path) -> None:
+    """Writes a table of the trials of the search that `--from` names, which may be going on: that is read alone.
+
+    Raises:
+        UserError: for a folder that is none of a search, or a journal that is damaged.
+    """
+    options, source = config.group(ExportConfig), config.group(FromConfig).source
+    if source is None:
+        raise UserError("--from is missing; give the folder of a search, such as runs/search")
+    _write_trials(expanded(source), expanded(options.csv) if options.csv else workdir / TRIALS)
+
+
+def _write_trials(search: Path, path: Path) -> None:
+    write_text(path, trials_csv(read_run(search, setup_of(search))))
+    say(f"  {path}")
 
 
 def _write(folders: list[Path], path: Path) -> None:
@@ -105,7 +124,7 @@ def setup_of(workdir: Path, config: RunConfig | None = None) -> Setup:
     """
     config = config or read_config(workdir)
     if config.mode != "search":
-        raise UserError(f"{workdir}: is of --mode={config.mode}; a report is of searches")
+        raise UserError(f"{workdir}: is of --mode={config.mode}; expected the folder of a search")
     options, network = config.group(SearchConfig), config.group(NetworkConfig)
     final, chain = config.group(FinalConfig), config.group(ChainConfig)
 

@@ -1,11 +1,10 @@
-"""What `--mode=predict` names: pictures, and the table that it writes. No TensorFlow."""
+"""What `--mode=predict` names: pictures. No TensorFlow."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from nasnet.data.pictures import SUFFIXES
-from nasnet.reports.config import PredictConfig
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import expanded
 
@@ -35,9 +34,3 @@ def named_pictures(paths: tuple[str, ...]) -> list[Path]:
         else:
             raise UserError(f"{path}: no such file or folder; expected pictures or folders of them")
     return found
-
-
-def check_table(options: PredictConfig) -> None:
-    """Raises UserError where a table cannot be renamed into place: over a folder, or over a device of the machine."""
-    if options.csv is not None and (path := expanded(options.csv)).exists() and not path.is_file():
-        raise UserError(f"--csv={path}: is no file; expected the name of one that is new or can be written anew")

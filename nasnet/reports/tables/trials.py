@@ -8,6 +8,8 @@ import io
 from nasnet.reports.page.run import SearchRun
 from nasnet.runtime.clock import utc_text
 
+TRIALS = "trials.csv"
+"""What the table is called where nobody says."""
 COLUMNS = {
     "trial_id": "number of the trial, from 0 in the order of proposals",
     "outcome": "ok, or how it failed",
