@@ -8,11 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cells.spaces.nasnet import NASNetSpace
-from nasnet.data.dataset import open_dataset
+from controller.strategy import Outcome, Proposal, Trial
+from nasnet.data.dataset import DataSet, open_dataset
+from nasnet.data.splits import Split
 from nasnet.modes.flags import resolve
+from nasnet.modes.searched.end import say_idle
 from nasnet.modes.searched.made import check
 from nasnet.runtime.errors import SettingError
 from nasnet.trials.ending import Ending
@@ -123,3 +127,18 @@ def test_a_finalist_is_trained_no_shorter_than_a_child(given, rule):
     with pytest.raises(SettingError, match=rule):
         check(resolve("search", 0, {"blocks": 1, **given}), data, space)
     check(resolve("search", 0, {"blocks": 1, **given, "finalists": 0}), data, space)
+
+
+@pytest.mark.parametrize(("right", "says"), [(0.6, True), (0.59, True), (0.61, False)])
+def test_says_where_the_best_names_one_class_for_all(right, says, capsys):
+    labels = np.array([1] * 60 + [0] * 30 + [2] * 10)
+    split = Split(np.zeros((100, 4, 4, 1), np.uint8), labels)
+    data = DataSet("three", ("cat", "dog", "bee"), (4, 4, 1), split, split)
+    say_idle(Trial(Proposal(7, (0,), (0.0,)), Outcome.OK, right, 1.0), data)
+    told = capsys.readouterr().out
+    assert told == (
+        f"note: trial 7 has {right:.4f} of the valid pictures right, no more than naming each picture 'dog', "
+        "the largest class, would have right (0.6000)\n"
+        if says
+        else ""
+    )

@@ -8,7 +8,9 @@ from collections.abc import Generator
 from cells.genotype.genotype import Genotype
 from controller.config import PolicyGradientConfig
 from controller.strategy import Trial
+from nasnet.data.dataset import DataSet
 from nasnet.modes.flags import RunConfig
+from nasnet.reports.evaluation import no_better_than_one_answer
 from nasnet.reports.search import say_ranking, say_updates, show_finalist, show_finalist_run
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError
@@ -54,6 +56,14 @@ def best_of(search: Search, config: RunConfig, ending: Ending, pictures: int) ->
         return ranked[0]
     say_ranking(final, pictures)
     return final[0].trial
+
+
+def say_idle(winner: Trial, data: DataSet) -> None:
+    """Says it where the best network of a search has learned no more than which class is the largest."""
+    if winner.accuracy is None:
+        return
+    if idle := no_better_than_one_answer(winner.accuracy, data.valid.labels, data.classes):
+        say(f"note: trial {winner.proposal.trial_id} has {winner.accuracy:.4f} of the valid pictures right, {idle}")
 
 
 def _ranked_anew(

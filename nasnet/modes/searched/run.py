@@ -21,7 +21,7 @@ from nasnet.modes.compared.baselines import hold_against_baselines
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import say_after_search
 from nasnet.modes.inputs import open_data, space_of, write_skipped
-from nasnet.modes.searched.end import Given, best_of
+from nasnet.modes.searched.end import Given, best_of, say_idle
 from nasnet.modes.searched.made import check, estimators, fitting, set_up, strategy_of
 from nasnet.modes.tables.latency import open_latency, say_front
 from nasnet.modes.tables.report import reported, write_seconds
@@ -188,6 +188,8 @@ def _search(
         say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
         with doing(lambda: at_work(retrying)), live_block(search):
             winner = yield from best_of(search, config, ending, len(data.valid))
+            if "estimator" not in config.own:  # what one of a program's own rewards need be no accuracy
+                say_idle(winner, data)
             ended, timing = time.monotonic(), retrying.timing
             baselines = hold_against_baselines(search, winner, config, workdir, data, ending) if final.export else None
             return _Found(search, winner, ended, timing, baselines)
