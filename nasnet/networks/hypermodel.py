@@ -14,7 +14,7 @@ from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.space import Space, ask, lengths
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.keras_model import build
-from nasnet.networks.spec import NetworkSpec, Shape, architecture_of
+from nasnet.networks.spec import NetworkSpec, Shape, architecture_of, per_channel
 
 Optimizer = str | Callable[[], Any]
 """What `compile` takes by name, or what makes a fresh `keras.Optimizer`: one serves one model."""
@@ -57,7 +57,7 @@ class SpaceHyperModel(keras_tuner.HyperModel):
         self.classes = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(classes)
         self.image_shape = image_shape
         self.network = network or NetworkConfig()
-        self.mean, self.std = _a_channel(mean, image_shape[2]), _a_channel(std, image_shape[2])
+        self.mean, self.std = (per_channel(value, image_shape[2]) for value in (mean, std))
         self.optimizer = optimizer
         self.metrics = metrics
         self.jit_compile = jit_compile
@@ -125,7 +125,3 @@ class ChainHyperModel(SpaceHyperModel):
         **more: Any,  # noqa: ANN401 - as SpaceHyperModel's
     ) -> None:
         super().__init__(space or ChainSpace(), classes, image_shape, network, **more)
-
-
-def _a_channel(value: float | Sequence[float], channels: int) -> tuple[float, ...]:
-    return (float(value),) * channels if isinstance(value, int | float) else tuple(map(float, value))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
 
 from cells.architecture import Architecture, BadField
 from cells.genotype.cell import CellGenotype
@@ -133,6 +135,12 @@ class NetworkSpec:
             return cls(architecture, **rest)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'its "network" is missing or malformed ({error})') from error
+
+
+def per_channel(value: float | Sequence[float], channels: int) -> tuple[float, ...]:
+    """One number for each channel, of one for all or of so many; Python's, NumPy's or an array's."""
+    numbers = np.ravel(np.asarray(value, float)).tolist()
+    return tuple(numbers * channels if np.ndim(value) == 0 else numbers)
 
 
 @runtime_checkable

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +32,14 @@ from nasnet.modes.library import models
 from nasnet.modes.library import search as searching
 from nasnet.modes.library.arguments import search_config
 from nasnet.modes.library.data import named, source_of
-from nasnet.modes.library.own import OwnEstimator
+from nasnet.modes.library.own import OwnEstimator, called
+from nasnet.modes.searched.run import Searched
 from nasnet.modes.workdir import read_config
 from nasnet.networks.spec import READERS
 from nasnet.runtime.errors import RunError, SettingError, UserError
+from nasnet.runtime.signals import Stopped
+from nasnet.trials.journal import Journal
+from nasnet.trials.retries import RetryingEngine
 from tests.support.pictures import write_network
 
 ROOT = Path(__file__).parents[2]
@@ -81,8 +87,10 @@ class Counting:
     decisions: tuple[Decision, ...]
     seed: int
     heard: list[int] = dataclasses.field(default_factory=list)
+    known: list[int] = dataclasses.field(default_factory=list)  # heard of at each proposal
 
     def propose(self, trial_id: int) -> Proposal:
+        self.known.append(len(self.heard))
         tokens = [0] * len(self.decisions)
         tokens[trial_id % len(tokens)] = 1
         return Proposal.chosen(trial_id, tuple(tokens))
@@ -160,6 +168,7 @@ RAGGED = tf.data.Dataset.from_generator(
         ((X, Y - 1), "data: y_train has the label -1"),
         ((X, Y + 0.5), "data: y_train is float64"),
         ((X, np.ones((12, 3))), "labels of train: have several columns and are not one-hot"),
+        ((X, np.full((12, 2), 0.5)), "labels of train: have several columns and are not one-hot"),
         ((X - 300.0, Y), "data: x_train has values from"),
         (ENDLESS, "data=train: repeats without an end"),
         (PLAIN, "expected pairs"),
@@ -172,6 +181,29 @@ def test_other_data_is_refused_by_its_argument_before_anything_is_written(tmp_pa
         nasnet.search(data, workdir=tmp_path / "w", **TINY)
     assert "--" not in str(error.value)
     assert not (tmp_path / "w").exists()
+
+
+def test_data_sets_whose_labels_mean_other_classes_are_refused():
+    """As Keras reads two folders of which one lacks a class: a bee is 1 in the first, and 0 in the second."""
+
+    def named_as(*names: str) -> tf.data.Dataset:
+        found = tf.data.Dataset.from_tensor_slices((X, Y % len(names)))
+        found.class_names = list(names)  # type: ignore[attr-defined]
+        return found
+
+    train, other = named_as("ant", "bee", "cat"), named_as("bee", "cat")
+    rule = "data=train of classes ant, bee, cat, test of bee, cat: a label would mean two things"
+    for class_names in (None, ("a", "b", "c")):
+        with pytest.raises(SettingError, match=rule):
+            source_of({"train": train, "test": other}, class_names)
+    arrays = X, Y
+    with pytest.raises(SettingError, match="valid of cat, bee, ant: a label"):
+        source_of({"train": train, "valid": named_as("cat", "bee", "ant"), "test": arrays})
+    assert opened({"train": train, "valid": named_as("ant", "bee", "cat"), "test": arrays}).classes == (
+        "ant",
+        "bee",
+        "cat",
+    )
 
 
 def test_a_path_needs_no_prefix(tmp_path):
@@ -199,6 +231,10 @@ def test_a_path_needs_no_prefix(tmp_path):
         ({"space": NASNetSpace(1)}, "^blocks=1: has no meaning with space=NASNetSpace"),
         ({"data_dir": "sets"}, "^data_dir=sets: goes with tfds:NAME, not with digits$"),
         ({"space": "table"}, "^space=table: is searched by the command line"),
+        ({"strategy": RandomSearch, "evolution_population": 3}, "^evolution_population=3: .* strategy=controller"),
+        ({"strategy": RandomSearch, "start": "nasnet_a"}, "^start=nasnet_a: has no meaning with strategy=controller"),
+        ({"estimator": Zeros(None), "rungs": [2, 5]}, "^rungs=2,5: has no meaning with estimator=Zeros"),
+        ({"workers": -1}, "^workers=-1: must be 0 or more"),
         ({"controller_learning_rate": -1.0}, "^controller_learning_rate=-1.0: must be above 0"),
         ({"learning_rate": 0}, "^learning_rate=0: must be above 0"),
         ({"class_names": ["a"]}, "^class_names=.*: has no meaning with data=digits"),
@@ -216,19 +252,30 @@ def test_a_wrong_argument_is_named_as_one(tmp_path, settings, rule):
 def test_settings_are_the_flags_of_a_search(tmp_path):
     """NumPy's numbers, paths and lists too; what is unset is the mode's default."""
     own = {"rungs": [5, 10], "trials": np.int64(7), "baselines": ("resnet20", "lenet5"), "stop_after": None}
+    own["start"] = tmp_path / "genotype.json"
     config = search_config("digits", tmp_path, 3, None, {**own, "workers": 0})
     assert (config.values["rungs"], config.values["trials"], config.seed) == ("5,10", 7, 3)
-    assert config.values["baselines"] == "resnet20,lenet5"
+    assert (config.values["baselines"], config.values["start"]) == ("resnet20,lenet5", f"{tmp_path / 'genotype.json'}")
     assert json.loads(json.dumps(config.to_json())) == config.to_json()
     plain = search_config("digits", tmp_path, 0, None, {"workers": 0})
     assert (plain.values["trials"], plain.values["repeats"], plain.values["steps"]) == (200, 1, 25)
+    assert plain.values["finalists"] > 0
+    for given, finalists in (({}, 0), ({"finalists": 3}, 3)):
+        told = search_config("digits", tmp_path, 0, None, {"workers": 0, "estimator": Zeros(None), **given})
+        assert told.values["finalists"] == finalists, "what the program's own estimator calls best is"
 
 
-def test_left_in_its_middle_a_search_goes_on_to_the_same_end(tmp_path):
+def test_what_an_object_is_called_is_the_same_another_day():
+    assert called(Zeros(NASNetSpace(1), ("trial_1",))).startswith("Zeros(space=NASNetSpace(blocks=1")
+    assert called(Zeros(object())) == called(Zeros) == f"{__name__}.Zeros", "no address"
+
+
+def test_left_in_its_middle_a_search_goes_on_to_the_same_end(tmp_path, capfd):
     space = NASNetSpace(2)
     own: dict[str, Any] = {"space": space, "estimator": Zeros(space), "trials": 9, "update_trials": 3, "verbose": False}
     whole = nasnet.search(drawn(), workdir=tmp_path / "whole", export=False, **own)
     assert [trial.trial_id for trial in whole.trials] == list(range(9))
+    assert capfd.readouterr().out == ""
     assert whole.best.trial == max(whole.trials, key=lambda trial: (trial.reward, -trial.trial_id))
     assert all(space.encode(trial.genotype) == trial.tokens for trial in whole.trials)
     told: list[searching.SearchTrial] = []
@@ -256,14 +303,60 @@ def test_left_in_its_middle_a_search_goes_on_to_the_same_end(tmp_path):
         _ = rest.best.model
 
 
-def test_a_strategy_of_ones_own_is_asked_and_told_in_order(tmp_path):
-    """As an object, or as what makes one; the report says its name, and the config, read again, has it too."""
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Stopped)])
+def test_stopped_by_a_signal_the_same_object_goes_on(tmp_path, monkeypatch, number, error):
+    """And how often a child is run again, and how long it may go on then, are what was asked for."""
+    asked: list[Any] = []
+
+    class Noted(RetryingEngine):
+        def __init__(self, *given: Any, **options: Any) -> None:
+            asked.append((options["retries"], options["stop_seconds"]))
+            super().__init__(*given, **options)
+
+    monkeypatch.setattr("nasnet.modes.searched.run.RetryingEngine", Noted)
+    space = NASNetSpace(1)
+    own: dict[str, Any] = {"space": space, "estimator": Zeros(space), "trials": 4, "verbose": False, "export": False}
+    with nasnet.Search(drawn(), workdir=tmp_path / "w", retries=7, stop_seconds=2.5, **own) as run:
+        assert next(run).trial_id == 0
+        signal.raise_signal(number)
+        with pytest.raises(error, match=f"stopped by {number.name}"):
+            next(run)
+        assert next(run).trial_id == 1
+        assert [trial.trial_id for trial in run.result.trials] == list(range(4))
+    assert asked == [(7, 2.5)] * 2
+
+
+def test_outside_of_the_main_thread_it_is_refused(tmp_path):
+    with ThreadPoolExecutor(1) as others, pytest.raises(UserError, match="in the main thread alone"):
+        others.submit(nasnet.search, drawn(), workdir=tmp_path / "w", **TINY).result()
+    assert not (tmp_path / "w").exists()
+
+
+def test_trials_come_in_the_order_of_their_numbers(tmp_path):
+    """Whatever the order in which they ended: side by side, or at rungs."""
+    space, journal = NASNetSpace(1), Journal(tmp_path / "journal.jsonl")
+    drawn_by = RandomSearch(space.decisions, 0)
+    trials = [Trial(drawn_by.propose(i), Outcome.OK, i / 10, 1.0) for i in range(4)]
+    for trial in trials:
+        journal.propose(trial.proposal)
+    journal.end_rung(trials[3], 1.0)
+    for i in (2, 0, 1):
+        journal.finish(trials[i])
+    config = search_config("digits", tmp_path, 0, None, {"workers": 0})
+    found = searching._result(Searched(space, trials[1], journal, (8, 8, 1)), config, tmp_path)
+    assert [(trial.trial_id, trial.reward) for trial in found.trials] == [(i, i / 10) for i in range(4)]
+    assert [trial.genotype for trial in found.trials] == [space.decode(trial.proposal.tokens) for trial in trials]
+    assert found.best == searching.Best(found.trials[1], tmp_path / "best")
+
+
+def test_a_strategy_of_ones_own_is_asked_and_told_in_order(tmp_path, capfd):
+    """As an object, or as what makes one, in waves; the report says its name, and the config, read again, has it."""
     space = NASNetSpace(1)
     own: dict[str, Any] = {"space": space, "estimator": Zeros(space, ("trial_1",)), "trials": 6, "verbose": False}
-    own["repeat_cells"] = True
+    own |= {"repeat_cells": True, "update_trials": 3}
     strategy = Counting(space.decisions, 0)
     found = nasnet.search(drawn(), workdir=tmp_path / "a", strategy=strategy, export=False, **own)
-    assert strategy.heard == list(range(6))
+    assert (strategy.heard, strategy.known) == (list(range(6)), [0, 0, 0, 3, 3, 3])
     assert [trial.tokens.index(1) for trial in found.trials] == list(range(6))
     assert [trial.outcome for trial in found.trials] == [Outcome.OK, Outcome.CRASHED, *[Outcome.OK] * 4]
     assert found.trials[1].cause == "RuntimeError: no such luck"
@@ -277,7 +370,9 @@ def test_a_strategy_of_ones_own_is_asked_and_told_in_order(tmp_path):
         "strategy": f"{__name__}.Counting",
         "estimator": repr(own["estimator"]),
     }
-    made = nasnet.search(drawn(), workdir=tmp_path / "b", strategy=Counting, export=False, **own)
+    capfd.readouterr()
+    made = nasnet.search(drawn(), workdir=tmp_path / "b", strategy=Counting, export=False, **{**own, "verbose": True})
+    assert "6/6" in capfd.readouterr().out
     assert [trial.tokens for trial in made.trials] == [trial.tokens for trial in found.trials]
     failing = {**own, "estimator": Zeros(space, ("trial_0",)), "trials": 1}
     with pytest.raises(RunError, match="none of 1 trials succeeded"):
@@ -302,8 +397,12 @@ def test_an_operation_of_ones_own_is_searched_trained_and_built(tmp_path, monkey
     space = NASNetSpace(1, operations=("pooled convolution", "identity"))
     assert [decision.size for decision in space.decisions[2:4]] == [2, 2]
     settings = {name: value for name, value in TINY.items() if name != "blocks"}
-    found = nasnet.search(drawn(), space=space, trials=2, workdir=tmp_path / "w", **settings)
-    assert all(trial.reward is not None for trial in found.trials)
+    settings |= {"space": space, "workdir": tmp_path / "w", "keep_weights": 1}
+    for trials in (1, 2):  # the second goes on with the first's
+        found = nasnet.search(drawn(), trials=trials, **settings)
+        assert [trial.reward is not None for trial in found.trials] == [True] * trials
+        kept = [path.name for path in (tmp_path / "w" / "children").iterdir()]
+        assert kept == [f"trial_{found.best.trial.trial_id}"]
     for tokens in ((0,) * 10, (1, 0, 1, 1, 0) * 2):
         assert space.encode(space.decode(tokens)) == tokens
     assert "pooled convolution" in (tmp_path / "w" / "config.json").read_text()
@@ -374,12 +473,14 @@ def test_worker_processes_of_a_script_that_would_search_again_are_refused(tmp_pa
 
 def test_what_a_session_defines_cannot_go_to_worker_processes():
     code = (
-        "from nasnet.modes.library.own import check_workers\nclass Mine: pass\n"
-        "check_workers(2, {'strategy': Mine()})\ncheck_workers(2, {'estimator': Mine()})"
+        "from pathlib import Path\nfrom nasnet.modes.library.arguments import search_config\n"
+        "class Mine:\n    propose = observe = estimate = None\n"
+        "def begin(**own): search_config('digits', Path('w'), 0, None, {'workers': 2, **own})\n"
+        "begin(strategy=Mine())\nbegin(estimator=Mine())"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert "workers=2: worker processes cannot import __main__.Mine" in done.stderr
-    assert "line 4" in done.stderr
+    assert "line 7" in done.stderr
 
 
 def test_network_gives_any_model_and_names_what_it_cannot(tmp_path):
@@ -389,6 +490,8 @@ def test_network_gives_any_model_and_names_what_it_cannot(tmp_path):
     pictures = drawn(2)[0].repeat(2, 1).repeat(2, 2).astype(np.float32)
     same = nasnet.network("resnet20", classes=2, **small, mean=[0], std=[1], seed=3)
     np.testing.assert_allclose(model(pictures), same(pictures / 255), rtol=1e-4, atol=1e-5)
+    same = nasnet.network("resnet20", classes=2, **small, mean=np.float32(0), std=np.array([1.0]), seed=3)
+    np.testing.assert_allclose(model(pictures), same(pictures / 255), rtol=1e-4, atol=1e-5)
     other = nasnet.network("resnet20", classes=2, **small, mean=0, std=255, seed=4)
     assert not np.allclose(model(pictures), other(pictures))
     for arguments, rule in (
@@ -397,6 +500,9 @@ def test_network_gives_any_model_and_names_what_it_cannot(tmp_path):
         ({"model": "resnet20", "depth": 3}, "^depth=3: is no size of a network; expected repeats"),
         ({"model": "vgg16", "image_size": 8}, "32 pixels a side are enough: image_size=32"),
         ({"model": "resnet20", "classes": 0}, "^classes=0: must be 1 or more"),
+        ({"model": "resnet20", "image_size": 0}, "^image_size=0: must be 1 or more"),
+        ({"model": "resnet20", "channels": 0}, "^channels=0: must be 1 or more"),
+        ({"model": "nasnet_a", "filters": 4, "parameters": 9000}, "^filters=4: is what parameters=9000 decides"),
     ):
         with pytest.raises(UserError, match=rule):
             nasnet.network(**arguments)

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from bench.drawn import cheap_genotype
+from cells.count import count
 from cells.walks.stack import CellNetwork
 from cells.zoo.lenet import LeNet5Of1998
+from nasnet.networks.export.archive import check_hdf5
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.saved import load_trained, save_trained, save_weights
 from nasnet.networks.spec import NetworkSpec
@@ -100,6 +102,8 @@ def test_what_a_network_without_cells_is_made_of_opens(tmp_path):
         ({"module": "antigravity", "class_name": "Conv2D", "config": {}}, "antigravity.Conv2D"),
         ({"module": None, "class_name": "__lambda__", "config": {"value": "x"}}, "__lambda__"),
         ({"registered_name": "mine>Evil"}, "keras.layers.Rescaling"),
+        ({"module": ["keras", "layers"]}, "['keras', 'layers'].Rescaling"),
+        ({"class_name": {"Rescaling": 1}}, "keras.layers.{'Rescaling': 1}"),
     ],
 )
 def test_a_layer_that_is_none_of_ours_is_refused_by_name(folder, layer, named):
@@ -123,13 +127,45 @@ def test_a_lambda_that_keras_wrote_is_never_called(folder, tmp_path):
     assert not mark.exists()
 
 
-def test_more_channels_than_the_network_has_are_never_made(folder):
-    found = members(folder / "model.keras")
-    config = json.loads(found["config.json"])
-    dense = next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Dense")
-    dense["config"]["units"] = 10**12
-    rewrite(folder / "model.keras", {**found, "config.json": json.dumps(config).encode()})
-    assert "Dense has units 1000000000000, more than such a network has" in refused(folder)
+WIDEST = max(side for weight in count(SPEC.architecture, SPEC.image_shape).weights for side in weight.shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("Dense", "units", 10**12),
+        ("Dense", "units", WIDEST + 1),
+        ("Conv2D", "filters", WIDEST + 1),
+        ("DepthwiseConv2D", "depth_multiplier", WIDEST + 1),
+        ("Conv2D", "kernel_size", [1, 2**16 + 1]),
+        ("ZeroPadding2D", "padding", [[0, 0], [0, 10**9]]),
+        ("RepeatVector", "n", 10**9),
+        ("MaxPooling2D", "pool_size", 10**9),
+        ("Pad", "pad_width", [[0, 0], [0, 10**9], [0, 0], [0, 0]]),
+    ],
+)
+def test_more_than_the_network_has_is_never_made(folder, name, key, value):
+    module = "keras.src.ops.numpy" if name == "Pad" else "keras.layers"
+    with_layer(folder, {"module": module, "class_name": name, "registered_name": name, "config": {key: value}})
+    assert f"{name} has {key} {value}, more than such a network has" in refused(folder)
+
+
+def test_as_much_as_the_network_has_is_not_too_much(folder):
+    with_layer(folder, {"config": {"name": "whitening", "scale": 1.0, "offset": 0.0, "units": WIDEST, "n": 2**16}})
+    assert "more than such" not in refused(folder)  # Keras knows no such key
+
+
+@pytest.mark.parametrize("config", ["[1]", "3", '{"class_name": "Sequential", "config": {}}'])
+def test_what_is_no_functional_model_is_refused(folder, config):
+    rewrite(folder / "model.keras", {**members(folder / "model.keras"), "config.json": config.encode()})
+    assert "config.json is no functional model" in refused(folder)
+
+
+def test_a_member_that_is_there_twice_is_refused(folder):
+    """Which of the two Keras would read is not ours to know."""
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(folder / "model.keras", "a") as archive:
+        archive.writestr("config.json", members(folder / "model.keras")["config.json"])
+    assert "holds 'config.json'; expected metadata.json, config.json, model.weights.h5, each once" in refused(folder)
 
 
 @pytest.mark.parametrize("name", ["../escaped", "/tmp/escaped", "assets/words.txt"])
@@ -139,7 +175,9 @@ def test_other_members_are_refused(folder, name):
     assert not (folder.parent / "escaped").exists()
 
 
-@pytest.mark.parametrize(("name", "length"), [("config.json", 2**27 + 1), ("model.weights.h5", 2**26)])
+@pytest.mark.parametrize(
+    ("name", "length"), [("config.json", 2**27 + 1), ("model.weights.h5", 2**26), ("metadata.json", 2**16 + 1)]
+)
 def test_a_zip_bomb_is_not_unpacked(folder, name, length):
     found = {**members(folder / "model.keras"), name: b" " * length}
     rewrite(folder / "model.keras", found, zipfile.ZIP_DEFLATED)
@@ -167,8 +205,27 @@ def test_weights_in_other_files_are_not_read(folder, tmp_path):
     with_weights(folder, lambda file: file.create_dataset("raw", (3,), "f8", external=outside))
     assert "/raw is an array that lies in another file" in refused(folder)
     (folder / "model.keras").write_bytes(original)
+    layout = h5py.VirtualLayout((3,), "f8")
+    layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", (3,))
+    with_weights(folder, lambda file: file.create_virtual_dataset("virtual", layout))
+    assert "/virtual is an array that lies in another file" in refused(folder)
+    (folder / "model.keras").write_bytes(original)
     with_weights(folder, lambda file: file.create_dataset("huge", (10**12,), "f4", chunks=(1024,)))
     assert "its arrays say that they are of more than" in refused(folder)
+
+
+def test_arrays_are_counted_in_bytes_and_together(tmp_path):
+    """And a group that stands at two places once: thirty of them, each twice in the next, are 2^30 to walk through."""
+    with h5py.File(tmp_path / "some.h5", "w") as file:
+        file["group/a"], file["b"], file["c"] = np.zeros(10, "f4"), np.zeros((5, 2), "f8"), np.float64(1)
+    check_hdf5(tmp_path / "some.h5", 40 + 80 + 8)
+    with pytest.raises(ValueError, match="more than 127 bytes"):
+        check_hdf5(tmp_path / "some.h5", 127)
+    with h5py.File(tmp_path / "some.h5", "a") as file:
+        for depth in range(30):
+            file[f"{depth + 1}/left"] = file[f"{depth + 1}/right"] = file.require_group(str(depth))
+    with pytest.raises(ValueError, match=r"is a group that is there twice"):
+        check_hdf5(tmp_path / "some.h5")
 
 
 def test_another_network_than_genotype_json_says_is_refused(folder):

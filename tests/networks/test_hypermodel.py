@@ -25,11 +25,12 @@ CHAINS = ChainSpace(3, start_layers=1, grow_layers=1, grow_every=2, scale=0.1)
 
 
 def nasnet():
-    return NASNetHyperModel(3, (8, 8, 1), SMALL, space=NASNetSpace(1), optimizer=lambda: keras.optimizers.SGD(0.01))
+    how = {"optimizer": lambda: keras.optimizers.SGD(0.01), "mean": (90.0,), "std": (50.0,)}
+    return NASNetHyperModel(3, (8, 8, 1), SMALL, space=NASNetSpace(1), **how)
 
 
 def chains():
-    return ChainHyperModel(("a", "b", "c"), (8, 8, 1), space=CHAINS)
+    return ChainHyperModel(("a", "b", "c"), (8, 8, 1), space=CHAINS, mean=np.float32(90), std=50)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,8 @@ def pictures():
 
 
 @pytest.mark.parametrize("make", [nasnet, chains])
-def test_what_is_built_is_what_the_tokens_name(make):
+def test_what_is_built_is_what_the_tokens_name(make, pictures):
+    """And its loss is cross-entropy of logits, its weights are those of the seed."""
     hypermodel = make()
     space = hypermodel.space
     hp = keras_tuner.HyperParameters()
@@ -51,12 +53,26 @@ def test_what_is_built_is_what_the_tokens_name(make):
     assert hypermodel.genotype(hp) == space.decode(tokens)
     spec = hypermodel.spec(hp)
     assert NetworkSpec.from_json(spec.to_json()) == spec
+    assert (spec.mean, spec.std) == ((90.0,), (50.0,))
     model = hypermodel.build(hp)
     assert model.output_shape == (None, 3)
     assert (
         sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
         == count(spec.architecture, (8, 8, 1)).parameters
     )
+    x, y = pictures
+    logits = np.asarray(model(x), np.float64)
+    expected = np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(len(y)), y])
+    assert float(model.loss(y, logits)) == pytest.approx(expected, rel=1e-5)
+    weights = {seed: built(hypermodel, hp, seed) for seed in (0, 1)}
+    assert (weights[0] == np.concatenate([np.ravel(weight) for weight in model.weights])).all()
+    assert (weights[0] != weights[1]).any()
+
+
+def built(hypermodel, hp, seed):
+    """All weights of a network, by a seed."""
+    hypermodel.seed = seed
+    return np.concatenate([np.ravel(weight) for weight in hypermodel.build(hp).weights])
 
 
 def test_a_network_that_cannot_be_is_a_failed_trial():

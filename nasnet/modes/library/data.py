@@ -11,7 +11,7 @@ import numpy as np
 from nasnet.data.npz import arrays
 from nasnet.data.sources import Source
 from nasnet.data.splits import content_hash
-from nasnet.runtime.errors import SettingError
+from nasnet.runtime.errors import SettingError, shortened
 from nasnet.runtime.files import expanded
 
 Pictures = Any
@@ -43,7 +43,9 @@ def source_of(data: Pictures, class_names: Sequence[str] | None = None) -> tuple
         UserError: for anything else.
     """
     splits, called, names = dict[str, tuple[np.ndarray, np.ndarray]](), "arrays", class_names
-    for split, of in _parts(data).items():
+    parts = _parts(data)
+    _check_names(parts)
+    for split, of in parts.items():
         if hasattr(of, "element_spec"):
             called = "tf.data"
             names = getattr(of, "class_names", None) if names is None else names
@@ -68,6 +70,21 @@ def _parts(data: Pictures) -> dict[str, Any]:
         if not (_is_pair(of) or hasattr(of, "element_spec")):
             raise SettingError("data", _shown(data), _RULE)
     return parts
+
+
+def _check_names(parts: Mapping[str, Any]) -> None:
+    """Raises SettingError where label 0 of one data set is not what it is of another: a folder may lack a class."""
+    said = {split: getattr(of, "class_names", None) for split, of in parts.items()}
+    named = {split: list(names) for split, names in said.items() if names is not None}
+    first = next(iter(named), "")
+    for split, names in named.items():
+        if names != named[first]:
+            value = shortened(
+                f"{first} of classes {', '.join(map(str, named[first]))}, {split} of {', '.join(map(str, names))}"
+            )
+            raise SettingError(
+                "data", value, "a label would mean two things; expected the same class_names in one order"
+            )
 
 
 def _is_pair(value: object) -> bool:

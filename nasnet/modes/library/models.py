@@ -14,7 +14,7 @@ from nasnet.networks.config import NetworkConfig
 from nasnet.networks.keras_model import build
 from nasnet.networks.models import named_model
 from nasnet.networks.saved import load_trained, trained_folder
-from nasnet.networks.spec import NetworkSpec
+from nasnet.networks.spec import NetworkSpec, per_channel
 from nasnet.runtime.environment import import_keras
 from nasnet.runtime.errors import SettingError
 from nasnet.runtime.files import expanded
@@ -67,7 +67,8 @@ def network(
         named.check_settings(sizes)
         config.check_given(sizes)
         (height, width, depth), published = named.published(config)
-        shape = (image_size or height, image_size or width, channels or depth)
+        height, width = (side if image_size is None else image_size for side in (height, width))
+        shape = (height, width, depth if channels is None else channels)
         named_by = published if classes is None else classes
         names = tuple(map(str, range(named_by))) if isinstance(named_by, int) else tuple(named_by)
         for name, value in (("image_size", shape[0]), ("channels", shape[2]), ("classes", len(names))):
@@ -75,8 +76,8 @@ def network(
                 raise SettingError(name, value, "must be 1 or more")
         architecture = made(named, config, len(names), shape)
         counted(named.name, architecture, shape)
-        means, stds = ((of,) * shape[2] if isinstance(of, (int, float)) else tuple(of) for of in (mean, std))
         try:
+            means, stds = (per_channel(of, shape[2]) for of in (mean, std))
             built = build(NetworkSpec(architecture, names, shape, means, stds), seed=seed)
         except ValueError as error:
             raise SettingError("model", model, str(error)) from error

@@ -80,7 +80,8 @@ def check_workers(workers: int, own: dict[str, Any]) -> None:
     if not workers or main is None:
         return
     if script is None:
-        for name, value in own.items():
+        for name, given in own.items():
+            value = given.own if isinstance(given, OwnEstimator) else given
             if name != "strategy" and type(value).__module__ == "__main__":
                 rule = f"worker processes cannot import {called(value)}, which is of this session; put it into a module"
                 raise SettingError("workers", workers, f"{rule}, or leave workers out")

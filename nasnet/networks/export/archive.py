@@ -42,7 +42,17 @@ _ALLOWED = {
 }
 """Module -> what `networks.keras_reading` builds a network for inference from, and what older versions of it did."""
 _WIDTHS = ("filters", "units", "depth_multiplier")
-_SIDES = ("batch_shape", "cropping", "dilation_rate", "kernel_size", "n", "padding", "pool_size", "strides")
+_SIDES = (
+    "batch_shape",
+    "cropping",
+    "dilation_rate",
+    "kernel_size",
+    "n",
+    "pad_width",
+    "padding",
+    "pool_size",
+    "strides",
+)
 _LONGEST = 2**16
 """Pixels of a side: of a picture, a window, a border."""
 _DAMAGED = (OSError, KeyError, ValueError, RecursionError, EOFError, RuntimeError, NotImplementedError, MemoryError)
