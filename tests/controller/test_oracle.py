@@ -106,6 +106,28 @@ def test_its_trials_are_the_strategy_s_own(tmp_path, space, strategy, direction)
     assert oracle.get_best_trials()[0].score == best
 
 
+def test_known_tokens_come_first_and_a_failure_is_worth_what_is_said(tmp_path):
+    """Here the best of all, so that the others are its children."""
+    space, failures, start = NASNetSpace(2), FailureConfig(nan_reward=9.0), ((1,) * 20, (0,) * 20)
+    failing = ("03", "06")
+    oracle, seen = searched(
+        tmp_path,
+        space=space,
+        strategy="evolution",
+        failures=failures,
+        start=start,
+        results=lambda trial: math.nan if trial.trial_id in failing else worth(trial),
+    )
+    by_hand = make_strategy("evolution", space.decisions, None, POLICY, failures, 5, None, LEARNER, None, start)
+    for number, values in enumerate(seen):
+        proposal, key = by_hand.propose(number), f"{number:02d}"
+        assert tuple(values.values()) == proposal.tokens
+        failed = key in failing
+        reward = None if failed else oracle.trials[key].score
+        by_hand.observe(Trial(proposal, Outcome.NAN if failed else Outcome.OK, reward, 1.0))
+    assert [tuple(values.values()) for values in seen[:2]] == list(start)
+
+
 @pytest.mark.parametrize("killed", [(0,), (3, 3, 9), (13,)])
 @pytest.mark.parametrize("strategy", ["predictor", "random", pytest.param("ppo", marks=pytest.mark.slow)])
 def test_killed_it_goes_on_with_the_same_trials(tmp_path, strategy, killed):
@@ -226,6 +248,38 @@ def test_a_trial_is_tried_again_before_it_has_failed(tmp_path):
     assert failed[::3] == seen[::3]
 
 
+def test_killed_between_two_tries_it_has_as_many_left(tmp_path):
+    """And the trial whose failure ended a search is in its file, and told to the strategy, as any other."""
+    more = {"strategy": "random", "max_trials": 4, "max_retries_per_trial": 2, "max_consecutive_failed_trials": 2}
+    tried: list[str] = []
+
+    def results(trial):
+        tried.append(trial.trial_id)
+        if len(tried) == 2:
+            raise Killed
+        return math.nan
+
+    with pytest.raises(Killed):
+        Tuner(oracle_of(**more), tmp_path, results=results).search(verbose=0)
+    with pytest.raises(RuntimeError, match="consecutive failures exceeded the limit of 2"):
+        Tuner(oracle_of(**more), tmp_path, results=results).search(verbose=0)
+    assert tried == ["0", "0", "0", "0", "1", "1", "1"], "the second of these does not count"
+    ends = [json.loads(line) for line in (tmp_path / "search" / JOURNAL).read_text().splitlines() if '"end"' in line]
+    assert [(end["end"], end["again"]) for end in ends] == [(key, try_ < 2) for key in "01" for try_ in range(3)]
+    oracle = Tuner(oracle_of(**more), tmp_path).oracle
+    assert (oracle.end_order, [trial.status for trial in oracle.trials.values()]) == (["0", "1"], ["FAILED"] * 2)
+
+
+def test_what_several_workers_left_open_is_begun_again_in_order(tmp_path):
+    oracle = oracle_of()
+    Tuner(oracle, tmp_path)
+    values = [oracle.create_trial(worker).hyperparameters.values for worker in ("a", "b", "c")]
+    again = Tuner(oracle_of(), tmp_path).oracle
+    found = [again.create_trial(worker) for worker in ("d", "e", "f")]
+    assert [trial.trial_id for trial in found] == ["00", "01", "02"]
+    assert [trial.hyperparameters.values for trial in found] == values
+
+
 def test_a_grid_ends_where_it_is_exhausted(tmp_path):
     space = Table((Decision("a", 2), Decision("b", 3), Decision("c", 1)))
     _, seen = searched(tmp_path, space=space, strategy="grid", max_trials=None)
@@ -315,6 +369,9 @@ def test_a_worker_that_is_started_again_has_its_trial_again(tmp_path):
             "objective=['score', 'min']: the project was begun with",
         ),
         ({"failures": FailureConfig(nan_reward=0.0)}, "failures={"),
+        ({"learner_config": LearnerConfig(4, 3)}, "learner_config={"),
+        ({"policy_config": PolicyGradientConfig(update_trials=4)}, "policy_config={"),
+        ({"start": ((0,) * 20,)}, "start=[[0, 0, 0, 0"),
     ],
 )
 def test_another_search_is_not_gone_on_with(tmp_path, other, line):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 
 import pytest
 
 from controller.config import BadSetting
-from controller.oracle_journal import OracleJournal
+from controller.oracle_journal import LOST, OracleJournal, cause_of, outcome_of
+from controller.strategy import Outcome
 
 SAID = {"seed": 1, "decisions": [["a", 2], ["b", 3]]}
 BEGIN = {"begin": "00", "tokens": [1, 2], "log_probs": [-0.1, 1e-300]}
@@ -48,6 +51,42 @@ def test_a_torn_last_line_is_cut_off(tmp_path, cut):
     assert again.records == [BEGIN]
     again.append(END)
     assert (tmp_path / "j").read_bytes() == content
+
+
+def test_a_full_disk_leaves_it_as_it_was_and_it_is_gone_on_with(tmp_path, monkeypatch):
+    journal = OracleJournal(tmp_path / "j", SAID)
+    journal.append(BEGIN)
+    before = (tmp_path / "j").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            journal.append(END)
+    assert (tmp_path / "j").read_bytes() == before
+    journal.append(END)
+    assert OracleJournal(tmp_path / "j", SAID).records == [BEGIN, END]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "message", "outcome"),
+    [
+        ("COMPLETED", "COMPLETED", None, Outcome.OK),
+        ("INVALID", "COMPLETED", None, Outcome.NAN),
+        ("FAILED", "FAILED", "too large", Outcome.INVALID),
+        ("INVALID", "INVALID", f"{LOST} 60 s", Outcome.LOST),
+        ("FAILED", "INVALID", "Traceback\nMemoryError", Outcome.OOM),
+        ("FAILED", "INVALID", "Out of memory while trying to allocate", Outcome.OOM),
+        ("FAILED", "INVALID", "Traceback\nValueError: a bug", Outcome.CRASHED),
+        ("FAILED", "INVALID", None, Outcome.CRASHED),
+    ],
+)
+def test_keras_tuners_words_for_an_end(status, said, message, outcome):
+    assert outcome_of(status, said, message) is outcome
+    last = message.splitlines()[-1] if message else str(outcome)
+    assert cause_of(message, outcome) == ("" if outcome is Outcome.OK else last)
 
 
 def test_two_writers_are_found_out(tmp_path):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.drawn import cheap_genotype
+from bench.drawn import cheap_genotype, drawn_pictures
 from cells.count import count
 from cells.genotype.cell import CellGenotype
 from cells.spaces.nasnet import NASNetSpace
@@ -23,6 +23,7 @@ from controller.policy.policy_gradient import PolicyGradient
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import DataSet, open_dataset
+from nasnet.estimators.estimator import Estimate
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import InProcess
@@ -31,6 +32,7 @@ from nasnet.execution.workers import Workers
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import open_data, spec_on
 from nasnet.modes.searched import made
+from nasnet.modes.searched.end import best_of
 from nasnet.modes.trained import winner
 from nasnet.modes.trained.winner import train_winner
 from nasnet.networks.config import NetworkConfig
@@ -42,9 +44,12 @@ from nasnet.reports.terminal import trials_shown
 from nasnet.runtime import devices
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import logits_of
-from nasnet.trials.config import FinalConfig
+from nasnet.trials.config import FinalConfig, LatencyConfig
+from nasnet.trials.ending import Ending
+from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
-from nasnet.trials.plan import final_of
+from nasnet.trials.limits import Latency
+from nasnet.trials.plan import Plan, final_of
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 from tests.support.estimators import Misbehaving
@@ -165,6 +170,71 @@ def test_killed_among_its_baselines_it_goes_on_to_the_same_end(searched, tmp_pat
     assert all(path.stat().st_mtime_ns == written for path, written in ended.items())
     told, whole = (json.loads((run / "best" / "metrics.json").read_text()) for run in (workdir, searched[0]))
     assert told["baselines"] == whole["baselines"]
+
+
+def test_the_journal_has_what_each_child_costs(searched, digits):
+    _, records = searched
+    for record in records["trial"]:
+        network = CellNetwork(cell(records, record["trial_id"]), 1, 2, 10)
+        costs = count(network, digits.image_shape)
+        assert (record["parameters"], record["mult_adds"]) == (costs.parameters, costs.mult_adds)
+
+
+def test_finalists_are_ranked_by_the_searchs_objective(tmp_path, capsys):
+    """The slow ones are the more accurate when they are trained longer, and not worth it."""
+
+    def milliseconds(genotype):
+        return 8.0 if SPACE.encode(genotype)[2] < 6 else 4.0
+
+    class Accuracies:
+        def estimate(self, genotype, name):
+            longer = "finalist" in name
+            return Estimate(0.9 if longer and milliseconds(genotype) == 8.0 else 0.6 if longer else 0.5)
+
+    given = LatencyConfig(latency_ms=4.0, latency_weight=-1.0, objective="accuracy*latency")
+    journal, estimator = Journal(tmp_path / "j"), Accuracies()
+    engine = RetryingEngine(InProcess({"proxy": estimator, "finalist": estimator}), journal)
+    plan = Plan(8, 1, 8, 1, 80, longer=2.0, winner=lambda _: 3.0)
+    latency, forecast = Latency(given, milliseconds), Forecast(plan)
+    drawn = RandomSearch(SPACE.decisions, 0)
+    search = Search(SPACE, drawn, journal, engine, 8, repeat_cells=True, latency=latency, forecast=forecast)
+    flags = {"blocks": 1, "finalists": 8, "finalist_seeds": 2, "strategy": "random"}
+    steps = best_of(search, resolve("search", 0, flags), Ending(tmp_path), 100)
+    seen: list[int] = []
+    while True:
+        try:
+            trial, genotype = next(steps)
+        except StopIteration as end:
+            won = end.value
+            break
+        assert genotype == SPACE.decode(trial.proposal.tokens)
+        seen.append(trial.proposal.trial_id)
+    assert seen == list(range(8))
+    assert {milliseconds(SPACE.decode(proposal.tokens)) for proposal in journal.proposals.values()} == {4.0, 8.0}
+    assert milliseconds(SPACE.decode(won.proposal.tokens)) == 4.0
+    assert len(journal.finalists) == 16
+    assert "8 finalists, " in capsys.readouterr().out
+
+
+def test_children_are_trained_and_counted_as_the_flags_say():
+    data = drawn_pictures(8, train=24, valid=8)
+    flags = {"blocks": 1, "batch_size": 64, "rungs": "2,6", "statistics": "moving", "filters": 3, "max_params": 77}
+    config = resolve("search", 4, flags)
+    found = made.estimators(config, data)
+    proxy = found["proxy"]
+    assert isinstance(proxy, ProxyEstimator)
+    assert set(found) >= {"proxy", "rung_2", "finalist"}
+    assert (proxy.training.steps, proxy.network.filters, proxy.seed) == (2, 3, 4)
+    assert (proxy.child, proxy.reward, proxy.statistics) == ("functions", "last", config.values["statistics"])
+    longer = dataclasses.replace(proxy.training, steps=12)
+    assert found["finalist"] == dataclasses.replace(proxy, training=longer)
+    other = resolve("search", 4, {"blocks": 1, "child": "keras", "reward": "best_of_last_5", "steps": 30})
+    proxy = made.estimators(other, data)["proxy"]
+    assert isinstance(proxy, ProxyEstimator)
+    assert (proxy.child, proxy.reward, proxy.training.steps) == ("keras", "best_of_last_5", 30)
+    limits = made.check(config, data, SPACE)
+    assert (limits.batch_size, limits.image_shape, limits.config.max_params) == (24, data.image_shape, 77)
+    assert limits.network(cheap_genotype()) == CellNetwork(cheap_genotype(), 1, 3, len(data.classes))
 
 
 def test_children_are_whitened_by_the_training_split(searched, digits):

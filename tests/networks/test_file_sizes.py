@@ -49,6 +49,17 @@ def test_a_bmp_whose_rows_run_from_the_top():
         allowed(tf.constant(bytes(file)), 34)
 
 
+def test_a_webp_that_asks_to_be_shown_larger_has_the_pixels_that_it_has():
+    """The two bits above each side of a lossy one (RFC 9649, 2.5; RFC 6386, 9.1): decoders pass over them."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (7, 5)).save(buffer, "WebP")
+    file = bytearray(buffer.getvalue())
+    file[27] |= 0x40
+    file[29] |= 0x80
+    assert tf.io.decode_image(bytes(file)).shape[-3:] == (5, 7, 3)
+    assert allowed(tf.constant(bytes(file)), 35) == bytes(file)
+
+
 def test_a_small_file_of_very_many_pixels_is_not_decoded():
     """100,000 x 100,000, by the header of a PNG, a GIF's largest, and a picture one pixel too large."""
     chunk = b"IHDR" + (100_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -11,9 +12,20 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from cells.spaces.nasnet import NASNetSpace
+from controller.random_search import RandomSearch
+from controller.strategy import Outcome, Proposal, Trial
+from nasnet.execution.job import Job
+from nasnet.reports.live import _Block
+from nasnet.trials.journal import Journal
+from nasnet.trials.retries import RetryingEngine
+from nasnet.trials.search import Search, SearchProgress
 
 ROOT = Path(__file__).parents[2]
 SEARCH = """
@@ -196,6 +208,55 @@ def test_the_block_stands_below_the_lines_and_is_gone_at_the_end(tmp_path):
     assert block[1:3] == ["best 0.0100 (trial 1)", "ok 2  nan 1"]
     assert re.fullmatch(r"  0:0\d  trial 3", block[3])
     assert not any(line.startswith(("trials", "best 0", "ok")) for line in screen.text)
+
+
+class Many:
+    """An engine of so many slots, whose children never end."""
+
+    free = slots = 20
+
+    def submit(self, job):
+        self.free -= 1
+
+
+def test_what_it_says_of_many_children_of_the_time_left_and_of_an_earlier_run(tmp_path, monkeypatch):
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 60, 0, 0))
+    journal, space, told = Journal(tmp_path / "j"), NASNetSpace(1), []
+    for number, reward in enumerate((0.5, 0.75, None, 0.75)):
+        proposal = Proposal.chosen(number, (0,) * 10)
+        journal.propose(proposal)
+        journal.finish(Trial(proposal, Outcome.OK if reward else Outcome.NAN, reward, 1.0))
+    engine = RetryingEngine(Many(), journal)  # type: ignore[arg-type]
+    search = Search(space, RandomSearch(space.decisions, 0), journal, engine, 40, report=told.append)
+    block = _Block(search)
+
+    def lines():
+        said = io.StringIO()
+        Console(file=said, width=60).print(block.drawn())
+        return [line.rstrip() for line in said.getvalue().splitlines()]
+
+    with os.fdopen(follower, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal)
+        first, *rest = lines()
+        assert re.fullmatch("trials 4/40 [━╺╸]+", first)
+        assert rest == ["best 0.7500 (trial 1)", "ok 3  nan 1", "        20 of 20 workers wait"]
+        for number in range(4, 14):
+            engine.submit(Job(number, None))
+        best = Trial(Proposal.chosen(3, (0,) * 10), Outcome.OK, 0.875, 1.0)
+        search.report(SearchProgress(best, best, 4, 40, 200.0))
+        assert [progress.best for progress in told] == [best]
+        block._left = 200.0, time.monotonic() - 60.5  # that time has gone by
+        first, *rest = lines()
+        assert re.fullmatch("trials 4/40 [━╺╸]+ +2:1[89] left", first)
+        assert first.index(" 2:1") == len("trials 4/40 ") + 26, "the bar's columns"
+        assert rest[0] == "best 0.8750 (trial 3)"
+        assert [line.split("  ")[-1] for line in rest[2:10]] == [f"trial {number}" for number in range(4, 12)]
+        assert rest[10:] == ["        and 2 more", "        10 of 20 workers wait"]
+        search.report(SearchProgress(best, best, 4, 40, None))  # nothing new is known of it
+        block._left = 200.0, time.monotonic() - 300
+        assert lines()[0].endswith(" 0:00 left")
+    os.close(leader)
 
 
 @pytest.mark.slow

@@ -96,6 +96,18 @@ def test_each_trial_is_there_once_whatever_was_killed_when(tmp_path):
     same(scalars(events), expected(journal))
 
 
+def test_what_ended_after_the_last_write_is_there_unless_an_error_left_it(tmp_path):
+    """Of an error the journal may know more than was told; what goes on from it writes that."""
+    written_search(tmp_path / "run", 6, blocks=1)
+    journal, space = Journal(tmp_path / "run" / "journal.jsonl"), setup_of(tmp_path / "run").space((8, 8, 3))
+    with pytest.raises(ZeroDivisionError), SearchEvents(tmp_path / "tb", journal, space, 20):
+        raise ZeroDivisionError
+    assert scalars(tmp_path / "tb") == {}
+    with SearchEvents(tmp_path / "tb", journal, space, 20):
+        pass
+    same(scalars(tmp_path / "tb"), expected(journal))
+
+
 def test_a_picture_is_that_of_the_best_network(tmp_path):
     written_search(tmp_path / "run", 5, failing=0, reward=lambda number: -number, blocks=1)
     journal = write(tmp_path / "run", tmp_path / "tb")

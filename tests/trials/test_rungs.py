@@ -209,7 +209,8 @@ def test_twins_failed_and_invalid_children(tmp_path):
     tokens = {5: own[1], 6: own[2], 7: own[3], 9: own[1]}
     failing = {"trial_2": DivergedError("the loss was nan")}
     bad = {SPACE.decode(own[4])}
-    options = {"why_invalid": lambda genotype: "too large" if genotype in bad else None}
+    told: list[RungEnd | Promotion] = []
+    options = {"why_invalid": lambda genotype: "too large" if genotype in bad else None, "report_rung": told.append}
     search, journal, strategy, estimator = made(
         tmp_path, 10, estimator=Trains([], failing), strategy=Told(tokens), steps=(1, 3), **options
     )
@@ -219,6 +220,9 @@ def test_twins_failed_and_invalid_children(tmp_path):
     )
     first_wave = [journal.trials[i] for i in (0, 1, 3, 6)]
     assert sum(trial.rung == 2 for trial in first_wave) == math.ceil(4 / 3)
+    ends = [end for end in told if isinstance(end, RungEnd)][:4]
+    assert [end.ended for end in ends] == [1, 2, 3, 4]
+    assert ends[-1].children == 5, "none that failed, nor 5, which waits for its twin; of 7 that is not known yet"
     assert journal.trials[4].outcome is Outcome.INVALID
     assert (journal.trials[2].outcome, journal.trials[2].rewards) == (Outcome.NAN, ())
     for twin, of in ((5, 1), (7, 3), (9, 1)):
@@ -319,10 +323,11 @@ def test_damaged_weights_between_rungs_are_refused_by_name(tmp_path, damage):
 
 def test_a_latency_is_in_the_reward_of_each_rung(tmp_path):
     latency = Latency(LatencyConfig(latency_ms=1.0, latency_weight=-1.0, objective="accuracy*latency"), lambda _: 4.0)
-    search, journal, *_ = made(tmp_path, 8, steps=(1, 3), latency=latency)
+    strategy = Told({7: Told().propose(1).tokens})
+    search, journal, *_ = made(tmp_path, 8, steps=(1, 3), latency=latency, strategy=strategy)
     search.run()
     for i, trial in journal.trials.items():
-        accuracies = tried(f"trial_{i}", trial.proposal.tokens, trial.rung)
+        accuracies = tried(f"trial_{1 if i == 7 else i}", trial.proposal.tokens, trial.rung)  # 7 is its twin
         assert trial.rewards == pytest.approx([accuracy / 4 for accuracy in accuracies])
         assert trial.accuracy == pytest.approx(accuracies[-1])
         assert trial.figures["latency_ms"] == 4.0
