@@ -67,8 +67,7 @@ def network(
         named.check_settings(sizes)
         config.check_given(sizes)
         (height, width, depth), published = named.published(config)
-        height, width = (side if image_size is None else image_size for side in (height, width))
-        shape = (height, width, depth if channels is None else channels)
+        shape = (_given(image_size, height), _given(image_size, width), _given(channels, depth))
         named_by = published if classes is None else classes
         names = tuple(map(str, range(named_by))) if isinstance(named_by, int) else tuple(named_by)
         for name, value in (("image_size", shape[0]), ("channels", shape[2]), ("classes", len(names))):
@@ -77,12 +76,16 @@ def network(
         architecture = made(named, config, len(names), shape)
         counted(named.name, architecture, shape)
         try:
-            means, stds = (per_channel(of, shape[2]) for of in (mean, std))
-            built = build(NetworkSpec(architecture, names, shape, means, stds), seed=seed)
+            whitening = (per_channel(of, shape[2]) for of in (mean, std))
+            built = build(NetworkSpec(architecture, names, shape, *whitening), seed=seed)
         except ValueError as error:
             raise SettingError("model", model, str(error)) from error
     built.class_names = names
     return built
+
+
+def _given(value: int | None, published: int) -> int:
+    return published if value is None else value
 
 
 def load(folder: str | Path) -> keras.Model:
