@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -225,7 +226,7 @@ def check_dataset(spec: str) -> None:
     """Raises UserError if a data set's name has another form than those that there are, or its path is not there."""
     kind, _, name = spec.partition(":")
     if spec != "digits" and not (kind in ("tfds", "folder", "npz") and name):
-        raise SettingError("dataset", spec, f"must be {SPECS}")
+        raise SettingError("dataset", spec, f"must be {SPECS}{_perhaps(spec)}")
     if kind not in ("folder", "npz"):
         return
     try:
@@ -235,6 +236,14 @@ def check_dataset(spec: str) -> None:
             raise SettingError("dataset", f"{kind}:{path}", f"{'not a' if path.exists() else 'no such'} {wanted}")
     except OSError as error:
         raise SettingError("dataset", spec, f"can't be read ({error.strerror})") from error
+
+
+def _perhaps(spec: str) -> str:
+    """What a path without a prefix may have meant."""
+    if spec.endswith(".npz"):
+        return f"; npz:{spec}, perhaps"
+    there = os.path.isdir(os.path.expanduser(spec))  # which are no errors of a name that no path can have
+    return f"; folder:{spec}, perhaps" if there else ""
 
 
 def _open_source(spec: str, download: bool, data_dir: str | None, least: int) -> sources.Source:

@@ -106,7 +106,9 @@ def _is_harmless(name: str) -> bool:
 
 def _check_classes(path: Path, classes: dict[str, list[Path]], strays: tuple[Broken, ...], least: int) -> None:
     if len(classes) < least:
-        raise UserError(f"{path} holds {len(classes)} class folder(s) {list(classes)}; expected two or more")
+        held = f"one folder, {next(iter(classes))}" if classes else "no folders"
+        wanted = "two" if least > 1 else "one"
+        raise UserError(f"{path}: holds {held}; expected {wanted} or more, one with the pictures of each class")
     empty = [name for name, files in classes.items() if not files]
     if empty and least > 1 and not strays:
         raise UserError(f"class {empty[0]!r} is empty: no pictures in {path / empty[0]}")

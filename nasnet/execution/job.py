@@ -26,6 +26,7 @@ class Job:
         begin: the folder of the trained child that it goes on from (`TrainedChild.save`), on the machine of the search;
             it is scored in the place of the genotype. None where it begins with fresh weights.
         label: its name, where it is no trial of a search.
+        called: what a person calls it, where it has a label.
         architecture: the whole network, in the place of a genotype, where the estimator asks for one.
     """
 
@@ -37,6 +38,7 @@ class Job:
     rung: int = 1
     begin: Path | None = None
     label: str = ""
+    called: str = ""
     architecture: Architecture | None = None
 
     @property
@@ -50,6 +52,15 @@ class Job:
         if self.start is not None:
             return f"finalist_{self.trial_id}_{self.start}"
         return f"trial_{self.trial_id}" + (f"_rung_{self.rung}" if self.rung > 1 else "")
+
+    @property
+    def said(self) -> str:
+        """Its name as a line on the screen has it: `trial 7, rung 2`, `finalist 7, start 1`, `nasnet_a, seed 0`."""
+        if self.label:
+            return self.called or self.label
+        if self.start is not None:
+            return f"finalist {self.trial_id}, start {self.start}"
+        return f"trial {self.trial_id}" + (f", rung {self.rung}" if self.rung > 1 else "")
 
 
 @dataclasses.dataclass(frozen=True)

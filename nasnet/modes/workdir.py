@@ -18,7 +18,7 @@ from nasnet.networks.saved import DATA
 from nasnet.reports.tables.trials import TRIALS
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import expanded, read_json, write_json
-from nasnet.trials.config import TABLE, ChainConfig, LatencyConfig
+from nasnet.trials.config import TABLE, UNSET_FINAL_FILTERS, ChainConfig, LatencyConfig
 
 _LOCK = ".lock"
 _CONFIG = "config.json"
@@ -37,7 +37,6 @@ _NEWER = (
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),
 )
 """Settings that runs of this version began without. Their defaults are what those runs did."""
-_WAS_FINAL_FILTERS = 16
 _BY_STRATEGY = "controller_update_epochs"
 
 
@@ -59,7 +58,8 @@ def read_config(workdir: Path) -> RunConfig:
     """
     path = workdir / _CONFIG
     if not path.exists():
-        raise UserError(f"{workdir}: holds no {_CONFIG}; expected the folder of a run")
+        there = f"holds no {_CONFIG}" if workdir.is_dir() else "no such folder"
+        raise UserError(f"{workdir}: {there}; expected the folder of a run")
     found = read_json(path)
     if not isinstance(found, dict) or found.get("version") != VERSION:
         was = found.get("version") if isinstance(found, dict) else None
@@ -116,6 +116,8 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
         found, wanted = _as_now(found, config.mode), _as_now(wanted, config.mode)
         names = [name for name in {**found, **wanted} if name not in FREE]
         differing = [name for name in names if not _same(name, found.get(name), wanted.get(name), workdir)]
+        if "final_filters" in differing and _final_filters(found) == _final_filters(wanted):
+            differing.remove("final_filters")
         if "strategy" in differing:  # what is filled in by it is no difference of its own
             differing = [name for name in differing if name != _BY_STRATEGY or name in config.given]
         if differing:
@@ -144,14 +146,17 @@ def _as_now(values: dict[str, Any], mode: str) -> dict[str, Any]:
     """A config's values; of one from before today's settings, as they would be written today."""
     defaults = resolve(mode, 0, {}).values
     values = {**{name: defaults[name] for name in _NEWER if name in defaults}, **values}
-    sizes = ("final_filters", "final_parameters", "parameters")
-    if sizes[0] in values and all(values[name] is None for name in sizes):
-        values["final_filters"] = _WAS_FINAL_FILTERS  # which stood there before it could be unset
     if loss := values.pop("controller_loss", None):  # was a setting beside the strategy
         values["strategy"] = loss if values["strategy"] == "ppo" else values["strategy"]
     if values.get("strategy") in ("ppo", "reinforce") and values.get("controller_update_epochs", 0) is None:
         values["controller_update_epochs"] = PolicyGradientConfig().epochs_of(values["strategy"])
     return values
+
+
+def _final_filters(values: dict[str, Any]) -> object:
+    """A search's final_filters, that which unset comes to where no number of parameters decides it."""
+    sizes = map(values.get, ("final_filters", "final_parameters", "parameters"))
+    return UNSET_FINAL_FILTERS if all(size is None for size in sizes) else values.get("final_filters")
 
 
 def _same(name: str, found: object, wanted: object, workdir: Path) -> bool:

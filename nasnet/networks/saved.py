@@ -32,6 +32,11 @@ Model = Any  # a keras.Model: Keras is imported where one is loaded
 
 def check_trained(folder: Path) -> None:
     """Raises UserError for a folder without the files of a trained network, naming the one that is missing."""
+    if not folder.is_dir():
+        there = "is a file" if folder.exists() else "no such folder"
+        raise SettingError(
+            "source", folder, f"{there}; expected the folder of a trained network, such as runs/search/best"
+        )
     for name in ("genotype.json", *(() if (folder / _WEIGHTS).is_file() else ("model.keras",))):
         if not (folder / name).is_file():
             rule = f"holds no {name}; expected a finished training, an export, or a folder of a search's children/"

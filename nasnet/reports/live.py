@@ -90,8 +90,8 @@ class _Block:
 
     def _at_work(self) -> list[Text]:
         """A line for each worker's child, the oldest first."""
-        running = sorted(self._search.engine.running().items(), key=lambda child: -child[1])
-        lines = [_line(f"{clock(seconds):>6}  {name.replace('_', ' ')}") for name, seconds in running[:_CHILDREN]]
+        running = self._search.engine.at_work()
+        lines = [_line(f"{clock(seconds):>6}  {child}") for child, seconds in running[:_CHILDREN]]
         if len(running) > _CHILDREN:
             lines.append(_line(f"        and {len(running) - _CHILDREN} more"))
         free = self._search.engine.slots - len(running)

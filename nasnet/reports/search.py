@@ -42,8 +42,8 @@ def say_pictures(data: DataSet, share: str) -> None:
 
 def at_work(engine: RetryingEngine) -> str:
     """What goes on, where nothing else is said."""
-    running = sorted(engine.running().items(), key=lambda child: -child[1])
-    shown = ", ".join(f"{name.replace('_', ' ')} ({clock(seconds)})" for name, seconds in running[:3])
+    running = engine.at_work()
+    shown = ", ".join(f"{child} ({clock(seconds)})" for child, seconds in running[:3])
     more = f" and {len(running) - 3} more" if len(running) > 3 else ""
     return f"at work on {shown}{more}" if running else "waiting for a worker"
 

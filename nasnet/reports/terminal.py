@@ -100,11 +100,7 @@ def trials_shown(strategy: Strategy, also: Callable[[], None] = lambda: None) ->
 
 def show_retry(retry: Retry) -> None:
     """A child that is run again: which, as which attempt, and why. The line of a finished trial begins otherwise."""
-    job = retry.job
-    trial = f"trial {job.trial_id}" + (f", rung {job.rung}," if job.rung > 1 else "")
-    child = trial if job.start is None else f"finalist {job.trial_id}, start {job.start},"
-    child = job.label or child
-    say(f"running {child} again, attempt {retry.attempt} of {retry.attempts}: {retry.cause}")
+    say(f"running {retry.job.said} again, attempt {retry.attempt} of {retry.attempts}: {retry.cause}")
 
 
 class TrainingScreen:

@@ -15,6 +15,8 @@ NASNET, CHAIN, SETTINGS, TABLE = "nasnet", "chain", ("lenet5", "alexnet", "vgg16
 """The spaces: of cells, of layers one by one, of the settings of a known network, of what a file knows."""
 SETTINGS_DEFAULTS = MappingProxyType({"learning_rate": 0.02, "final_learning_rate": 0.02})
 """Of the last kind, whose networks have no batch norm: the best of four measured rates (docs/search.md)."""
+UNSET_FINAL_FILTERS = 16
+"""Channels in the first cell of a winner of no given size."""
 RANDOM, NO_BASELINES = "random", "none"
 """Of the baselines: the best of the first trials, and none at all."""
 TABLE_DEFAULTS = MappingProxyType({"estimator": TABLE, "workers": 0, "gpus_per_child": 0, "baselines": NO_BASELINES})
@@ -246,7 +248,10 @@ class FinalConfig(Settings):
         1, "Normal Cells a stage of the network that the best cells are exported in", unit="cells", least=1
     )
     final_filters: int | None = setting(
-        None, "channels in its first cell; unset: 16, or what final_parameters comes to", unit="channels", least=2
+        None,
+        f"channels in its first cell; unset: {UNSET_FINAL_FILTERS}, or what final_parameters comes to",
+        unit="channels",
+        least=2,
     )
     final_parameters: int | None = setting(
         None,

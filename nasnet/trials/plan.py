@@ -20,7 +20,7 @@ from nasnet.networks.spec import Shape, architecture_of
 from nasnet.runtime import devices
 from nasnet.runtime.errors import SettingError
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import NO_BASELINES, BaselineConfig, FinalConfig, SearchConfig
+from nasnet.trials.config import NO_BASELINES, UNSET_FINAL_FILTERS, BaselineConfig, FinalConfig, SearchConfig
 from nasnet.trials.spaces import trials_of
 
 _FIXED_SECONDS = 23.0
@@ -31,8 +31,6 @@ _POWER = 0.75
 """A step's seconds grow by this power of its mult-adds, and fall by this power of its threads."""
 _MOST_THREADS = 4
 """That a small network makes use of."""
-_FINAL_FILTERS = 16
-"""Channels in the first cell of a winner of no given size."""
 DRAWN = 40
 """Networks that are drawn to know whether a size can be had."""
 _LONGER, _LONGER_THAN_RUNGS = 4, 2
@@ -159,7 +157,7 @@ def final_sizes(final: FinalConfig, child: NetworkConfig) -> NetworkConfig:
     filters, parameters = final.final_filters, final.final_parameters
     if filters is None and parameters is None:
         parameters = child.parameters
-    filters = _FINAL_FILTERS if filters is None else filters
+    filters = UNSET_FINAL_FILTERS if filters is None else filters
     return dataclasses.replace(child, repeats=final.final_repeats, filters=filters, parameters=parameters)
 
 

@@ -67,7 +67,7 @@ class RetryingEngine:
         self._engine, self._journal, self._retries, self._report = engine, journal, retries, report
         self._stopping, self._stop_seconds = stopping or Stopping(), stop_seconds
         self._again: list[Retry] = []
-        self._running: dict[str, float] = {}
+        self._running: dict[str, tuple[Job, float]] = {}
         self.timing = Timing()
 
     @property
@@ -83,7 +83,7 @@ class RetryingEngine:
     def submit(self, job: Job) -> None:
         """See `Engine.submit`."""
         self._engine.submit(job)
-        self._running[job.name] = time.monotonic()
+        self._running[job.name] = job, time.monotonic()
 
     def collect(self, seconds: float = _POLL_SECONDS) -> list[Result]:
         """The children that ended for good. Waits `seconds` for one; where there is none, the answer is empty.
@@ -115,7 +115,16 @@ class RetryingEngine:
     def running(self) -> dict[str, float]:
         """The children that run, by name, and for how many seconds each has."""
         now = time.monotonic()
-        return {name: now - since for name, since in dict(self._running).items()}
+        return {name: now - since for name, (_, since) in dict(self._running).items()}
+
+    def at_work(self) -> list[tuple[str, float]]:
+        """The children that run, as a person calls them (`Job.said`), and for how many seconds each has, oldest first.
+
+        May be called by another thread.
+        """
+        now = time.monotonic()
+        running = sorted(dict(self._running).values(), key=lambda child: child[1])
+        return [(job.said, now - since) for job, since in running]
 
     def running_seconds(self) -> tuple[float, ...]:
         """For each child that runs, for how many seconds it has."""

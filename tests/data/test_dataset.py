@@ -148,6 +148,12 @@ def test_nothing_leads_to_a_test_picture_where_the_test_split_is_closed(tmp_path
     np.testing.assert_array_equal(closed.train.images, opened.train.images)
 
 
+def test_a_path_without_its_kind(tmp_path):
+    for path, kind in ((tmp_path, "folder"), (tmp_path / "own.npz", "npz")):
+        with pytest.raises(UserError, match=f"or npz:PATH; {kind}:{path}, perhaps$"):
+            open_dataset(str(path))
+
+
 @pytest.mark.parametrize("spec", ["", "digit", "digits:", "mnist", "tfds:", "folder:", "npz:", "csv:a.csv", "Digits"])
 def test_an_unknown_spec(spec):
     with pytest.raises(UserError, match=f"^dataset={spec}: must be digits, tfds:NAME, folder:PATH or npz:PATH$"):

@@ -173,6 +173,11 @@ def test_an_error_of_the_library_names_its_flag(tmp_path):
         check_trained(tmp_path)
     assert str(caught.value).startswith(f"source={tmp_path}: holds no genotype.json")
     assert in_flags(caught.value).startswith(f"--from={tmp_path}: holds no genotype.json")
+    (tmp_path / "model.keras").write_bytes(b"")
+    for name, said in (("none", "no such folder"), ("model.keras", "is a file")):
+        with pytest.raises(UserError) as caught:
+            check_trained(tmp_path / name)
+        assert in_flags(caught.value).startswith(f"--from={tmp_path / name}: {said}; expected the folder of a trained")
     assert in_flags(UserError("two\nlines", see=("image_size", "source"))) == "two lines (see --image_size, --from)"
 
 

@@ -299,7 +299,7 @@ def test_left_in_its_middle_a_search_goes_on_to_the_same_end(tmp_path, capfd):
     assert "--" not in str(error.value)
     with pytest.raises(UserError, match=r"workdir=.* was used with another config \(space: own:NASNetSpace"):
         nasnet.search(drawn(), workdir=tmp_path / "w", export=False, **{**own, "space": NASNetSpace(1)})
-    with pytest.raises(UserError, match=r"holds no genotype\.json"):
+    with pytest.raises(UserError, match=r"^folder=.*best: no such folder; expected the folder of a trained network"):
         _ = rest.best.model
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from nasnet.data.fingerprint import Fingerprint
 from nasnet.modes.flags import FREE, resolve
-from nasnet.modes.workdir import check_workdir, claim_workdir
+from nasnet.modes.workdir import check_workdir, claim_workdir, read_config
 from nasnet.runtime.errors import RunError, UserError
 
 CONFIG = resolve("search", 1, {})
@@ -215,6 +215,22 @@ def test_a_winners_size_is_another_where_parameters_decide_it(tmp_path):
     with pytest.raises(UserError, match="final_filters: 16 there, None now"):
         check_workdir(tmp_path, resolve("search", 0, given))
     check_workdir(tmp_path, resolve("search", 0, {**given, "final_filters": 16}))
+
+
+def test_a_size_that_was_not_said_is_shown_as_unset(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(resolve("search", 0, {}).to_json()))
+    assert read_config(tmp_path).values["final_filters"] is None
+    with pytest.raises(UserError, match=r"another config \(parameters: None there, 9000 now\)"):
+        check_workdir(tmp_path, resolve("search", 0, {"parameters": 9000}))
+    with pytest.raises(UserError, match=r"\(final_filters: None there, 24 now\)"):
+        check_workdir(tmp_path, resolve("search", 0, {"final_filters": 24}))
+    check_workdir(tmp_path, resolve("search", 0, {"final_filters": 16}))  # is what unset comes to
+    path.write_text(json.dumps(resolve("search", 0, {"final_filters": 16}).to_json()))
+    assert read_config(tmp_path).values["final_filters"] == 16
+    check_workdir(tmp_path, resolve("search", 0, {}))
+    with pytest.raises(UserError, match="final_filters: 16 there, None now"):
+        check_workdir(tmp_path, resolve("search", 0, {"final_parameters": 9000}))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ import pytest
 from bench.drawn import drawn_pictures
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import Split
-from nasnet.reports.search import say_pictures, say_ranking, say_updates, show_finalist
+from nasnet.execution.job import Job
+from nasnet.reports.search import at_work, say_pictures, say_ranking, say_updates, show_finalist
 from nasnet.trials.finalists import Finalist
+from nasnet.trials.journal import Journal
+from nasnet.trials.retries import RetryingEngine
 
 
 @pytest.mark.parametrize(
@@ -62,3 +65,28 @@ def test_finalists_are_shown_with_an_interval_and_ties_are_called_so(capsys):
     assert "cannot be told" in capsys.readouterr().out  # by 40,000 pictures, but by two starts
     say_ranking([finalist(7, 0.9, 0.9), finalist(8, 0.88, 0.88)], 40_000)
     assert "cannot be told" not in capsys.readouterr().out
+
+
+class Busy:
+    """An engine whose children never end."""
+
+    slots = free = 9
+
+    def submit(self, job):
+        pass
+
+    def collect(self, seconds):
+        return []
+
+
+def test_what_is_at_work_is_called_as_its_other_lines_call_it(tmp_path):
+    """A network's own name has an underline, a log's name of it others."""
+    engine = RetryingEngine(Busy(), Journal(tmp_path / "j"))
+    assert at_work(engine) == "waiting for a worker"
+    jobs = Job(2, label="2_nasnet_a_seed_0", called="nasnet_a, seed 0"), Job(7, start=1), Job(3, rung=2), Job(4)
+    for job in jobs:
+        engine.submit(job)
+    assert (
+        at_work(engine)
+        == "at work on nasnet_a, seed 0 (0:00), finalist 7, start 1 (0:00), trial 3, rung 2 (0:00) and 1 more"
+    )

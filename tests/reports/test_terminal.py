@@ -16,7 +16,13 @@ from nasnet.trials.search import SearchProgress
 
 
 @pytest.mark.parametrize(
-    ("job", "child"), [(Job(7, NASNET_A), "trial 7"), (Job(7, NASNET_A, 1, "finalist"), "finalist 7, start 1,")]
+    ("job", "child"),
+    [
+        (Job(7, NASNET_A), "trial 7"),
+        (Job(7, NASNET_A, rung=2), "trial 7, rung 2"),
+        (Job(7, NASNET_A, 1, "finalist"), "finalist 7, start 1"),
+        (Job(2, label="2_nasnet_a_seed_0", called="nasnet_a, seed 0"), "nasnet_a, seed 0"),
+    ],
 )
 def test_a_child_that_is_run_again_is_named(job, child, capsys):
     show_retry(Retry(job, "killed", attempt=2, attempts=4))

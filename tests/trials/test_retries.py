@@ -71,7 +71,7 @@ def test_what_is_abandoned_is_not_run_again_either(tmp_path):
     engine.submit(Job(1, NASNET_A))
     assert engine.collect() == []  # the first waits to be run again, the second runs
     engine.abandon()
-    assert (engine.free, engine.running()) == (2, {})
+    assert (engine.free, engine.running(), engine.at_work()) == (2, {}, [])
     assert engine.collect() == []
     assert told.submitted == ["trial_0", "trial_1"]
 

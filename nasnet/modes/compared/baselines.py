@@ -211,21 +211,24 @@ def _trained(
     forecast = search.forecast
     assert forecast is not None
 
+    def called(training: Planned) -> str:
+        return f"{entrants[training.network].contender.name}, seed {training.seed}"
+
     def job(training: Planned) -> Job:
         return Job(
             training.network,
             estimator=_estimator(training.seed),
             keep_above=float("-inf"),
             label=training.label,
+            called=called(training),
             architecture=entrants[training.network].contender.spec.architecture,
         )
 
     def report(of_it: Ended, ended: dict[Planned, Ended]) -> None:
         forecast.held_against(of_it.seconds)
         result = of_it.cause if of_it.accuracy is None else f"valid accuracy {of_it.accuracy:.4f}"
-        name = f"{entrants[of_it.training.network].contender.name}, seed {of_it.training.seed}"
         left = forecast.left(0, finalist_runs=0, held_against=len(planned) - len(ended))
-        show_training(name, result, of_it.seconds, len(ended), len(planned), left)
+        show_training(called(of_it.training), result, of_it.seconds, len(ended), len(planned), left)
 
     return train_all(planned, search.engine, folder, report, job=job, may_lose=True, cut_short=lambda: ending.now)
 

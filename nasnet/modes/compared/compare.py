@@ -14,6 +14,7 @@ from nasnet.data.dataset import DataSet, Split, open_configured
 from nasnet.estimators.training import WholeTraining
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import Engine
+from nasnet.execution.job import Job
 from nasnet.execution.start import open_engine
 from nasnet.modes.compared.contenders import Contender, contenders_of, hash_of
 from nasnet.modes.compared.timed import contenders_as_fast
@@ -27,6 +28,7 @@ from nasnet.networks.saved import load_trained
 from nasnet.reports import comparison
 from nasnet.reports.config import CompareConfig
 from nasnet.reports.search import at_work
+from nasnet.reports.terminal import show_retry
 from nasnet.runtime import devices
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
@@ -36,7 +38,7 @@ from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import evaluate
 from nasnet.trials.plan import steps_of
-from nasnet.trials.retries import Retry, RetryingEngine
+from nasnet.trials.retries import RetryingEngine
 
 _TRAININGS = "trainings"
 _SEEDS = 2**63  # that there are, as for one run
@@ -105,18 +107,18 @@ def _trained(
     folder: Path,
     stopping: Stopping,
 ) -> dict[Planned, Ended]:
-    def named(label: str) -> str:
-        each = next(each for each in planned if each.label == label)
-        return f"{contenders[each.network].name}, seed {each.seed}"
+    def called(training: Planned) -> str:
+        return f"{contenders[training.network].name}, seed {training.seed}"
 
-    def again(retry: Retry) -> None:
-        say(f"running {named(retry.job.label)} again, attempt {retry.attempt} of {retry.attempts}: {retry.cause}")
+    def job(training: Planned) -> Job:  # by the estimator that is called by its label, the trained network to come back
+        label = training.label
+        return Job(training.network, estimator=label, keep_above=float("-inf"), label=label, called=called(training))
 
     def report(of_it: Ended, ended: dict[Planned, Ended]) -> None:
         result = of_it.cause if of_it.accuracy is None else f"valid accuracy {of_it.accuracy:.4f}"
         mult_adds = [each.counts.mult_adds for each in contenders]
         left = seconds_left(planned, ended, retrying.running(), retrying.slots, mult_adds)
-        comparison.show_training(named(of_it.training.label), result, of_it.seconds, len(ended), len(planned), left)
+        comparison.show_training(called(of_it.training), result, of_it.seconds, len(ended), len(planned), left)
 
     retrying = RetryingEngine(
         engine,
@@ -124,10 +126,10 @@ def _trained(
         retries=execution.retries,
         stopping=stopping,
         stop_seconds=execution.stop_seconds,
-        report=again,
+        report=show_retry,
     )
     with doing(lambda: at_work(retrying)):
-        return train_all(planned, retrying, folder, report)
+        return train_all(planned, retrying, folder, report, job=job)
 
 
 def _tested(

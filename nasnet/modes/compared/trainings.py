@@ -102,18 +102,13 @@ def planned_of(names: Sequence[str], seeds: range, prefix: str = "") -> list[Pla
     return [Planned(number, seed, label(number, seed)) for seed in seeds for number in range(len(names))]
 
 
-def job_by_label(training: Planned) -> Job:
-    """A training by the estimator that is called by its label, the trained network to come back."""
-    return Job(training.network, estimator=training.label, keep_above=float("-inf"), label=training.label)
-
-
 def train_all(
     trainings: Sequence[Planned],
     engine: RetryingEngine,
     folder: Path,
     report: Callable[[Ended, dict[Planned, Ended]], None],
     *,
-    job: Callable[[Planned], Job] = job_by_label,
+    job: Callable[[Planned], Job],
     may_lose: bool = False,
     cut_short: Callable[[], object] = lambda: None,
 ) -> dict[Planned, Ended]:

@@ -18,6 +18,13 @@ from nasnet.reports.page.style import page
 from nasnet.runtime.clock import clock
 
 _PACKAGES = ("tensorflow", "keras", "numpy")
+_WALL = (
+    ("searching", "search and finalists"),
+    ("controller", "of these, controller and journal"),
+    ("baselines", "winner against baselines"),
+    ("winner", "winner's training and export"),
+)
+"""Parts of `seconds.json`, and what they are."""
 
 
 def report(runs: Sequence[SearchRun]) -> str:
@@ -102,12 +109,12 @@ def _seconds_section(name: str, run: SearchRun) -> Markup:
     held = sum(float(of["seconds"]) for of in run.trained if is_number(of.get("seconds")))
     between = sum(of.seconds for number, of in run.journal.so_far.items() if number not in run.journal.trials)
     parts = {"trials": ok, "trials that failed": failed, "trials between rungs": between, "finalists": longer}
-    parts["winner and baselines"] = held
+    parts["winner against baselines"] = held
     shown = {what: seconds for what, seconds in parts.items() if seconds}
     found: list[object] = []
     if shown:
         picture = plots.bars(f"{name}-seconds", "Seconds that children ran, by what they were", "seconds", shown)
-        rows = [(what, f"{seconds:,.1f}", clock(seconds)) for what, seconds in parts.items()]
+        rows = [(what, f"{seconds:,.1f}", clock(seconds)) for what, seconds in shown.items()]
         numbers = table("Seconds of all children", ("children", "seconds", "clock"), rows)
         found.append(figure(picture, "Seconds that children ran, added up; several ran at a time.", numbers))
     else:
@@ -119,9 +126,7 @@ def _seconds_section(name: str, run: SearchRun) -> Markup:
         idle = max(0.0, slots * wall["searching"] - sum(timing.values()))
         inside = {**timing, "starting and waiting": idle}
         picture = plots.bars(f"{name}-inside", "Seconds of the workers, by what they did", "seconds", inside)
-        rows = [
-            (what, f"{wall[what]:,.1f}") for what in ("searching", "controller", "baselines", "winner") if what in wall
-        ]
+        rows = [(said, f"{wall[what]:,.1f}") for what, said in _WALL if what in wall]
         numbers = table("Seconds on the wall, of the last run", ("part", "seconds"), rows)
         workers = "1 worker" if slots == 1 else f"{slots:g} workers"
         said = f"What {workers} did in the {wall['searching']:,.0f} s of the search's last run."
