@@ -121,6 +121,18 @@ def test_every_flag_named_to_those_who_come_from_elsewhere_is_one():
     assert named - known == {"logdir"}
 
 
+def test_python_is_typed_in_one_way_and_a_mode_is_named():
+    """`.venv/bin/python` wherever a person types it; a script for SLURM activates. `train.py` alone runs nothing."""
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        if path.name == "results.md":
+            continue
+        text = re.sub(r"^#!/bin/bash\n.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+        bare = re.findall(r"(?:^|[\s`])(?:python|ray|tensorboard) (?:[\w/.]+\.py|start|stop|--).*", text)
+        assert not bare, (path, bare)
+        for line in re.findall(r"^(?:\$ |\w+=\S+ )?\.venv/bin/python train\.py.*", text, re.MULTILINE):
+            assert "train.py --mode=" in line, (path, line)
+
+
 def test_make_knows_its_targets():
     for words in commands("README.md"):
         if words[0] == "make":

@@ -30,10 +30,8 @@ _NEWER = (
     *flag_names(ChainConfig).values(),
     *flag_names(LearnerConfig).values(),
     *flag_names(LatencyConfig).values(),
-    *("free", "table", "start", "width", "stem_multiplier", "skip_reduction_input"),
-    *("staircase", "rate_drops", "augment", "data_dir"),
-    *("match", "baseline_steps", "parameters", "final_parameters", "rungs"),
-    *("format", "csv"),
+    *("free", "table", "start", "width", "stem_multiplier", "skip_reduction_input", "data_dir", "format", "csv"),
+    *("staircase", "rate_drops", "augment", "match", "baseline_steps", "parameters", "final_parameters", "rungs"),
     *("controller_layers", "controller_initial_scale", "controller_reward_power"),
 )
 """Settings that runs of this version began without. Their defaults are what those runs did."""
