@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,9 +16,8 @@ from controller.policy.figures import UpdateFigures
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.estimators.estimator import MEASURE
 from nasnet.runtime.clock import read_utc, utc_text
-from nasnet.runtime.errors import RunError, UserError
-
-VERSION = 1
+from nasnet.runtime.errors import RunError, UserError, first_line
+from nasnet.trials.loop.records import VERSION, check_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,57 +186,52 @@ class Journal:
                 raise UserError(f"{self._path}:{number}: not a record ({error}); the file is damaged") from error
             try:
                 self._take(record, number)
-            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-                raise UserError(f"{self._path}:{number}: not a record of this version ({error!r})") from error
+            except (ValueError, OverflowError) as error:
+                raise UserError(f"{self._path}:{number}: not a record of this version ({first_line(error)})") from error
             good += len(line) + 1
         return good
 
     def _take(self, record: dict[str, Any], number: int) -> None:
-        if (record["kind"] == "header") != (number == 1):
+        kind = check_record(record)
+        if (kind == "header") != (number == 1):
             raise ValueError("a header is the first line and no other")
-        if record["kind"] == "header":
-            if record["version"] != VERSION:
-                raise ValueError(f"version {record['version']}, this program reads {VERSION}")
+        if kind == "header":
             if (measure := record.get("measure", 1)) != MEASURE and not self._reads_only:
                 raise UserError(
                     f"{self._path}: its rewards are of measure {measure!r}, this program's of {MEASURE}: children are "
                     "trained in another way, so the search can't go on; begin another in a new folder"
                 )
-        elif record["kind"] == "proposal":
+        elif kind == "proposal":
             proposal = Proposal(record["trial_id"], tuple(record["tokens"]), tuple(record["log_probs"]))
-            if not (set(map(type, proposal.tokens)) <= {int} and set(map(type, proposal.log_probs)) <= {int, float}):
-                raise ValueError("a token that is no whole number, or a log-probability that is no number")
             if proposal.trial_id != len(self.proposals):
                 raise ValueError(f"trial {proposal.trial_id} proposed after {len(self.proposals)} others")
             self.proposals[proposal.trial_id] = proposal
-        elif record["kind"] == "trial":
+        elif kind == "trial":
             if record["trial_id"] in self.trials:
                 raise ValueError(f"trial {record['trial_id']} ended twice")
-            proposal = self.proposals[record["trial_id"]]
-            outcome = Outcome(record["outcome"])
-            if not isinstance(record["seconds"], int | float) or not math.isfinite(record["seconds"]):
-                raise ValueError(f"its seconds are {record['seconds']!r}")
-            if not isinstance(record["cause"], str):
-                raise ValueError(f"its cause is {record['cause']!r}")
+            proposal, outcome = self._proposed(record), Outcome(record["outcome"])
             ends = outcome, record["reward"], record["seconds"], record["cause"], _figures_of(record)
             self._take_time(record)
             self.trials[proposal.trial_id] = Trial(proposal, *ends, tuple(record.get("earlier", ())))
-        elif record["kind"] == "rung":
+        elif kind == "rung":
             self._take_rung(record)
-        elif record["kind"] == "promotion":
+        elif kind == "promotion":
             self._promoted(record["rung"], record["going"], record["ending"])
-        elif record["kind"] == "update":
+        elif kind == "update":
             self._take_update(record)
-        elif record["kind"] == "attempt":
+        elif kind == "attempt":
             self.lost_attempts[record["child"]] += 1
-        elif record["kind"] == "finalist":
+        elif kind == "finalist":
             values = {field.name: record[field.name] for field in dataclasses.fields(FinalistRun)}
             run = FinalistRun(**{**values, "outcome": Outcome(values["outcome"])})
             if run.trial_id not in self.trials and run.trial_id not in self.rungs:
                 raise ValueError(f"a finalist of trial {run.trial_id}, which has no reward")
             self.finalists[run.trial_id, run.start] = run
-        else:
-            raise ValueError(f"kind {record['kind']!r}")
+
+    def _proposed(self, record: dict[str, Any]) -> Proposal:
+        if record["trial_id"] not in self.proposals:
+            raise ValueError(f"trial {record['trial_id']} was not proposed before")
+        return self.proposals[record["trial_id"]]
 
     def _take_rung(self, record: dict[str, Any]) -> None:
         trial_id, rung = record["trial_id"], record["rung"]
@@ -248,7 +241,7 @@ class Journal:
         seconds, earlier = record["seconds"], ()
         if before:
             seconds, earlier = before[-1].seconds + seconds, before[-1].rewards
-        trial = Trial(self.proposals[trial_id], Outcome.OK, record["reward"], seconds, "", _figures_of(record), earlier)
+        trial = Trial(self._proposed(record), Outcome.OK, record["reward"], seconds, "", _figures_of(record), earlier)
         self._take_time(record)
         self.rungs.setdefault(trial_id, []).append(trial)
 
@@ -259,10 +252,8 @@ class Journal:
     def _take_update(self, record: dict[str, Any]) -> None:
         values = {field.name: record[field.name] for field in dataclasses.fields(UpdateFigures)}
         number = values.pop("updates")
-        if type(number) is not int or number != len(self.updates) + 1:
-            raise ValueError(f"update {number!r} of the controller after {len(self.updates)} others")
-        if any(type(value) not in (int, float) for value in values.values()):
-            raise ValueError(f"a figure of update {number} is no number")
+        if number != len(self.updates) + 1:
+            raise ValueError(f"update {number} of the controller after {len(self.updates)} others")
         self.updates.append(UpdateFigures(number, **{name: float(value) for name, value in values.items()}))
 
     def _promoted(self, rung: int, going: Sequence[int], ending: Sequence[int]) -> None:
@@ -278,4 +269,4 @@ def _figures(trial: Trial) -> dict[str, Any]:
 
 
 def _figures_of(record: dict[str, Any]) -> dict[str, float]:
-    return {str(name): float(value) for name, value in record.get("figures", {}).items()}
+    return {name: float(value) for name, value in record.get("figures", {}).items()}

@@ -107,6 +107,7 @@ def test_a_last_line_of_zeros_is_a_torn_one(tmp_path):
         (10, lambda line: line.replace("45.5", '"high"')),
         (10, lambda line: line.replace('"baseline"', '"base"')),
         (10, lambda line: line.replace("45.5", "1" + "0" * 400)),
+        (2, lambda line: line.replace("-1e-30", "1" + "0" * 400)),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path, line, change):

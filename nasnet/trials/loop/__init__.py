@@ -1,1 +1,1 @@
-"""The parts of a search's loop: waves, twins, rungs."""
+"""The parts of a search's loop: waves, twins, rungs, the journal's records."""
