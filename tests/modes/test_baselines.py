@@ -47,6 +47,16 @@ def entrants(search: Search, winner: int, **given):
     return baselines._entrants(search, search.journal.trials[winner], config, DIGITS, Path("not used"))
 
 
+@pytest.mark.parametrize("found", [[], {}, {"right": None}, {"right": ""}, {"right": "012"}, {"right": [1, 0]}])
+def test_a_file_that_says_not_what_was_right_is_named(tmp_path, found):
+    path = tmp_path / "right.json"
+    path.write_text(json.dumps({"version": 1, "right": "0110"}))
+    assert baselines._right(path).tolist() == [False, True, True, False]
+    path.write_text(json.dumps(found))
+    with pytest.raises(UserError, match=r"right\.json: not which pictures were right"):
+        baselines._right(path)
+
+
 @pytest.mark.parametrize("match", ["params", "mult_adds"])
 def test_each_is_as_large_as_the_winner_within_five_percent(tmp_path, match):
     search = searched(tmp_path, [0.1, 0.3, 0.2, 0.4, *[0.5] * 12], NASNetSpace(5))

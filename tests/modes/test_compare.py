@@ -17,8 +17,9 @@ from cells.count import count
 from controller.strategy import Outcome
 from nasnet.data.dataset import open_dataset
 from nasnet.modes.compared import timed
+from nasnet.modes.compared.compare import _accuracy
 from nasnet.modes.compared.contenders import contenders_of, hash_of
-from nasnet.modes.compared.trainings import Ended, planned_of, seconds_left
+from nasnet.modes.compared.trainings import Ended, ended_before, planned_of, seconds_left
 from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs
 from nasnet.networks.latency.match import AsFast
@@ -202,6 +203,72 @@ def test_what_was_measured_is_kept_and_nothing_is_timed_again(tmp_path):
     (tmp_path / "as_fast.json").write_text(json.dumps({"networks": {key: {} for key in networks}}))
     with pytest.raises(UserError, match=r"as_fast\.json: not what was measured"):
         timed.contenders_as_fast([first, *others], "litert", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"changed": ["width"]},
+        {"changed": {"width": "wide"}},
+        {"time": [0.0, 0.0]},
+        {"first": [float("nan"), 0.0]},
+        {"time": [1e-3]},
+        {"spec": open_dataset("digits")},
+    ],
+)
+def test_what_was_not_measured_so_is_told_by_its_file(tmp_path, change):
+    given = {"models": "nasnet_a,resnet20", "match": "latency"}
+    first, other = contenders_of(resolve("compare", 0, given), DIGITS)
+    kept = timed._to_json(AsFast(other.spec, {"width": 1.0}, Time(2e-3, 0.0), Time(2e-3, 0.0)))
+    if "spec" in change:  # of other pictures
+        change = {"spec": dataclasses.replace(other.spec, mean=(1.5,)).to_json()}
+    for entry in (kept, {**kept, **change}):
+        (tmp_path / "as_fast.json").write_text(json.dumps({"networks": {timed._key(first, other, "litert"): entry}}))
+        if entry == kept:
+            assert timed.contenders_as_fast([first, other], "litert", tmp_path)[1].matched
+            continue
+        with pytest.raises(UserError, match=r"as_fast\.json: not what was measured"):
+            timed.contenders_as_fast([first, other], "litert", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("accuracy", (None, float("nan"), "0.5", True, -0.1, 1.1, 10**400, {})),
+        ("outcome", ("nan", "fine", [])),  # which has no accuracy
+        ("seconds", (None, float("inf"), -1.0, 10**400, [])),
+        ("cause", (None, "one\ntwo", 3)),
+        ("figures", ([], "x", None, {"train_seconds": 0.0}, {"pictures_per_second": float("nan")})),
+        ("version", (None, 2)),
+        ("training", (None, {}, {"network": 1, "seed": 0, "label": "x"})),
+    ],
+)
+def test_a_result_that_no_training_left_is_told_by_its_file(tmp_path, name, values):
+    [planned] = planned_of(["some"], range(1))
+    ended = Ended(planned, Outcome.OK, 0.5, {"train_seconds": 2.0, "loss": float("nan")}, 3.0)
+    path = tmp_path / planned.label / "result.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(ended.to_json()))
+    assert ended_before([planned], tmp_path)[planned].accuracy == 0.5
+    for value in values:
+        path.write_text(json.dumps({**ended.to_json(), name: value}))
+        with pytest.raises(UserError) as caught:
+            ended_before([planned], tmp_path)
+        assert str(caught.value).startswith(f"{path}: not "), value
+        assert len(str(caught.value).splitlines()) == 1
+    failed = Ended(planned, Outcome.NAN, None, {}, 3.0, "it diverged")
+    path.write_text(json.dumps(failed.to_json()))
+    assert ended_before([planned], tmp_path) == {planned: failed}
+
+
+@pytest.mark.parametrize("found", [[], {}, {"accuracy": None}, {"accuracy": "1"}, {"accuracy": float("nan")}])
+def test_a_score_that_is_none_is_told_by_its_file(tmp_path, found):
+    path = tmp_path / "test.json"
+    path.write_text(json.dumps({"accuracy": 0.25}))
+    assert _accuracy(path) == 0.25
+    path.write_text(json.dumps(found))
+    with pytest.raises(UserError, match=r"test\.json: not a score on test"):
+        _accuracy(path)
 
 
 CHANGED = {"resnet20": {"width": 0.5}, "amoebanet_a": {"filters": 9}}

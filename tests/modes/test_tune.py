@@ -20,6 +20,7 @@ from nasnet.estimators.finetuning import FineTuning
 from nasnet.execution.job import Job, Result
 from nasnet.modes.flags import resolve
 from nasnet.modes.trained import tune
+from nasnet.runtime.errors import UserError
 from nasnet.training.recipes import read_recipe
 from tests.support.processes import wait_until_gone, workers_of
 
@@ -161,6 +162,30 @@ def test_its_recipe_is_the_best_trial_s_at_the_length_that_was_asked_for(
     said = capsys.readouterr().out
     assert f"best is trial {best}, valid accuracy {rewards[best]:.4f}: " in said
     assert ("note: no trial is above chance: " in said) == at_chance
+
+
+def test_a_record_that_no_trial_left_is_told_by_its_file(tmp_path, monkeypatch):
+    """And the recipe is of what was tried, whatever a record says of it."""
+    monkeypatch.setattr(tune._Trials, "_in_worker", lambda _, job, __: Result(job, Outcome.OK, 0.5, 1.0))
+    config = resolve("tune", 0, {"from": "runs/any", "tuner": "grid", "tune_trials": 1, "tune_epochs": 2})
+    run, data = tmp_path / "run", open_dataset("digits")
+    spec, file = drawn_spec(cheap_genotype(), data), run / "trials" / "0000.json"
+    tune.tune(config, run, spec, data)
+    record, recipe = json.loads(file.read_text()), (run / "recipe.json").read_text()
+    changes = [*({"accuracy": of} for of in (None, "0.5", float("nan"), 2)), {"outcome": "nan"}, {"cause": "a\nb"}]
+    changes += [{"seconds": 10**400}, {"epoch_seconds": "1"}, {"trial_id": 1}, {"values": {}}, {"epochs": 1}]
+    for change in (*changes, "accuracy", [], None):
+        broken = {**record, **change} if isinstance(change, dict) else change
+        if isinstance(change, str):
+            broken = {name: value for name, value in record.items() if name != change}
+        file.write_text(json.dumps(broken))
+        with pytest.raises(UserError) as caught:
+            tune.tune(config, run, spec, data)
+        assert str(caught.value).startswith(f"{file}: not the "), change
+        assert len(str(caught.value).splitlines()) == 1
+    file.write_text(json.dumps({**record, "recipe": {"learning_rate": "high"}}))
+    tune.tune(config, run, spec, data)
+    assert (run / "recipe.json").read_text() == recipe
 
 
 @pytest.mark.slow

@@ -109,6 +109,8 @@ def hold_against_baselines(
     split = functools.cache(lambda: _opened(data, config))
     with doing("scoring the best network and its baselines"):
         found, *others = [_side(number, entrant, ended, folder, split) for number, entrant in enumerate(entrants)]
+    if len({len(right) for side in (found, *others) for right in side.right.values()}) > 1:
+        raise UserError(f"{folder}: not all were scored on as many pictures; delete each {_SCORED} in it to score anew")
     scored = "test" if data.has_test else "valid"
     verdict = Verdict(_what(config), found, others, left_out, scored, data.name, steps, options.match)
     for line in verdict.lines():
@@ -248,10 +250,19 @@ def _side(
         if not path.exists():
             values = right_of(contender.spec, load_weights(path.parent), split())
             write_json(path, {"version": 1, "right": "".join("01"[int(value)] for value in values)})
-        right[training.seed] = np.array([digit == "1" for digit in read_json(path)["right"]])
+        right[training.seed] = _right(path)
     costs = contender.counts
     sizes = contender.described, costs.parameters, costs.mult_adds
     return Side(contender.name, *sizes, right, failures, contender.note, entrant.trial_id)
+
+
+def _right(path: Path) -> np.ndarray:
+    """Which pictures a training got right, bool `[N]`. Raises UserError for a file that does not say it."""
+    found = read_json(path)
+    digits = found.get("right") if isinstance(found, dict) else None
+    if not isinstance(digits, str) or not digits or set(digits) - {"0", "1"}:
+        raise UserError(f"{path}: not which pictures were right, a 0 or a 1 each; delete it to score anew")
+    return np.array([digit == "1" for digit in digits])
 
 
 def _opened(data: DataSet, config: RunConfig) -> Split:

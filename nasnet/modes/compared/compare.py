@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -32,8 +33,9 @@ from nasnet.reports.terminal import show_retry
 from nasnet.runtime import devices
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import RunError, SettingError
+from nasnet.runtime.errors import RunError, SettingError, UserError, shortened
 from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.setting import broken_rule
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import evaluate
@@ -83,7 +85,7 @@ def run_compare(config: RunConfig, workdir: Path) -> None:
             ended = _trained(planned, contenders, engine, execution, workdir / _TRAININGS, stopping)
         if all(of_it.accuracy is None for of_it in ended.values()):
             causes = "; ".join(dict.fromkeys(of_it.cause for of_it in ended.values()))
-            raise RunError(f"no training succeeded: {causes}")
+            raise RunError(f"no training succeeded: {shortened(causes, 2000)}")
         test = _tested(planned, ended, config, workdir / _TRAININGS) if options.test else None
         rows = [_row(number, contender, ended, test) for number, contender in enumerate(contenders)]
         _leave(rows, ended, config, workdir, data)
@@ -151,8 +153,16 @@ def _tested(
             _, model = load_trained(path.parent)
             score = evaluate(model, test())
             write_json(path, {"version": 1, **dataclasses.asdict(score)})
-        found[each] = read_json(path)["accuracy"]
+        found[each] = _accuracy(path)
     return found
+
+
+def _accuracy(path: Path) -> float:
+    found = read_json(path)
+    accuracy: Any = found.get("accuracy") if isinstance(found, dict) else None
+    if rule := broken_rule((float,), {"least": 0, "most": 1}, accuracy):
+        raise UserError(f"{path}: not a score on test, whose accuracy {rule}; delete it to score anew")
+    return float(accuracy)
 
 
 def _row(

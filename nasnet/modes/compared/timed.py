@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from nasnet.networks.latency.table import Time
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import UserError, shortened
 from nasnet.runtime.files import read_json, write_json
 
 _FILE = "as_fast.json"
@@ -44,10 +46,10 @@ def contenders_as_fast(contenders: Sequence[Contender], on: Runtime, workdir: Pa
         kept = {**kept, **new}
         write_json(path, {"version": 1, "networks": kept})
     try:
-        found = [_from_json(kept[key]) for key in keys]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, error) from error
-    return [first, *(_as_fast(other, one, on) for other, one in zip(others, found, strict=True))]
+        found = [_as_fast(other, _from_json(kept[key], other), on) for key, other in zip(keys, others, strict=True)]
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise _damaged(path, shortened(repr(error))) from error
+    return [first, *found]
 
 
 def _as_fast(contender: Contender, found: AsFast, on: Runtime) -> Contender:
@@ -77,9 +79,18 @@ def _to_json(found: AsFast) -> dict[str, Any]:
     return {"spec": found.spec.to_json(), "changed": dict(found.changed), **times}
 
 
-def _from_json(value: dict[str, Any]) -> AsFast:
+def _from_json(value: dict[str, Any], other: Contender) -> AsFast:
+    """Raises any of what `contenders_as_fast` catches for what is no network of these pictures, or no times."""
+    spec, changed = (
+        NetworkSpec.from_json(value["spec"]),
+        {str(name): float(of) for name, of in value["changed"].items()},
+    )
+    if dataclasses.replace(other.spec, architecture=spec.architecture) != spec:
+        raise ValueError("a network of other pictures")
     time, first = (Time(*map(float, value[name])) for name in ("time", "first"))
-    return AsFast(NetworkSpec.from_json(value["spec"]), dict(value["changed"]), time, first)
+    if not all(0 < of.median < math.inf and 0 <= of.spread < math.inf for of in (time, first)):
+        raise ValueError("no times")
+    return AsFast(spec, changed, time, first)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,14 +13,17 @@ from typing import Any
 from controller.strategy import Outcome
 from nasnet.execution.job import Job, Result
 from nasnet.networks.saved import save_weights
-from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.errors import RunError, UserError, shortened
 from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.setting import broken_rule
 from nasnet.trials.retries import RetryingEngine
 
 VERSION = 1
 _RESULT = "result.json"
 CHECKPOINTS = "checkpoints"
 """Folder of a training, in its own, while it has not ended."""
+_MOST = 1e12  # seconds, pictures a second: more is none
+_ABOVE_0 = {"train_seconds", "pictures_per_second"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +60,34 @@ class Ended:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Ended:
-        """Reads what `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        """Reads what `to_json` wrote. Raises KeyError, TypeError, ValueError, AttributeError for anything else."""
         if value["version"] != VERSION:
             raise ValueError(f"version {value['version']}, this program reads {VERSION}")
+        check_ended(value)
+        for name in value["figures"].keys() & _ABOVE_0:
+            _check(name, value["figures"][name], {"above": 0, "most": _MOST})
         values = {field.name: value[field.name] for field in dataclasses.fields(cls)}
         return cls(**{**values, "training": Planned(**value["training"]), "outcome": Outcome(value["outcome"])})
+
+
+def check_ended(record: Mapping[str, Any]) -> None:
+    """Raises KeyError, TypeError or ValueError for a record of a training that ended as none does.
+
+    It has an accuracy of 0 to 1 where it succeeded, else none; seconds; a cause of one line, or an empty one.
+    """
+    accuracy, cause = record["accuracy"], record["cause"]
+    if Outcome(record["outcome"]) is Outcome.OK:
+        _check("accuracy", accuracy, {"least": 0, "most": 1})
+    elif accuracy is not None:
+        raise ValueError(f"failed, and has an accuracy of {shortened(accuracy)}")
+    _check("seconds", record["seconds"], {"least": 0, "most": _MOST})
+    if not isinstance(cause, str) or len(cause.splitlines()) > 1:
+        raise ValueError("cause must be a line of text")
+
+
+def _check(name: str, value: object, bounds: Mapping[str, float]) -> None:
+    if rule := broken_rule((float,), bounds, value):
+        raise ValueError(f"{name} {rule}")
 
 
 class Lost:
@@ -83,8 +109,10 @@ def ended_before(trainings: Sequence[Planned], folder: Path) -> dict[Planned, En
         if path.exists():
             try:
                 found[training] = Ended.from_json(read_json(path))
-            except (KeyError, TypeError, ValueError) as error:
-                raise UserError(f"{path}: not the result of a training ({error!r}); delete it to train anew") from error
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise UserError(
+                    f"{path}: not the result of a training ({shortened(repr(error))}); delete it to train anew"
+                ) from error
             if found[training].training != training:
                 raise UserError(f"{path}: not of the training that this run would make; use a new workdir")
             # A kill between the result and this leaves them.

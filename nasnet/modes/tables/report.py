@@ -136,7 +136,8 @@ def setup_of(workdir: Path, config: RunConfig | None = None) -> Setup:
         if options.space != TABLE:
             return make_space(options, chain, network, shape)
         table = read_table(expanded(options.table or ""))
-        if (kept := workdir / "source.json").exists() and read_json(kept).get("sha256") != table.sha256:
+        kept = read_json(path) if (path := workdir / "source.json").exists() else {"sha256": table.sha256}
+        if not isinstance(kept, dict) or kept.get("sha256") != table.sha256:
             raise UserError(f"{options.table}: is not the table that this search was begun with")
         return table
 

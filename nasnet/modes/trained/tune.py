@@ -24,6 +24,7 @@ from nasnet.estimators.finetuning import FineTuning
 from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import Slot
+from nasnet.modes.compared.trainings import check_ended
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
 from nasnet.modes.inputs import open_data, open_source, source_of, transferred_to, write_skipped
@@ -36,7 +37,7 @@ from nasnet.reports.tensorboard.tuning import write_tuned
 from nasnet.runtime import devices
 from nasnet.runtime.clock import clock, doing
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.errors import RunError, UserError, shortened
 from nasnet.runtime.files import read_json, write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig, TransferConfig, TuneConfig
@@ -68,10 +69,10 @@ def tune(config: RunConfig, workdir: Path, spec: NetworkSpec, data: DataSet, wei
             _hyperband(config, space, trials)
         ended = [trial for trial in trials.ended if trial["accuracy"] is not None]
         if not ended:
-            causes = "; ".join(dict.fromkeys(str(trial["cause"]) for trial in trials.ended)) or "there was none"
-            raise RunError(f"no trial succeeded: {causes}")
+            causes = "; ".join(dict.fromkeys(trial["cause"] for trial in trials.ended)) or "there was none"
+            raise RunError(f"no trial succeeded: {shortened(causes, 2000)}")
         best = _best(ended)
-        write_json(workdir / "recipe.json", recipe_json(best["recipe"]))
+        write_json(workdir / "recipe.json", recipe_json(trials.recipe(best["values"])))
         say(f"best is trial {best['trial_id']}, valid accuracy {best['accuracy']:.4f}: {_shown(best['values'])}")
         _say_chance(best["accuracy"], len(ended), data.valid)
         source = {name: config.values[name] for name in ("from", "weights")}
@@ -137,9 +138,7 @@ class _Trials:
         """The accuracy on valid of a trial; None if it failed. Raises Stopped if a signal came."""
         file = self._workdir / "trials" / f"{trial_id:04d}.json"
         if file.exists():
-            record = read_json(file)
-            if not isinstance(record, dict) or (record.get("values"), record.get("epochs")) != (values, epochs):
-                raise UserError(f"{file}: not the trial that this run would make; use a new --workdir")
+            record = _read(file, {"version": 1, "trial_id": trial_id, "values": values, "epochs": epochs})
         else:
             record = self._record(trial_id, values, epochs, file.with_suffix(""))
             write_json(file, record)
@@ -160,9 +159,7 @@ class _Trials:
         )
 
     def _record(self, trial_id: int, values: Values, epochs: int, checkpoints: Path) -> dict[str, Any]:
-        config = self._config
-        training = dataclasses.replace(config.group(TrainingConfig), **_fields(TrainingConfig, values))
-        transfer = dataclasses.replace(config.group(TransferConfig), **_fields(TransferConfig, values))
+        config, (training, transfer) = self._config, self._configs(values)
         estimator = FineTuning(
             source_of(config),
             config.group(FromConfig).weights,
@@ -186,9 +183,20 @@ class _Trials:
             "cause": result.cause,
             "seconds": time.monotonic() - start,
             "epoch_seconds": result.timing.steps / epochs,
-            # Of the length that the run was asked for: a trial's is what there was time for.
-            "recipe": dataclasses.asdict(training) | dataclasses.asdict(transfer),
+            "recipe": self.recipe(values),
         }
+
+    def recipe(self, values: Values) -> dict[str, Any]:
+        """What a fine-tuning by these values is told, at the length that the run was asked for."""
+        training, transfer = self._configs(values)
+        return dataclasses.asdict(training) | dataclasses.asdict(transfer)
+
+    def _configs(self, values: Values) -> tuple[TrainingConfig, TransferConfig]:
+        training, transfer = self._config.group(TrainingConfig), self._config.group(TransferConfig)
+        return (
+            dataclasses.replace(training, **_fields(TrainingConfig, values)),
+            dataclasses.replace(transfer, **_fields(TransferConfig, values)),
+        )
 
     def _in_worker(self, job: Job, estimator: FineTuning) -> Result:
         # A process for each trial: Keras does not give back the memory of a model (docs/results.md).
@@ -202,6 +210,21 @@ class _Trials:
         finally:
             slot.stop()
             estimators.close()
+
+
+def _read(file: Path, trial: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a trial that ended before. Raises UserError for that of another, and for a damaged one."""
+    record = read_json(file)
+    if not isinstance(record, dict) or {name: record.get(name) for name in trial} != trial:
+        raise UserError(f"{file}: not the trial that this run would make; use a new --workdir")
+    try:
+        check_ended(record)
+        check_ended({**record, "seconds": record.get("epoch_seconds", 0.0)})  # which the first versions did not have
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{file}: not the record of a trial ({shortened(repr(error))}); delete it to train anew"
+        ) from error
+    return {**record, **trial}
 
 
 def _fields(group: type, values: dict[str, Any]) -> dict[str, Any]:
