@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,17 +14,26 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bench import fuzzed_runs
+from bench.mutations import command_line
+
 SEEDS = "seeds"
 _SIDE = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A file below the seeds, None for a command line; what reads it, given the folder; how often it is drawn."""
+    """A file below the seeds, what reads it, given the folder, how often it is drawn.
+
+    Without a file it is a command line, as `line` draws it. Those that start TensorFlow their own way are each run in a
+    process of its own.
+    """
 
     file: str | None
     read: Callable[[Any], object]
-    weight: int = 4
+    weight: float = 4
+    line: Callable[[random.Random], list[str]] | None = None
+    own_process: bool = False
 
 
 def write_seeds(folder: Path) -> None:
@@ -38,6 +48,8 @@ def write_seeds(folder: Path) -> None:
     table = {"on": "tensorflow", "rows": {"conv 3": [[10, 0.1], [20, 0.3]]}, "start": 0.1, "scale": 1.1}
     table |= {"version": 1, "whole": [[0.1, 0.2]], "spread": 0.1, "machine": {"cpu": "some"}, "errors": [0.1]}
     (folder / "latency.json").write_text(json.dumps(table))
+    fuzzed_runs.write_tuned(folder)
+    fuzzed_runs.write_compared(folder)
 
 
 def _write_pictures(folder: Path) -> None:
@@ -119,6 +131,23 @@ def run(arguments: list[str]) -> None:
         train._main(["train.py", *arguments])
     except flags.Error as error:
         raise UserError(" ".join(str(error).split())) from error
+
+
+def _run_until_it_begins(arguments: list[str]) -> None:
+    with fuzzed_runs.until_it_begins():
+        run(arguments)
+
+
+def _tuned(folder: Path) -> None:
+    fuzzed_runs.goes_on(folder, run, "tune", fuzzed_runs.TUNED, "tuned")
+
+
+def _compared(folder: Path) -> None:
+    fuzzed_runs.goes_on(folder, run, "compare", fuzzed_runs.COMPARED, "compared")
+
+
+def _line(rng: random.Random) -> list[str]:
+    return command_line(flag_names_of_all(), ("count", "table", "report"), rng)
 
 
 def _report(folder: Path) -> None:
@@ -225,5 +254,16 @@ TARGETS: dict[str, Target] = {
         suffix: Target(f"picture.{suffix}", functools.partial(_prepared, suffix=suffix), 1)
         for suffix in ("png", "jpg", "gif", "bmp", "tif", "webp", "ppm")
     },
-    "flags": Target(None, run, 8),
+    "tune_trial": Target("tuned/trials/0001.json", _tuned, 0.5),
+    "tune_data": Target("tuned/data.json", _tuned, 0.25),
+    "compare_result": Target("compared/trainings/1_best_seed_1/result.json", _compared, 0.5),
+    "compare_test": Target("compared/trainings/1_best_seed_0/test.json", _compared, 0.5),
+    "compare_as_fast": Target("compared/as_fast.json", _compared, 0.5),
+    "flags": Target(None, run, 8, _line),
+    **{
+        f"flags_{mode}": Target(
+            None, _run_until_it_begins, 0.25, functools.partial(fuzzed_runs.command_of, mode), own_process=True
+        )
+        for mode in fuzzed_runs.MODES
+    },
 }

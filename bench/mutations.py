@@ -13,6 +13,9 @@ HOSTILE: tuple[Any, ...] = (
 )
 """Values of every type, put in the place of any value."""
 
+TEXTS = ("", "0", "-1", "1e400", "nan", "1" * 5000, "../../escaped", "ä", "true", "digits")
+"""Values that no flag takes, or few do."""
+
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
     """A file's content with something wrong: of its bytes, its lines or, where it is JSON, its values."""
@@ -118,6 +121,6 @@ def command_line(names: list[str], modes: tuple[str, ...], rng: random.Random) -
     """Flags with values of every kind, some of them of no flag."""
     given = [f"--mode={rng.choice((*modes, 'nothing'))}"]
     for _ in range(rng.choice((1, 1, 2, 4))):
-        value = rng.choice(("", "0", "-1", "1e400", "nan", "1" * 5000, "../../escaped", "ä", "true", "digits"))
+        value = rng.choice(TEXTS)
         given.append(rng.choice((f"--{rng.choice(names)}={value}", f"--{rng.choice(names)}", f"--no{value}", value)))
     return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,10 +21,12 @@ def test_no_case_ends_in_a_traceback_a_hang_or_elsewhere(capsys):
     assert found == {"cases": 200, "tracebacks": 0, "hangs": 0, "escapes": 0}, said
 
 
-@pytest.fixture
-def seeds(tmp_path):
-    write_seeds(tmp_path / "seeds")
-    return tmp_path / "seeds"
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    """Cases work in copies of it."""
+    folder = tmp_path_factory.mktemp("fuzz") / "seeds"
+    write_seeds(folder)
+    return folder
 
 
 def _escape(folder: Path) -> None:
@@ -65,14 +68,27 @@ def _never(pipe: Connection) -> None:
     pipe.recv()
 
 
+def _computes(pipe: Connection) -> None:
+    """In a fork of it, as most cases are run."""
+    pipe.send("ready")
+    pipe.recv()
+    if not os.fork():
+        while True:
+            pass
+    os.wait()
+
+
 def _dies(pipe: Connection) -> None:
     pipe.send("ready")
     pipe.recv()
 
 
-@pytest.mark.parametrize(("serve", "ended"), [(_never, "hangs"), (_dies, "tracebacks")])
-def test_a_case_that_never_ends_or_is_its_process_s_end_is_counted(serve, ended, monkeypatch):
-    monkeypatch.setattr("bench.fuzz.SECONDS", 0.5 if ended == "hangs" else 30.0)
+@pytest.mark.parametrize(
+    ("serve", "ended", "wall"), [(_never, "hangs", 0.5), (_computes, "hangs", 300.0), (_dies, "tracebacks", 300.0)]
+)
+def test_a_case_that_never_ends_or_is_its_process_s_end_is_counted(serve, ended, wall, monkeypatch):
+    monkeypatch.setattr("bench.fuzz.WALL_SECONDS", wall)
+    monkeypatch.setattr("bench.fuzz.SECONDS", 0.2)
     runner = Runner(serve)
     try:
         assert runner.run(Case(0, "folder", 0, ""))[0] == ended
