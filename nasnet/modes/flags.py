@@ -102,11 +102,12 @@ class Flag:
 _SWITCH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}  # absl's words, but for None
 
 
+_QUIET = "say nothing but what is wrong; all is in the files, which count and table do not have (default False)"
 RUN_FLAGS = (
     Flag("mode", str, MODES, "what to do (default search)", "The run", "search"),
     Flag("workdir", str, None, "folder of this run; the same command resumes it (default runs/MODE)", "The run"),
     Flag("seed", int, None, "seed of everything that is drawn (default 0; 0 or more)", "The run", 0),
-    Flag("quiet", bool, None, "say nothing but what is wrong; all is in the files (default False)", "The run", False),
+    Flag("quiet", bool, None, _QUIET, "The run", False),
 )
 """The flags that no config has."""
 

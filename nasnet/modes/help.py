@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nasnet.data.config import DataConfig
-from nasnet.modes.flags import GROUPS, MODES, RUN_FLAGS, Flag, RunConfig, flag_names, flags, resolve
+from nasnet.modes.flags import GROUPS, MODES, ONLY_SAY, RUN_FLAGS, Flag, RunConfig, flag_names, flags, resolve
 from nasnet.runtime.console import say
 from nasnet.training.config import RecipeConfig
 
@@ -80,7 +80,8 @@ def help_text(mode: str | None) -> str:
     lines = [f"python train.py --mode={named} [--FLAG=VALUE ...]{paths}"]
     if mode is None:
         lines.append("python train.py --mode=MODE --help shows the flags of that mode alone, --version the versions")
-    shown = (*RUN_FLAGS, *flags((mode,) if mode else MODES))
+    run = (flag for flag in RUN_FLAGS if flag.name != "quiet" or mode not in ONLY_SAY)
+    shown = (*run, *flags((mode,) if mode else MODES))
     for title, of_title in itertools.groupby(shown, lambda flag: flag.title):
         lines += ["", f"{title}:"]
         for flag in of_title:
