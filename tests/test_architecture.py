@@ -41,6 +41,7 @@ FILES_WITHOUT_TENSORFLOW = {
     *("nasnet.estimators.estimator", "nasnet.estimators.proxy", "nasnet.estimators.finetuning"),
     *("nasnet.estimators.table", "nasnet.reports.tables.search", "nasnet.modes.tables.search"),
     *("nasnet.modes.tables.report", "nasnet.reports.page.report"),
+    *("nasnet.reports.tensorboard.scalars", "nasnet.reports.tensorboard.table"),
     *(f"nasnet.modes.{name}" for name in ("flags", "help", "workdir", "inputs", "runners", "trained.pictures")),
 }
 """Beside those rooms and every config.py: what they import when they are imported is not TensorFlow."""

@@ -22,6 +22,7 @@ from nasnet.modes.runners import runner
 from nasnet.modes.workdir import check_workdir
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.trials.journal import Journal
+from tests.support.events import expected, same, scalars
 from tests.support.journals import timeless
 from tests.support.tables import written_table
 
@@ -181,6 +182,9 @@ def test_more_trials_go_on_and_another_table_does_not(drawn, tmp_path, capfd):
     search(run, path, strategy="random", trials=5)
     moved = path.rename(tmp_path / "moved.csv")
     assert search(run, moved, strategy="random", trials=12)["trials"] == 12
+    shown = expected(Journal(run / "journal.jsonl"))
+    assert len(shown["search/best"]) > 5
+    same(scalars(run / "tb" / "search"), shown)
     before = (run / "journal.jsonl").read_bytes()
     with pytest.raises(UserError, match="12 have been made here"):
         search(run, moved, strategy="random", trials=11)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import xml.etree.ElementTree as ET
-from collections import Counter
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
 from cells.drawing import cell, chain, svg
@@ -20,49 +19,11 @@ from nasnet.modes.flags import resolve
 from nasnet.modes.tables.report import setup_of
 from nasnet.reports.tensorboard.picture import png
 from nasnet.reports.tensorboard.search import SearchEvents
+from nasnet.reports.tensorboard.table import TableEvents
 from nasnet.reports.tensorboard.tuning import write_tuned
 from nasnet.trials.journal import Journal
+from tests.support.events import expected, read, same, scalars
 from tests.support.searches import written_search
-
-ALL = {"scalars": 0, "images": 0, "tensors": 0}
-
-
-def read(folder) -> EventAccumulator:
-    events = EventAccumulator(str(folder), size_guidance=ALL)
-    events.Reload()
-    return events
-
-
-def scalars(folder) -> dict[str, list[tuple[int, float]]]:
-    """All points of all tags, in the order of the files."""
-    events = read(folder)
-    return {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-
-def expected(journal) -> dict[str, list[tuple[int, float]]]:
-    """The same of a journal, reckoned from its trials and updates."""
-    found: dict[str, list[tuple[int, float]]] = {}
-    best, failed = None, Counter()
-    for step, trial in enumerate(journal.trials.values(), 1):
-        if trial.reward is None:
-            failed[trial.outcome] += 1
-            found.setdefault(f"failures/{trial.outcome}", []).append((step, failed[trial.outcome]))
-        else:
-            best = trial.reward if best is None else max(best, trial.reward)
-            found.setdefault("search/reward", []).append((step, trial.reward))
-        if best is not None:
-            found.setdefault("search/best", []).append((step, best))
-    for figures in journal.updates[: len(journal.trials) // 20]:
-        for name in ("entropy", "approx_kl", "clip_fraction", "baseline", "mean_reward", "loss"):
-            found.setdefault(f"controller/{name}", []).append((20 * figures.updates, getattr(figures, name)))
-    return found
-
-
-def same(found, wanted) -> None:
-    assert found.keys() == wanted.keys()
-    for tag, points in wanted.items():
-        assert [step for step, _ in found[tag]] == [step for step, _ in points], tag
-        assert np.allclose([value for _, value in found[tag]], [value for _, value in points], rtol=1e-6), tag
 
 
 def write(folder, events) -> Journal:
@@ -106,6 +67,23 @@ def test_what_ended_after_the_last_write_is_there_unless_an_error_left_it(tmp_pa
     with SearchEvents(tmp_path / "tb", journal, space, 20):
         pass
     same(scalars(tmp_path / "tb"), expected(journal))
+
+
+def test_a_table_s_search_has_the_same_scalars_each_once(tmp_path):
+    """Begun, gone on with, begun anew; a failed start leaves what was there."""
+    written_search(tmp_path / "run", 45, seed=5, blocks=1)
+    path, folder = tmp_path / "run" / "journal.jsonl", tmp_path / "tb"
+    lines = path.read_text().splitlines(keepends=True)
+    for end in (61, len(lines), 10):
+        path.write_text("".join(lines[:end]))
+        journal = Journal(path)
+        with contextlib.suppress(KeyError), TableEvents(folder, journal, 20) as events:
+            if end == 61:
+                events.write()
+            if end == 10:
+                raise KeyError
+        same(scalars(folder), expected(journal))
+        assert read(folder).FirstEventTimestamp() > 0
 
 
 def test_a_picture_is_that_of_the_best_network(tmp_path):

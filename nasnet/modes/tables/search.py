@@ -14,6 +14,7 @@ from nasnet.modes.inputs import open_table
 from nasnet.modes.tables.report import reported
 from nasnet.modes.workdir import claim_workdir
 from nasnet.reports.tables.search import found_in, say_found, say_table
+from nasnet.reports.tensorboard.table import TableEvents
 from nasnet.reports.terminal import trials_shown
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError
@@ -49,9 +50,12 @@ def run_table_search(config: RunConfig, workdir: Path) -> None:
     ):
         say_table(table, options.table or "")
         say_space(options, table)
-        search = _search(config, workdir, table, ending, stopping)
-        say(f"searching {len(table.decisions)} decisions with {options.strategy}: {search.trials} trials are looked up")
-        best = _best(search, ending)
+        journal = Journal(workdir / "journal.jsonl")
+        with TableEvents(workdir / "tb" / "search", journal, learning.update_trials) as events:
+            search = _search(config, journal, events, table, ending, stopping)
+            trials = f"{search.trials} trials are looked up"
+            say(f"searching {len(table.decisions)} decisions with {options.strategy}: {trials}")
+            best = _best(search, ending)
         found = found_in(table, search.journal, best)
         write_json(workdir / METRICS, {"version": 1, "strategy": options.strategy, **found.to_json()})
         say_found(found)
@@ -61,11 +65,12 @@ def run_table_search(config: RunConfig, workdir: Path) -> None:
         say(f"{found.trials} of {search.trials} trials were made; the same command goes on with the rest")
 
 
-def _search(config: RunConfig, workdir: Path, table: Table, ending: Ending, stopping: Stopping) -> Search:
+def _search(
+    config: RunConfig, journal: Journal, events: TableEvents, table: Table, ending: Ending, stopping: Stopping
+) -> Search:
     options, learning = config.group(SearchConfig), config.group(PolicyGradientConfig)
     others = config.group(FailureConfig), config.seed, None, config.group(LearnerConfig)
     strategy = make_strategy(options.strategy, table.decisions, table.length, learning, *others)
-    journal = Journal(workdir / "journal.jsonl")
     return Search(
         table,
         strategy,
@@ -75,7 +80,7 @@ def _search(config: RunConfig, workdir: Path, table: Table, ending: Ending, stop
         wave=learning.update_trials if options.deterministic else None,
         enough=lambda: ending.enough,
         why_invalid=table.why_invalid,
-        report=trials_shown(strategy),
+        report=trials_shown(strategy, events.write),
     )
 
 
