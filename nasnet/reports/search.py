@@ -83,7 +83,8 @@ def fit_memory(execution: ExecutionConfig, need: MemoryNeed) -> ExecutionConfig:
     """Says how much memory a search will take; answers with fewer workers, and says so, where there is not as much."""
     wanted, free = execution.workers or 0, devices.memory_available()
     workers = need.fitting(wanted, free, devices.memory_taken())
-    parts = f"{need.driver / _GB:.2g} for this process, {need.worker / _GB:.2g} for each of {workers} workers"
+    each = "its worker" if workers == 1 else f"each of {workers} workers"
+    parts = f"{need.driver / _GB:.2g} for this process, {need.worker / _GB:.2g} for {each}"
     if workers == wanted:
         say(f"memory: about {need.total(workers) / _GB:.2g} GB, {parts}; {free / _GB:.2g} GB are free")
     else:

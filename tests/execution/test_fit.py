@@ -47,3 +47,5 @@ def test_fewer_workers_are_said_in_one_line(monkeypatch, capsys):
     assert line.count("\n") == 1
     assert search.fit_memory(ExecutionConfig(workers=2), need).workers == 2
     assert capsys.readouterr().out.startswith("memory: about 2.4 GB, 0.7 for this process, 0.85 for each of 2 workers")
+    assert search.fit_memory(ExecutionConfig(workers=1), need).workers == 1
+    assert "0.7 for this process, 0.85 for its worker" in capsys.readouterr().out

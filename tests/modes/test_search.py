@@ -237,6 +237,29 @@ def test_children_are_trained_and_counted_as_the_flags_say():
     assert limits.network(cheap_genotype()) == CellNetwork(cheap_genotype(), 1, 3, len(data.classes))
 
 
+def test_a_winner_of_fewer_steps_than_its_finalists_is_said(digits, capsys):
+    """25 steps a child, 100 a finalist; 1,000 pictures are 15 steps an epoch, 130 are 2."""
+    train = dataclasses.replace(digits.train, images=digits.train.images[:130], labels=digits.train.labels[:130])
+    few = dataclasses.replace(digits, train=train)
+    for data, given, said in (
+        (
+            few,
+            {},
+            "note: --final_epochs=15 of 130 pictures are 30 steps for the winner, fewer than a finalist's 100; "
+            "--final_epochs=50 would be as many\n",
+        ),
+        (few, {"final_epochs": 50}, ""),
+        (few, {"final_epochs": 49}, "--final_epochs=49 of 130 pictures are 98 steps"),
+        (few, {"finalists": 0}, ""),
+        (few, {"export": False}, ""),
+        (digits, {"final_epochs": 7}, ""),
+        (digits, {"final_epochs": 6}, "--final_epochs=7 would be as many"),
+    ):
+        made.say_short(resolve("search", 0, given), data)
+        out = capsys.readouterr().out
+        assert (said in out) if said else not out
+
+
 def test_children_are_whitened_by_the_training_split(searched, digits):
     workdir, _ = searched
     folders = sorted((workdir / "children").iterdir())

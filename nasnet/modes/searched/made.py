@@ -29,10 +29,23 @@ from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 from nasnet.trials.limits import Limits
 from nasnet.trials.loop.rungs import PROXY, rung_estimators
-from nasnet.trials.plan import exported, finalist_steps, of_first_rung
+from nasnet.trials.plan import exported, final_of, finalist_steps, of_first_rung, steps_of
 from nasnet.trials.spaces import drawn_genotypes, features_of, first_tokens, start_tokens
 
 _DRAWN = 8  # networks that are counted to say what a child takes
+
+
+def say_short(config: RunConfig, data: DataSet) -> None:
+    """Says it where the winner, whose length is in epochs, is trained for fewer steps than a finalist: few pictures."""
+    options, final, training = config.group(SearchConfig), config.group(FinalConfig), config.group(TrainingConfig)
+    _, recipe = final_of(final, config.group(NetworkConfig), training)
+    steps, longer = steps_of(recipe, data), finalist_steps(options, training, data)
+    if final.export and options.finalists and steps < longer:
+        epochs = -(-longer * final.final_epochs // steps)  # as many, rounded up
+        say(
+            f"note: --final_epochs={final.final_epochs} of {len(data.train)} pictures are {steps} steps for the "
+            f"winner, fewer than a finalist's {longer}; --final_epochs={epochs} would be as many"
+        )
 
 
 def set_up(execution: ExecutionConfig) -> None:

@@ -22,7 +22,7 @@ from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import say_after_search
 from nasnet.modes.inputs import open_data, space_of, write_skipped
 from nasnet.modes.searched.end import Given, best_of, say_idle
-from nasnet.modes.searched.made import check, estimators, fitting, set_up, strategy_of
+from nasnet.modes.searched.made import check, estimators, fitting, say_short, set_up, strategy_of
 from nasnet.modes.tables.latency import open_latency, say_front
 from nasnet.modes.tables.report import reported, write_seconds
 from nasnet.modes.train import say_unsettled
@@ -185,6 +185,7 @@ def _search(
         for whose, of in (("a child's ", of_first_rung(options, training)), ("the winner's ", recipe)):
             if settling and (of is recipe or options.statistics == "moving"):
                 say_unsettled(of, steps_of(of, data), whose)
+        say_short(config, data)
         say(f"to end with the best so far, at any time: touch {shlex.quote(str(workdir / STOP))}")
         with doing(lambda: at_work(retrying)), live_block(search):
             winner = yield from best_of(search, config, ending, len(data.valid))
