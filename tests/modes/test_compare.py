@@ -16,8 +16,10 @@ from bench.drawn import drawn_genotypes, drawn_spec
 from cells.count import count
 from controller.strategy import Outcome
 from nasnet.data.dataset import open_dataset
+from nasnet.execution.config import ExecutionConfig
+from nasnet.execution.job import Result
 from nasnet.modes.compared import timed
-from nasnet.modes.compared.compare import _accuracy
+from nasnet.modes.compared.compare import _accuracy, train_contenders
 from nasnet.modes.compared.contenders import contenders_of, hash_of
 from nasnet.modes.compared.trainings import Ended, ended_before, planned_of, seconds_left
 from nasnet.modes.flags import in_flags, resolve
@@ -26,6 +28,7 @@ from nasnet.networks.latency.match import AsFast
 from nasnet.networks.latency.table import Time
 from nasnet.networks.saved import load_source
 from nasnet.runtime.errors import UserError
+from nasnet.runtime.signals import Stopping
 from nasnet.training.metrics import evaluate
 from tests.support.processes import wait_until_gone, workers_of
 
@@ -287,6 +290,40 @@ def test_all_are_as_large_as_the_first(match):
         sizes = [each.counts.parameters if match == "params" else each.counts.mult_adds for each in (contender, first)]
         assert abs(sizes[0] / sizes[1] - 1) <= 0.05
         assert contender.note.startswith("matched by ")
+
+
+class Refusing:
+    """An engine of one slot, where each training fails, the first of them after it was taken away once."""
+
+    slots = 1
+
+    def __init__(self):
+        self.jobs, self.lost = [], 1
+
+    @property
+    def free(self):
+        return 1 - len(self.jobs)
+
+    def submit(self, job):
+        self.jobs.append(job)
+
+    def collect(self, seconds):
+        outcome = Outcome.LOST if self.lost else Outcome.CRASHED
+        self.lost = 0
+        return [Result(self.jobs.pop(), outcome, None, 1.0, "away")]
+
+
+def test_every_line_of_a_training_calls_it_by_its_network_and_seed(tmp_path, capsys):
+    """Its label has another form, for names of files."""
+    contenders = contenders_of(resolve("compare", 0, {"models": "nasnet_a,resnet20", "filters": 4}), DIGITS)
+    planned = planned_of([each.name for each in contenders], range(1))
+    execution = ExecutionConfig(workers=1)
+    with Stopping() as stopping:
+        train_contenders(planned, contenders, Refusing(), execution, tmp_path, stopping)
+    again, first, second = capsys.readouterr().out.splitlines()
+    assert again == "running nasnet_a, seed 0 again, attempt 2 of 4: away"
+    assert first.startswith("nasnet_a, seed 0  away  1 s  1/2")
+    assert second.startswith("resnet20, seed 0  away  1 s  2/2")
 
 
 def test_what_a_comparison_still_takes_grows_with_the_networks_mult_adds():

@@ -82,7 +82,7 @@ def run_compare(config: RunConfig, workdir: Path) -> None:
         }
         with open_engine(estimators, execution, workdir / "logs") as engine, Stopping() as stopping:
             _say_what(contenders, config, data, engine.slots)
-            ended = _trained(planned, contenders, engine, execution, workdir / _TRAININGS, stopping)
+            ended = train_contenders(planned, contenders, engine, execution, workdir / _TRAININGS, stopping)
         if all(of_it.accuracy is None for of_it in ended.values()):
             causes = "; ".join(dict.fromkeys(of_it.cause for of_it in ended.values()))
             raise RunError(f"no training succeeded: {shortened(causes, 2000)}")
@@ -101,7 +101,7 @@ def _set_up(execution: ExecutionConfig) -> None:
     devices.grow_memory()
 
 
-def _trained(
+def train_contenders(
     planned: Sequence[Planned],
     contenders: Sequence[Contender],
     engine: Engine,
@@ -109,6 +109,8 @@ def _trained(
     folder: Path,
     stopping: Stopping,
 ) -> dict[Planned, Ended]:
+    """Trains what has not ended before, and says what becomes of it. Raises as `train_all`."""
+
     def called(training: Planned) -> str:
         return f"{contenders[training.network].name}, seed {training.seed}"
 

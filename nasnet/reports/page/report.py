@@ -25,6 +25,8 @@ _WALL = (
     ("winner", "winner's training and export"),
 )
 """Parts of `seconds.json`, and what they are."""
+_SHOWN = 0.05
+"""Seconds below which such a part was not there: they would be shown as 0.0."""
 
 
 def report(runs: Sequence[SearchRun]) -> str:
@@ -126,7 +128,7 @@ def _seconds_section(name: str, run: SearchRun) -> Markup:
         idle = max(0.0, slots * wall["searching"] - sum(timing.values()))
         inside = {**timing, "starting and waiting": idle}
         picture = plots.bars(f"{name}-inside", "Seconds of the workers, by what they did", "seconds", inside)
-        rows = [(said, f"{wall[what]:,.1f}") for what, said in _WALL if what in wall]
+        rows = [(said, f"{wall[what]:,.1f}") for what, said in _WALL if wall.get(what, 0.0) >= _SHOWN]
         numbers = table("Seconds on the wall, of the last run", ("part", "seconds"), rows)
         workers = "1 worker" if slots == 1 else f"{slots:g} workers"
         said = f"What {workers} did in the {wall['searching']:,.0f} s of the search's last run."
