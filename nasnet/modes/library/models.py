@@ -76,8 +76,8 @@ def network(
         architecture = made(named, config, len(names), shape)
         counted(named.name, architecture, shape)
         try:
-            whitening = (per_channel(of, shape[2]) for of in (mean, std))
-            built = build(NetworkSpec(architecture, names, shape, *whitening), seed=seed)
+            means, stds = per_channel(mean, shape[2]), per_channel(std, shape[2])
+            built = build(NetworkSpec(architecture, names, shape, means, stds), seed=seed)
         except ValueError as error:
             raise SettingError("model", model, str(error)) from error
     built.class_names = names
