@@ -156,15 +156,19 @@ def test_wherever_its_file_ends_it_goes_on(tmp_path, seed):
 
 def test_a_reload_shows_what_was(tmp_path):
     """Every trial as KerasTuner knows it, with hyperparameters of the user's own; more trials may be asked for."""
+    decision = NASNetSpace(2).decisions[0]
 
     def results(trial):
         rate = trial.hyperparameters.Float("rate", 0.1, 1.0, default=0.3)
         assert rate == 0.3
+        trial.hyperparameters.values.pop(decision.name)  # a worker that did not ask for it sends none
         if trial.trial_id == "03":
             raise ValueError("of no use")
         return worth(trial)
 
-    before, _ = searched(tmp_path, results=results)
+    before, seen = searched(tmp_path, results=results)
+    told = [trial.hyperparameters.values[decision.name] for trial in before.trials.values()]
+    assert told == [values[decision.name] for values in seen], "what was proposed"
     tuner = Tuner(oracle_of(max_trials=16), tmp_path, results=results)
     after = tuner.oracle
     assert list(after.trials) == list(before.trials)
@@ -341,6 +345,14 @@ def test_a_trial_that_is_lost_again_and_again_is_lost(tmp_path):
     assert said["0"] == ("lost", "its worker did not end it within 60 s (seconds_per_trial)")
     assert oracle.trials["0"].status == "FAILED"
     assert not oracle.tuner_ids
+
+
+def test_the_time_of_a_trial_that_is_given_again_begins_anew(tmp_path):
+    two_workers(tmp_path, retries=1)
+    ends = [
+        json.loads(line) for line in (tmp_path / "search" / JOURNAL).read_text().splitlines() if '"end":"0"' in line
+    ]
+    assert [(end["again"], end["seconds"] > 60) for end in ends] == [(True, True), (False, False)]
 
 
 def test_a_worker_waits_while_another_s_trial_may_be_lost(tmp_path):

@@ -374,6 +374,10 @@ def test_a_strategy_of_ones_own_is_asked_and_told_in_order(tmp_path, capfd):
     made = nasnet.search(drawn(), workdir=tmp_path / "b", strategy=Counting, export=False, **{**own, "verbose": True})
     assert "6/6" in capfd.readouterr().out
     assert [trial.tokens for trial in made.trials] == [trial.tokens for trial in found.trials]
+    once = nasnet.search(
+        drawn(), workdir=tmp_path / "d", strategy=Counting, export=False, **{**own, "trials": 11, "repeat_cells": False}
+    )
+    assert once.trials[10].cause == "the same network as trial 0"
     failing = {**own, "estimator": Zeros(space, ("trial_0",)), "trials": 1}
     with pytest.raises(RunError, match="none of 1 trials succeeded"):
         nasnet.search(drawn(), workdir=tmp_path / "c", export=False, **failing)

@@ -218,7 +218,15 @@ def test_finalists_are_ranked_by_the_searchs_objective(tmp_path, capsys):
 
 def test_children_are_trained_and_counted_as_the_flags_say():
     data = drawn_pictures(8, train=24, valid=8)
-    flags = {"blocks": 1, "batch_size": 64, "rungs": "2,6", "statistics": "moving", "filters": 3, "max_params": 77}
+    flags = {
+        "blocks": 1,
+        "batch_size": 64,
+        "rungs": "2,6",
+        "statistics": "moving",
+        "filters": 3,
+        "max_params": 77,
+        "final_filters": 5,
+    }
     config = resolve("search", 4, flags)
     found = made.estimators(config, data)
     proxy = found["proxy"]
@@ -235,6 +243,7 @@ def test_children_are_trained_and_counted_as_the_flags_say():
     limits = made.check(config, data, SPACE)
     assert (limits.batch_size, limits.image_shape, limits.config.max_params) == (24, data.image_shape, 77)
     assert limits.network(cheap_genotype()) == CellNetwork(cheap_genotype(), 1, 3, len(data.classes))
+    assert limits.exported(cheap_genotype()) == CellNetwork(cheap_genotype(), 1, 5, len(data.classes))
 
 
 def test_a_winner_of_fewer_steps_than_its_finalists_is_said(digits, capsys):

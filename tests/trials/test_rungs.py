@@ -290,6 +290,24 @@ def test_more_trials_of_a_wave_that_had_ended_are_a_group_of_their_own(tmp_path)
     assert [trial.proposal.trial_id for trial in strategy.heard] == list(range(16))
 
 
+def test_one_that_waits_at_a_higher_rung_is_passed_over_until_the_others_are_there(tmp_path):
+    """Killed before the last of a short wave went on, it goes on with more trials, which begin at the first rung."""
+
+    class AtPromotion(Journal):
+        def _append(self, record):
+            if record["kind"] == "promotion" and record["rung"] == 2 and record["going"][0] >= 8:
+                raise Killed
+            super()._append(record)
+
+    with pytest.raises(Killed):
+        made(tmp_path, 10, journal=AtPromotion(tmp_path / "j"))[0].run()
+    search, journal, strategy, _ = made(tmp_path, 16)
+    search.run()
+    rungs = [journal.trials[i].rung for i in range(8, 16)]
+    assert [sum(rung >= least for rung in rungs) for least in (1, 2, 3)] == [8, 1 + 2, 1]
+    assert [trial.proposal.trial_id for trial in strategy.heard] == list(range(16))
+
+
 def test_fewer_trials_than_were_proposed_leave_the_others_where_they_stand(tmp_path):
     calls: list[str] = []
     made(tmp_path, 8, estimator=Trains(calls), steps=(1, 3), enough=lambda: len(calls) >= 7 and "STOP")[0].run()
