@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from nasnet.modes.flags import MODES, flags, resolve
+from tests.support.described import check_described
 from tests.support.processes import wait_until_gone, workers_of
 from tests.support.searches import written_search
 
@@ -199,6 +200,7 @@ def searched(tmp_path_factory):
 def test_search_leaves_what_it_promises_and_says_where(searched):
     workdir, out = searched
     best = workdir / "best"
+    assert check_described(workdir) > 5
     names = ("genotype.json", "model.keras", "saved_model", "metrics.json", "classes.txt", "predict.py", "cell.svg")
     for name in names:
         assert (best / name).exists()

@@ -194,8 +194,11 @@ def _cell_from_json(name: str, value: dict[str, Any]) -> Cell:
         outputs = tuple(value[name]["outputs"])
         concatenated = any(state >= 2 and blocks[state - 2].combine == "concat" for state in outputs)
         fitted = value[name].get("fitted", not concatenated)
+        unknown = sorted(set(value[name]) - {"blocks", "outputs", "fitted"})
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"the genotype's {name} cell is malformed: {error}") from error
+    if unknown:  # to pass over it could make another network, as "fitted" would
+        raise ValueError(f"the genotype's {name} cell says {unknown[0]!r}; expected blocks, outputs, fitted")
     if not isinstance(fitted, bool):
         raise ValueError(f"the genotype's {name} cell has fitted {fitted!r}; expected true or false")
     states = [*outputs, *(state for block in blocks for state in (block.left, block.right))]

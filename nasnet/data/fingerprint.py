@@ -39,6 +39,8 @@ class Fingerprint:
         """Reads what `to_json` wrote. Raises ValueError for anything else."""
         if not isinstance(value, dict) or value.get("version") != VERSION:
             raise ValueError(f'not the fingerprint of a data set; expected an object with "version": {VERSION}')
+        if unknown := sorted(set(value) - {"version", "classes", "pictures"}):
+            raise ValueError(f"{unknown[0]!r} is not known; expected version, classes, pictures")
         classes, pictures = value.get("classes"), value.get("pictures")
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise ValueError(f'"classes" is {str(classes)[:60]}; expected a list of names')

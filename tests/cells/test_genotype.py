@@ -87,6 +87,7 @@ def _without(path):
         {**ZOO["nasnet_a"].to_json(), "normal": {**ZOO["nasnet_a"].to_json()["normal"], "outputs": [2.0]}},
         {**ZOO["nasnet_a"].to_json(), "normal": {**ZOO["nasnet_a"].to_json()["normal"], "outputs": [9]}},
         {**ZOO["nasnet_a"].to_json(), "normal": {**ZOO["nasnet_a"].to_json()["normal"], "fitted": 1}},
+        {**ZOO["nasnet_a"].to_json(), "normal": {**ZOO["nasnet_a"].to_json()["normal"], "fited": True}},
     ],
 )
 def test_damaged_json_is_a_value_error(value):

@@ -190,6 +190,7 @@ def test_of_an_npz_file_s_test_split_its_checksum_is_enough(tmp_path):
     [
         ([], "not the fingerprint of a data set"),
         ({"version": 2}, '"version": 1'),
+        ({"version": 1, "classes": ["a"], "pictures": {}, "shape": [1]}, "'shape' is not known"),
         ({"version": 1, "classes": "ab", "pictures": {}}, '"classes" is ab'),
         ({"version": 1, "classes": ["a"], "pictures": {"rest": {}}}, "expected train, valid, test"),
         ({"version": 1, "classes": ["a"], "pictures": {"train": {"a": 3}}}, "expected a text for each name"),

@@ -27,6 +27,7 @@ from nasnet.modes.flags import MODES
 from nasnet.networks.saved import seen_by, source_data_of
 from nasnet.networks.spec import NetworkSpec
 from nasnet.training.recipes import read_recipe
+from tests.support.described import check_described
 from tests.support.slow import some_now
 
 ROOT = Path(__file__).parents[2]
@@ -291,3 +292,5 @@ WALK = {
 @pytest.mark.parametrize("mode", sorted(MODES, key=lambda mode: mode == "finetune"))  # it is printed by tune
 def test_a_mode_on_a_source(walked, best, mode):
     WALK[mode](walked, best)
+    for config in walked.runs.rglob("config.json"):
+        assert check_described(config.parent)
