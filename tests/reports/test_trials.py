@@ -118,7 +118,7 @@ def test_an_export_as_csv_is_that_table_of_a_search_that_goes_on(search, tmp_pat
     ("given", "said"),
     [
         ({}, "--from is missing; give the folder of a search, such as runs/search"),
-        ({"from": "gone"}, "gone: holds no config.json; expected the folder of a run"),
+        ({"from": "gone"}, "gone: no such folder; expected the folder of a run"),
         ({"from": "trained"}, "trained: is of --mode=train; expected the folder of a search"),
         ({"from": "damaged"}, "damaged/journal.jsonl:3: not a record"),
         ({"from": "run", "dataset": "digits"}, "--dataset=digits: has no meaning with format=csv"),
