@@ -30,13 +30,14 @@ from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.modes.library import models
 from nasnet.modes.library import search as searching
-from nasnet.modes.library.arguments import search_config
+from nasnet.modes.library.arguments import in_arguments, search_config
 from nasnet.modes.library.data import named, source_of
 from nasnet.modes.library.own import OwnEstimator, called
 from nasnet.modes.searched.run import Searched
 from nasnet.modes.workdir import read_config
 from nasnet.networks.spec import READERS
 from nasnet.runtime.errors import RunError, SettingError, UserError
+from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopped
 from nasnet.trials.journal import Journal
 from nasnet.trials.retries import RetryingEngine
@@ -196,6 +197,7 @@ def test_data_sets_whose_labels_mean_other_classes_are_refused():
     for class_names in (None, ("a", "b", "c")):
         with pytest.raises(SettingError, match=rule):
             source_of({"train": train, "test": other}, class_names)
+    assert opened(train, ("a", "b", "c")).classes == ("a", "b", "c")
     arrays = X, Y
     with pytest.raises(SettingError, match="valid of cat, bee, ant: a label"):
         source_of({"train": train, "valid": named_as("cat", "bee", "ant"), "test": arrays})
@@ -204,6 +206,22 @@ def test_data_sets_whose_labels_mean_other_classes_are_refused():
         "bee",
         "cat",
     )
+
+
+def test_a_picture_of_two_labels_stands_at_the_same_place_however_it_shuffles():
+    x, y = np.concatenate([X, X]), np.concatenate([Y, (Y + 1) % 3])
+    found: list[list[int]] = []
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(y))
+        _, source = source_of(tf.data.Dataset.from_tensor_slices((x[order], y[order])))
+        found.append(source.train(None).labels.tolist())
+    assert found[0] == found[1] == found[2]
+
+
+def test_an_error_names_arguments_and_no_flags():
+    with pytest.raises(UserError) as error, in_arguments(blocks="cells"):
+        raise UserError("--dataset=x: give --noexport, --blocks or --from=y")
+    assert str(error.value) == "data=x: give export=False, cells or folder=y"
 
 
 def test_a_path_needs_no_prefix(tmp_path):
@@ -257,6 +275,11 @@ def test_settings_are_the_flags_of_a_search(tmp_path):
     assert (config.values["rungs"], config.values["trials"], config.seed) == ("5,10", 7, 3)
     assert (config.values["baselines"], config.values["start"]) == ("resnet20,lenet5", f"{tmp_path / 'genotype.json'}")
     assert json.loads(json.dumps(config.to_json())) == config.to_json()
+    assert config.values["deterministic"] is True
+    write_json(tmp_path / "config.json", {"deterministic": False})
+    told = search_config("digits", tmp_path, 0, None, {"workers": 0})
+    assert told.values["deterministic"] is False, "as it was begun, on whatever machine"
+    (tmp_path / "config.json").unlink()
     plain = search_config("digits", tmp_path, 0, None, {"workers": 0})
     assert (plain.values["trials"], plain.values["repeats"], plain.values["steps"]) == (200, 1, 25)
     assert plain.values["finalists"] > 0
@@ -513,9 +536,9 @@ def test_network_gives_any_model_and_names_what_it_cannot(tmp_path):
 
 
 def test_load_gives_a_model_that_says_its_classes_and_is_ready_to_be_scored(tmp_path):
-    write_network(tmp_path / "run" / "best", ("ant", "bee"))
+    write_network(tmp_path / "run" / "best", ("bee", "ant"))
     model = nasnet.load(tmp_path / "run")
-    assert model.class_names == ("ant", "bee")
+    assert model.class_names == ("bee", "ant")
     with pytest.raises(UserError, match=r"^folder=.*holds no genotype.json"):
         nasnet.load(tmp_path)
     (tmp_path / "run" / "best" / "model.keras").write_bytes(b"PK")
