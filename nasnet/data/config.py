@@ -22,8 +22,8 @@ class DataConfig(Settings):
         free=True,
     )  # free: the fingerprint says whether what lies there now is the same pictures
     image_size: int | None = setting(
-        None, "pixels a side to resize every picture to; unset keeps their size", unit="pixels", least=1
-    )
+        None, "pixels a side to resize every picture to; unset keeps their size", unit="pixels", least=1, most=9459
+    )  # as many pixels as the largest picture that is decoded (data/pictures.py)
     channels: Literal["auto", "1", "3"] = setting(
         "auto", "1 makes every picture grey, 3 RGB; auto is RGB where any file has colour (RGB files do, grey or not)"
     )

@@ -19,7 +19,7 @@ from nasnet.data.fingerprint import Fingerprint
 from nasnet.data.folder import folder
 from nasnet.data.likeness import Like, Likeness, likeness
 from nasnet.data.npz import npz
-from nasnet.data.pictures import DEFAULT_PREPARATION, Preparation
+from nasnet.data.pictures import DEFAULT_PREPARATION, MOST_SIDE, Preparation
 from nasnet.data.splits import TEST_FRACTION, Split, channel_statistics, stratified_split
 from nasnet.data.tfds import check_data_dir, tfds
 from nasnet.runtime.errors import SettingError, UserError
@@ -161,8 +161,8 @@ def open_dataset(
 
 def _checked(image_size: int | None, channels: str, valid_fraction: float, like: Like | None) -> tuple[int, int] | None:
     """The (height, width) to resize to. Raises SettingError for what cannot be asked for."""
-    if image_size is not None and image_size < 1:
-        raise SettingError("image_size", image_size, "must be 1 or more")
+    if image_size is not None and not 1 <= image_size <= MOST_SIDE:
+        raise SettingError("image_size", image_size, f"must be 1 or more and at most {MOST_SIDE}")
     if channels not in ("auto", "1", "3"):
         raise SettingError("channels", channels, "must be one of auto, 1, 3")
     if not 0 < valid_fraction < 1 - TEST_FRACTION:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import re
 import warnings
 from pathlib import Path
@@ -16,6 +17,8 @@ from nasnet.runtime.errors import UserError
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"))
 MOST_PIXELS = 89_478_485
 """Pixels of the largest picture that is decoded: where Pillow warns of a decompression bomb, here is an error."""
+MOST_SIDE = math.isqrt(MOST_PIXELS)
+"""Pixels a side of the largest square of so many: what pictures are made at most."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _TIFF_BITS = 258  # the tag BitsPerSample

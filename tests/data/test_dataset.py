@@ -160,9 +160,10 @@ def test_an_unknown_spec(spec):
         open_dataset(spec)
 
 
-@pytest.mark.parametrize("size", [0, -3])
-def test_an_image_size_below_one(size):
-    with pytest.raises(UserError, match=f"^image_size={size}: must be 1 or more$"):
+@pytest.mark.parametrize("size", [0, -3, 9460, 10**6])
+def test_an_image_size_that_no_picture_can_have(size):
+    """Seen: a million ended in Pillow's MemoryError."""
+    with pytest.raises(UserError, match=f"^image_size={size}: must be 1 or more and at most 9459$"):
         open_dataset("digits", image_size=size)
 
 

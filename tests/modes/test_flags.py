@@ -146,7 +146,8 @@ def test_a_wrong_number_is_refused_by_its_flag(mode, flag):
 @pytest.mark.parametrize(
     ("mode", "given", "line"),
     [
-        ("train", {"image_size": 0}, "--image_size=0: must be 1 or more"),
+        ("train", {"image_size": 0}, "--image_size=0: must be 1 or more and at most 9459"),
+        ("train", {"image_size": 9460}, "--image_size=9460: must be 1 or more and at most 9459"),
         ("train", {"drop_path_keep": 1.5}, "--drop_path_keep=1.5: must be above 0 and at most 1"),
         ("search", {"learning_rate": 0.0}, "--learning_rate=0.0: must be above 0"),
         ("search", {"controller_learning_rate": 0.0}, "--controller_learning_rate=0.0: must be above 0"),
