@@ -167,7 +167,7 @@ def _facts(search: Hunted) -> dict[str, object]:
     """What must be the same in two searches: of each trial its proposal and its end, the finalists, the winner."""
     facts: dict[str, Any] = {}
     for record in search.records:
-        kept = {key: value for key, value in record.items() if key not in ("kind", "seconds", "cause")}
+        kept = {key: value for key, value in record.items() if key not in ("kind", "seconds", "time", "cause")}
         if record["kind"] in ("proposal", "trial"):
             facts.setdefault(f"trial_{record['trial_id']}", {})[record["kind"]] = kept
         elif record["kind"] == "finalist":
