@@ -1,4 +1,4 @@
-"""Writes what bench/torch_training.py takes of a comparison: its networks, its pictures, and TensorFlow's own gradient.
+"""Writes what bench/torch_training.py takes of a comparison: its networks and its pictures.
 
 python bench/torch_export.py --workdir=runs/compare --out=runs/torch    # of --mode=compare, which may go on
 """
