@@ -14,15 +14,21 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from cells.walks.stack import CellNetwork
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, open_configured
 from nasnet.modes.compared.contenders import contenders_of
 from nasnet.modes.workdir import read_config
 from nasnet.networks.spec import NetworkSpec
+from nasnet.runtime.errors import UserError
 
 
 def write(specs: dict[str, NetworkSpec], data: DataSet, out: Path) -> None:
-    """`networks.json` and `data.npz`."""
+    """`networks.json` and `data.npz`. Raises UserError for what the port would train as something else."""
+    if data.image_shape[2] != 1 or len(data.classes) > 256:
+        raise UserError(f"{data.name}: expected grey pictures of at most 256 classes")
+    if others := [name for name, spec in specs.items() if not isinstance(spec.architecture, CellNetwork)]:
+        raise UserError(f"{others[0]}: expected a network of cells")
     out.mkdir(parents=True, exist_ok=True)
     splits = {"train": data.train, "valid": data.valid, "test": data.test()}
     arrays = {f"{name}_images": split.images for name, split in splits.items()}
@@ -45,4 +51,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error

@@ -75,10 +75,9 @@ class Training:
         _, channels, height, width = pictures.images.shape
         shape = (height, width, channels)
         layout = Layout(count(network, shape), network.fan)
-        self._network, self._first = network, layout.fresh(seed)
-        self._child = TorchChild(network, shape, layout.named(*self._first), momentum=recipe.momentum)
+        named = layout.named(*layout.fresh(seed))
+        self._child = TorchChild(network, shape, named, momentum=recipe.momentum)
         # One vector of all trainable numbers, each weight a part of it: clipping and the update are few kernels.
-        named = layout.named(*self._first)
         parts = [torch_layout(weight, named[weight.name]) for weight in layout.trainable]
         self._names = [weight.name for weight in layout.trainable]
         self._shapes = [part.shape for part in parts]
