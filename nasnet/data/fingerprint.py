@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasnet.data.splits import Split
+from nasnet.runtime.schema import check
 
 VERSION = 1
 _NAMED = 3  # pictures whose names a line says
@@ -37,19 +38,8 @@ class Fingerprint:
     @classmethod
     def from_json(cls, value: Any) -> Fingerprint:  # noqa: ANN401 - whatever a JSON file held
         """Reads what `to_json` wrote. Raises ValueError for anything else."""
-        if not isinstance(value, dict) or value.get("version") != VERSION:
-            raise ValueError(f'not the fingerprint of a data set; expected an object with "version": {VERSION}')
-        if unknown := sorted(set(value) - {"version", "classes", "pictures"}):
-            raise ValueError(f"{unknown[0]!r} is not known; expected version, classes, pictures")
-        classes, pictures = value.get("classes"), value.get("pictures")
-        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-            raise ValueError(f'"classes" is {str(classes)[:60]}; expected a list of names')
-        if not isinstance(pictures, dict) or not set(pictures) <= set(SPLITS):
-            raise ValueError(f'"pictures" is {str(pictures)[:60]}; expected {", ".join(SPLITS)}')
-        for split, named in pictures.items():
-            if not isinstance(named, dict) or not all(isinstance(content, str) for content in named.values()):
-                raise ValueError(f'"pictures" of {split} is {str(named)[:60]}; expected a text for each name')
-        return cls(tuple(classes), pictures)
+        check(value, "data")
+        return cls(tuple(value["classes"]), value["pictures"])
 
     def difference(self, now: Fingerprint) -> str | None:
         """What `now` has otherwise, in one line, such as "2 pictures added (cat/a.png, cat/b.png), 1 removed (...)".

@@ -18,6 +18,7 @@ from nasnet.networks.saved import DATA
 from nasnet.reports.tables.trials import TRIALS
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import expanded, read_json, write_json
+from nasnet.runtime.schema import read_as
 from nasnet.trials.config import TABLE, UNSET_FINAL_FILTERS, ChainConfig, LatencyConfig
 
 _LOCK = ".lock"
@@ -275,8 +276,7 @@ def _check_source(workdir: Path, config: RunConfig, now: str, *, renews: bool) -
     path = workdir / _SOURCE
     if not path.exists():
         return
-    found = read_json(path)
-    if isinstance(found, dict) and found.get("sha256") == now:
+    if read_as("source", path, "use another --workdir")["sha256"] == now:
         return
     name = {"train": "model", "compare": "models", "search": "start"}.get(config.mode, "from")
     name = "table" if config.values.get("space") == TABLE else name

@@ -185,14 +185,14 @@ class Journal:
                     break  # the crash tore it in the middle of the file system's block
                 raise UserError(f"{self._path}:{number}: not a record ({error}); the file is damaged") from error
             try:
-                self._take(record, number)
+                self._take(record, number, line)
             except (ValueError, OverflowError) as error:
                 raise UserError(f"{self._path}:{number}: not a record of this version ({first_line(error)})") from error
             good += len(line) + 1
         return good
 
-    def _take(self, record: dict[str, Any], number: int) -> None:
-        kind = check_record(record)
+    def _take(self, record: dict[str, Any], number: int, line: bytes) -> None:
+        kind = check_record(record, line)
         if (kind == "header") != (number == 1):
             raise ValueError("a header is the first line and no other")
         if kind == "header":
@@ -202,7 +202,9 @@ class Journal:
                     "trained in another way, so the search can't go on; begin another in a new folder"
                 )
         elif kind == "proposal":
-            proposal = Proposal(record["trial_id"], tuple(record["tokens"]), tuple(record["log_probs"]))
+            # JSON has one kind of number: 1.0 is a whole one too.
+            tokens, log_probs = tuple(map(int, record["tokens"])), tuple(map(float, record["log_probs"]))
+            proposal = Proposal(int(record["trial_id"]), tokens, log_probs)
             if proposal.trial_id != len(self.proposals):
                 raise ValueError(f"trial {proposal.trial_id} proposed after {len(self.proposals)} others")
             self.proposals[proposal.trial_id] = proposal
@@ -223,7 +225,8 @@ class Journal:
             self.lost_attempts[record["child"]] += 1
         elif kind == "finalist":
             values = {field.name: record[field.name] for field in dataclasses.fields(FinalistRun)}
-            run = FinalistRun(**{**values, "outcome": Outcome(values["outcome"])})
+            numbers = {name: int(values[name]) for name in ("trial_id", "start")}
+            run = FinalistRun(**{**values, **numbers, "outcome": Outcome(values["outcome"])})
             if run.trial_id not in self.trials and run.trial_id not in self.rungs:
                 raise ValueError(f"a finalist of trial {run.trial_id}, which has no reward")
             self.finalists[run.trial_id, run.start] = run

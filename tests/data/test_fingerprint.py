@@ -188,12 +188,16 @@ def test_of_an_npz_file_s_test_split_its_checksum_is_enough(tmp_path):
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ([], "not the fingerprint of a data set"),
-        ({"version": 2}, '"version": 1'),
-        ({"version": 1, "classes": ["a"], "pictures": {}, "shape": [1]}, "'shape' is not known"),
-        ({"version": 1, "classes": "ab", "pictures": {}}, '"classes" is ab'),
-        ({"version": 1, "classes": ["a"], "pictures": {"rest": {}}}, "expected train, valid, test"),
-        ({"version": 1, "classes": ["a"], "pictures": {"train": {"a": 3}}}, "expected a text for each name"),
+        ([], r"it is \[\]; expected an object"),
+        ({"version": 2}, "version 2; this program reads 1"),
+        ({"version": 1, "classes": ["a"]}, "its pictures is missing"),
+        ({"version": 1, "classes": ["a"], "pictures": {}, "shape": [1]}, "its key 'shape' is not known"),
+        ({"version": 1, "classes": "ab", "pictures": {}}, "its classes is 'ab'; expected a list"),
+        (
+            {"version": 1, "classes": ["a"], "pictures": {"rest": {}}},
+            "its key 'rest' is not known in its pictures; expected train, valid, test",
+        ),
+        ({"version": 1, "classes": ["a"], "pictures": {"train": {"a.png": 3}}}, "its pictures.train.a.png is 3"),
     ],
 )
 def test_what_is_no_fingerprint_is_named(value, said):

@@ -203,8 +203,8 @@ def test_what_was_measured_is_kept_and_nothing_is_timed_again(tmp_path):
     )
     assert near.note.startswith("as fast: 2.12 ms (+-0.05) a picture on litert, 6.2% above")
     assert (slow.matched, near.matched, near.counts.parameters) == (False, True, size_of(near.spec.architecture))
-    (tmp_path / "as_fast.json").write_text(json.dumps({"networks": {key: {} for key in networks}}))
-    with pytest.raises(UserError, match=r"as_fast\.json: not what was measured"):
+    (tmp_path / "as_fast.json").write_text(json.dumps({"version": 1, "networks": {key: {} for key in networks}}))
+    with pytest.raises(UserError, match=r"as_fast\.json: its networks\..*\.spec is missing; remove it, and"):
         timed.contenders_as_fast([first, *others], "litert", tmp_path)
 
 
@@ -226,11 +226,12 @@ def test_what_was_not_measured_so_is_told_by_its_file(tmp_path, change):
     if "spec" in change:  # of other pictures
         change = {"spec": dataclasses.replace(other.spec, mean=(1.5,)).to_json()}
     for entry in (kept, {**kept, **change}):
-        (tmp_path / "as_fast.json").write_text(json.dumps({"networks": {timed._key(first, other, "litert"): entry}}))
+        networks = {timed._key(first, other, "litert"): entry}
+        (tmp_path / "as_fast.json").write_text(json.dumps({"version": 1, "networks": networks}))
         if entry == kept:
             assert timed.contenders_as_fast([first, other], "litert", tmp_path)[1].matched
             continue
-        with pytest.raises(UserError, match=r"as_fast\.json: not what was measured"):
+        with pytest.raises(UserError, match=r"as_fast\.json: .*; remove it, and the networks are timed anew"):
             timed.contenders_as_fast([first, other], "litert", tmp_path)
 
 
@@ -241,7 +242,7 @@ def test_what_was_not_measured_so_is_told_by_its_file(tmp_path, change):
         ("outcome", ("nan", "fine", [])),  # which has no accuracy
         ("seconds", (None, float("inf"), -1.0, 10**400, [])),
         ("cause", (None, "one\ntwo", 3)),
-        ("figures", ([], "x", None, {"train_seconds": 0.0}, {"pictures_per_second": float("nan")})),
+        ("figures", ([], "x", None, {"train_seconds": 0.0}, {"pictures_per_second": float("nan")}, {"loss": "low"})),
         ("version", (None, 2)),
         ("training", (None, {}, {"network": 1, "seed": 0, "label": "x"})),
     ],
@@ -252,25 +253,27 @@ def test_a_result_that_no_training_left_is_told_by_its_file(tmp_path, name, valu
     path = tmp_path / planned.label / "result.json"
     path.parent.mkdir()
     path.write_text(json.dumps(ended.to_json()))
-    assert ended_before([planned], tmp_path)[planned].accuracy == 0.5
+    again = ended_before([planned], tmp_path)[planned]
+    assert (again.accuracy, str(again.figures["loss"])) == (0.5, "nan")
     for value in values:
         path.write_text(json.dumps({**ended.to_json(), name: value}))
         with pytest.raises(UserError) as caught:
             ended_before([planned], tmp_path)
-        assert str(caught.value).startswith(f"{path}: not "), value
+        assert str(caught.value).startswith(f"{path}: "), value
+        assert str(caught.value).endswith(("; delete it to train anew", "; use a new workdir")), value
         assert len(str(caught.value).splitlines()) == 1
     failed = Ended(planned, Outcome.NAN, None, {}, 3.0, "it diverged")
     path.write_text(json.dumps(failed.to_json()))
     assert ended_before([planned], tmp_path) == {planned: failed}
 
 
-@pytest.mark.parametrize("found", [[], {}, {"accuracy": None}, {"accuracy": "1"}, {"accuracy": float("nan")}])
+@pytest.mark.parametrize("found", [[], {"version": 2}, *({"accuracy": no} for no in (None, "1", float("nan"), 2))])
 def test_a_score_that_is_none_is_told_by_its_file(tmp_path, found):
-    path = tmp_path / "test.json"
-    path.write_text(json.dumps({"accuracy": 0.25}))
+    path, score = tmp_path / "test.json", {"version": 1, "accuracy": 0.25, "loss": 1.5, "pictures": 4}
+    path.write_text(json.dumps(score))
     assert _accuracy(path) == 0.25
-    path.write_text(json.dumps(found))
-    with pytest.raises(UserError, match=r"test\.json: not a score on test"):
+    path.write_text(json.dumps({**score, **found} if isinstance(found, dict) else found))
+    with pytest.raises(UserError, match=r"test\.json: .*; delete it to score anew"):
         _accuracy(path)
 
 

@@ -85,7 +85,7 @@ def test_a_limit_that_nothing_keeps_says_the_least_that_was_found(tmp_path, digi
 
 def test_a_damaged_table_is_told(tmp_path, digits):
     write_json(tmp_path / "latency.json", {**TABLE.to_json(), "rows": {}})
-    with pytest.raises(UserError, match=r"latency.json: no table of latencies"):
+    with pytest.raises(UserError, match=r"latency.json: its rows is {}; expected an object"):
         open_latency(configured(latency_ms=5.0), tmp_path, digits, SPACE)
 
 

@@ -32,6 +32,7 @@ from nasnet.reports.page.run import read_run
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import write_json
 from nasnet.trials.journal import FinalistRun
+from tests.support.described import METRICS, RESULT
 from tests.support.pages import Tag, read_page, read_part
 from tests.support.searches import CAUSES, written_search
 from tests.support.slow import some_now
@@ -217,7 +218,7 @@ def test_what_others_wrote_is_text(tmp_path):
     journal.finish(Trial(proposal, Outcome.CRASHED, None, 1.0, evil))
     network = {"name": evil, "parameters": 1, "mult_adds": 2, "accuracies": {"0": 0.5, "1": 0.25}, "difference": None}
     held = {"networks": [network], "sentence": evil, "split": evil, "pictures": evil, "steps": evil, "left_out": [evil]}
-    write_json(folder / "best" / "metrics.json", {"version": 1, "baselines": held, "made_with": {"python": evil}})
+    write_json(folder / "best" / "metrics.json", {**METRICS, "baselines": held, "made_with": {"python": evil}})
     page = reported(folder)  # which looks for elements and attributes
     shown = evil.replace("\x00", "\ufffd")
     assert page.table("Causes")[1][1] == " ".join(shown.split())
@@ -343,8 +344,7 @@ def test_where_the_seconds_went(tmp_path):
     best = max(journal.trials.values(), key=lambda trial: trial.reward or 0)
     journal.finish_finalist(FinalistRun(best.proposal.trial_id, 0, Outcome.NAN, None, 12.5, "nan"))
     for number, seconds in enumerate((3, 4.25)):
-        of = {"version": 1, "training": {"label": f"baseline_1_x_seed_{number}"}, "accuracy": 0.5, "seconds": seconds}
-        write_json(tmp_path / "run" / "baselines" / str(number) / "result.json", of)
+        write_json(tmp_path / "run" / "baselines" / str(number) / "result.json", {**RESULT, "seconds": seconds})
     mode.write_seconds(tmp_path / "run", Timing(1.0, 2.0, 4.0, 8.0), 2, 0.5, 10.0, (16.0, 32.0))
     page = reported(tmp_path / "run")
     rows = {row[0]: float(row[1]) for row in page.table("Seconds of all children")[1:]}
@@ -360,7 +360,7 @@ def test_where_the_seconds_went(tmp_path):
     }
     inside = dict(page.table("Workers")[1:])
     assert inside == {"tracing": "1.0", "steps": "2.0", "scoring": "4.0", "other": "8.0", "starting and waiting": "5.0"}
-    assert page.table("So far, on valid")[1] == ["1_x", "2", "0.5000"]
+    assert page.table("So far, on valid")[1] == ["nasnet_a", "2", "0.7500"]
 
 
 def test_a_table_that_is_there_that_changed_and_that_is_gone(tmp_path, monkeypatch):
@@ -406,8 +406,8 @@ def test_whatever_a_file_holds_it_is_read_or_refused_in_a_line(tmp_path):
     written_search(folder, 12, blocks=1)
     network = {"name": "a", "parameters": 1, "mult_adds": 2, "accuracies": {"0": 0.5}, "difference": {"mean": 0.1}}
     held = {"networks": [network, network], "sentence": "so", "split": "test", "left_out": ["b"]}
-    write_json(folder / "best" / "metrics.json", {"version": 1, "baselines": held, "test": {"accuracy": 0.5}})
-    write_json(folder / "baselines" / "a" / "result.json", {"version": 1, "training": {"label": "a"}, "seconds": 1.0})
+    write_json(folder / "best" / "metrics.json", {**METRICS, "baselines": held, "test": METRICS["valid"]})
+    write_json(folder / "baselines" / "a" / "result.json", RESULT)
     mode.write_seconds(folder, Timing(1.0, 2.0, 4.0, 8.0), 2, 0.5, 10.0, None)
     (folder / "pareto.csv").write_text("trial_id,accuracy,parameters,mult_adds,front\n1,0.5,10,20,parameters\n")
     paths, refused = sorted(path for path in folder.rglob("*") if path.is_file()), list[str]()

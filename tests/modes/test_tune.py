@@ -181,7 +181,8 @@ def test_a_record_that_no_trial_left_is_told_by_its_file(tmp_path, monkeypatch):
         file.write_text(json.dumps(broken))
         with pytest.raises(UserError) as caught:
             tune.tune(config, run, spec, data)
-        assert str(caught.value).startswith(f"{file}: not the "), change
+        assert str(caught.value).startswith(f"{file}: "), change
+        assert str(caught.value).endswith(("; delete it to train anew", "; use a new --workdir")), change
         assert len(str(caught.value).splitlines()) == 1
     file.write_text(json.dumps({**record, "recipe": {"learning_rate": "high"}}))
     tune.tune(config, run, spec, data)

@@ -95,7 +95,7 @@ MORE = Fingerprint(("a", "b"), {"train": {**PICTURES.pictures["train"], "b/2.png
 
 
 def claim(
-    workdir, mode: str = "finetune", *, data: Fingerprint = PICTURES, source: str = "1f", **flags: object
+    workdir, mode: str = "finetune", *, data: Fingerprint = PICTURES, source: str = 32 * "1f", **flags: object
 ) -> None:
     config = resolve(mode, 0, {"from" if mode != "train" else "model": "runs/a", "dataset": "folder:pets", **flags})
     check_workdir(workdir, config)
@@ -130,8 +130,8 @@ def test_what_has_moved_or_is_spelled_otherwise_is_the_same(tmp_path, monkeypatc
         ({"dataset": "npz:pets"}, r"dataset: folder:pets there, npz:pets now"),
         ({"dataset": "digits"}, r"dataset: folder:pets there, digits now"),
         ({"from": "keras:NASNetMobile"}, r"from: runs/a there, keras:NASNetMobile now"),
-        ({"from": "moved/b", "source": "2e"}, r"from: runs/a there, moved/b now"),
-        ({"source": "2e"}, r"--from=runs/a: is not what it was"),
+        ({"from": "moved/b", "source": 32 * "2e"}, r"from: runs/a there, moved/b now"),
+        ({"source": 32 * "2e"}, r"--from=runs/a: is not what it was"),
     ):
         with pytest.raises(UserError, match=words):
             claim(tmp_path / "run", **flags)
@@ -153,10 +153,10 @@ def test_without_a_fingerprint_the_spelling_alone_does_not_count_and_one_is_adde
 def test_an_export_takes_what_its_source_has_become(tmp_path):
     """Trained again in the same place: its export is made anew. Another network is refused as ever."""
     claim(tmp_path / "run", "export")
-    claim(tmp_path / "run", "export", source="2e")
-    assert json.loads((tmp_path / "run" / "source.json").read_text())["sha256"] == "2e"
+    claim(tmp_path / "run", "export", source=32 * "2e")
+    assert json.loads((tmp_path / "run" / "source.json").read_text())["sha256"] == 32 * "2e"
     with pytest.raises(UserError, match="from: runs/a there, runs/b now"):
-        claim(tmp_path / "run", "export", source="3d", **{"from": "runs/b"})
+        claim(tmp_path / "run", "export", source=32 * "3d", **{"from": "runs/b"})
 
 
 def test_a_run_refused_before_it_left_anything_leaves_no_workdir(tmp_path):
@@ -182,7 +182,7 @@ def test_a_run_refused_before_it_left_anything_leaves_no_workdir(tmp_path):
 def test_a_damaged_fingerprint_is_named(tmp_path):
     claim(tmp_path / "run")
     (tmp_path / "run" / "data.json").write_text("[]")
-    with pytest.raises(UserError, match=r"data\.json: not the fingerprint"):
+    with pytest.raises(UserError, match=r"data\.json: it is \[\]; expected an object"):
         claim(tmp_path / "run")
 
 

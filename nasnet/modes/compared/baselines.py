@@ -38,7 +38,8 @@ from nasnet.reports.comparison import short, show_training
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
-from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.files import write_json
+from nasnet.runtime.schema import read_as
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import RANDOM, BaselineConfig, LatencyConfig, SearchConfig
@@ -198,9 +199,8 @@ def _clear_another(folder: Path, specs: Sequence[NetworkSpec]) -> None:
     What was noted stays where it is those and more: a network that comes back finds what it had.
     """
     path, networks = folder / _NETWORKS, json.loads(json.dumps([spec.to_json() for spec in specs]))
-    found = read_json(path) if path.exists() else None
-    before = found.get("networks") if isinstance(found, dict) else None
-    if isinstance(before, list) and all(was == now for was, now in zip(before, networks, strict=False)):
+    before = read_as("networks", path, "delete it to train anew")["networks"] if path.exists() else None
+    if before is not None and all(was == now for was, now in zip(before, networks, strict=False)):
         networks = max(before, networks, key=len)
     elif folder.exists():
         shutil.rmtree(folder)
@@ -258,10 +258,7 @@ def _side(
 
 def _right(path: Path) -> np.ndarray:
     """Which pictures a training got right, bool `[N]`. Raises UserError for a file that does not say it."""
-    found = read_json(path)
-    digits = found.get("right") if isinstance(found, dict) else None
-    if not isinstance(digits, str) or not digits or set(digits) - {"0", "1"}:
-        raise UserError(f"{path}: not which pictures were right, a 0 or a 1 each; delete it to score anew")
+    digits = read_as("right", path, "delete it to score anew")["right"]
     return np.array([digit == "1" for digit in digits])
 
 

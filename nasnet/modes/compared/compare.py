@@ -6,7 +6,6 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -33,9 +32,9 @@ from nasnet.reports.terminal import show_retry
 from nasnet.runtime import devices
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import RunError, SettingError, UserError, shortened
-from nasnet.runtime.files import read_json, write_json
-from nasnet.runtime.setting import broken_rule
+from nasnet.runtime.errors import RunError, SettingError, shortened
+from nasnet.runtime.files import write_json
+from nasnet.runtime.schema import read_as
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import evaluate
@@ -160,11 +159,7 @@ def _tested(
 
 
 def _accuracy(path: Path) -> float:
-    found = read_json(path)
-    accuracy: Any = found.get("accuracy") if isinstance(found, dict) else None
-    if rule := broken_rule((float,), {"least": 0, "most": 1}, accuracy):
-        raise UserError(f"{path}: not a score on test, whose accuracy {rule}; delete it to score anew")
-    return float(accuracy)
+    return float(read_as("score", path, "delete it to score anew")["accuracy"])
 
 
 def _row(

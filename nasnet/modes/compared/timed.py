@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,12 @@ from nasnet.networks.latency.table import Time
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
-from nasnet.runtime.errors import UserError, shortened
-from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import write_json
+from nasnet.runtime.schema import read_as
 
 _FILE = "as_fast.json"
+_REMEDY = "remove it, and the networks are timed anew"
 
 
 def contenders_as_fast(contenders: Sequence[Contender], on: Runtime, workdir: Path) -> list[Contender]:
@@ -47,8 +48,8 @@ def contenders_as_fast(contenders: Sequence[Contender], on: Runtime, workdir: Pa
         write_json(path, {"version": 1, "networks": kept})
     try:
         found = [_as_fast(other, _from_json(kept[key], other), on) for key, other in zip(keys, others, strict=True)]
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise _damaged(path, shortened(repr(error))) from error
+    except ValueError as error:
+        raise UserError(f"{path}: not what was measured ({error}); {_REMEDY}") from error
     return [first, *found]
 
 
@@ -80,28 +81,13 @@ def _to_json(found: AsFast) -> dict[str, Any]:
 
 
 def _from_json(value: dict[str, Any], other: Contender) -> AsFast:
-    """Raises any of what `contenders_as_fast` catches for what is no network of these pictures, or no times."""
-    spec, changed = (
-        NetworkSpec.from_json(value["spec"]),
-        {str(name): float(of) for name, of in value["changed"].items()},
-    )
+    """Of what the schema takes. Raises ValueError for what is no network of these pictures."""
+    spec = NetworkSpec.from_json(value["spec"])
     if dataclasses.replace(other.spec, architecture=spec.architecture) != spec:
         raise ValueError("a network of other pictures")
     time, first = (Time(*map(float, value[name])) for name in ("time", "first"))
-    if not all(0 < of.median < math.inf and 0 <= of.spread < math.inf for of in (time, first)):
-        raise ValueError("no times")
-    return AsFast(spec, changed, time, first)
+    return AsFast(spec, value["changed"], time, first)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    found = read_json(path)
-    networks = found.get("networks") if isinstance(found, dict) else None
-    if not isinstance(networks, dict):
-        raise _damaged(path, "no networks")
-    return networks
-
-
-def _damaged(path: Path, error: object) -> UserError:
-    return UserError(f"{path}: not what was measured ({error}); remove it, and the networks are timed anew")
+    return read_as("as_fast", path, _REMEDY)["networks"] if path.exists() else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import shutil
 from collections import Counter
@@ -13,17 +14,15 @@ from typing import Any
 from controller.strategy import Outcome
 from nasnet.execution.job import Job, Result
 from nasnet.networks.saved import save_weights
-from nasnet.runtime.errors import RunError, UserError, shortened
-from nasnet.runtime.files import read_json, write_json
-from nasnet.runtime.setting import broken_rule
+from nasnet.runtime.errors import RunError, UserError
+from nasnet.runtime.files import write_json
+from nasnet.runtime.schema import read_as
 from nasnet.trials.retries import RetryingEngine
 
 VERSION = 1
 _RESULT = "result.json"
 CHECKPOINTS = "checkpoints"
 """Folder of a training, in its own, while it has not ended."""
-_MOST = 1e12  # seconds, pictures a second: more is none
-_ABOVE_0 = {"train_seconds", "pictures_per_second"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,39 +54,18 @@ class Ended:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        rest = {"outcome": str(self.outcome), "figures": dict(self.figures)}
+        # A loss may be none; JSON has no NaN.
+        figures = {name: value if math.isfinite(value) else None for name, value in self.figures.items()}
+        rest = {"outcome": str(self.outcome), "figures": figures}
         return {"version": VERSION, **values, **rest, "training": dataclasses.asdict(self.training)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Ended:
-        """Reads what `to_json` wrote. Raises KeyError, TypeError, ValueError, AttributeError for anything else."""
-        if value["version"] != VERSION:
-            raise ValueError(f"version {value['version']}, this program reads {VERSION}")
-        check_ended(value)
-        for name in value["figures"].keys() & _ABOVE_0:
-            _check(name, value["figures"][name], {"above": 0, "most": _MOST})
+        """Of what `read_as("result", ...)` gives."""
         values = {field.name: value[field.name] for field in dataclasses.fields(cls)}
-        return cls(**{**values, "training": Planned(**value["training"]), "outcome": Outcome(value["outcome"])})
-
-
-def check_ended(record: Mapping[str, Any]) -> None:
-    """Raises KeyError, TypeError or ValueError for a record of a training that ended as none does.
-
-    It has an accuracy of 0 to 1 where it succeeded, else none; seconds; a cause of one line, or an empty one.
-    """
-    accuracy, cause = record["accuracy"], record["cause"]
-    if Outcome(record["outcome"]) is Outcome.OK:
-        _check("accuracy", accuracy, {"least": 0, "most": 1})
-    elif accuracy is not None:
-        raise ValueError(f"failed, and has an accuracy of {shortened(accuracy)}")
-    _check("seconds", record["seconds"], {"least": 0, "most": _MOST})
-    if not isinstance(cause, str) or len(cause.splitlines()) > 1:
-        raise ValueError("cause must be a line of text")
-
-
-def _check(name: str, value: object, bounds: Mapping[str, float]) -> None:
-    if rule := broken_rule((float,), bounds, value):
-        raise ValueError(f"{name} {rule}")
+        figures = {name: math.nan if figure is None else figure for name, figure in value["figures"].items()}
+        rest = {"figures": figures, "outcome": Outcome(value["outcome"])}
+        return cls(**{**values, **rest, "training": Planned(**value["training"])})
 
 
 class Lost:
@@ -107,12 +85,7 @@ def ended_before(trainings: Sequence[Planned], folder: Path) -> dict[Planned, En
     for training in trainings:
         path = folder / training.label / _RESULT
         if path.exists():
-            try:
-                found[training] = Ended.from_json(read_json(path))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise UserError(
-                    f"{path}: not the result of a training ({shortened(repr(error))}); delete it to train anew"
-                ) from error
+            found[training] = Ended.from_json(read_as("result", path, "delete it to train anew"))
             if found[training].training != training:
                 raise UserError(f"{path}: not of the training that this run would make; use a new workdir")
             # A kill between the result and this leaves them.

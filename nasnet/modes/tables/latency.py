@@ -25,6 +25,7 @@ from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.schema import read_as
 from nasnet.trials.config import FinalConfig, LatencyConfig, SearchConfig
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Latency
@@ -82,7 +83,7 @@ def winner_latency(config: RunConfig, workdir: Path, spec: NetworkSpec) -> dict[
         found = {"on": options.latency_on, "threads": 1, "batch": 1, "target_ms": options.latency_ms}
         found |= {"predicted_ms": 1e3 * predicted, "measured_ms": 1e3 * measured.median}
         write_json(path, {**found, "measured_spread_ms": 1e3 * measured.spread})
-    found = read_json(path)
+    found = read_as("final_latency", path, "delete it to measure anew")
     say(
         f"latency on {found['on']}, one picture, one thread: {found['predicted_ms']:.3g} ms by the table, "
         f"{found['measured_ms']:.3g} ms measured ({found['measured_spread_ms']:.2g} ms from the 10th to the 90th "

@@ -26,7 +26,8 @@ from nasnet.reports.page.run import SECONDS, Setup, read_run
 from nasnet.reports.tables.trials import TRIALS, trials_csv
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, SettingError, UserError, first_line
-from nasnet.runtime.files import expanded, read_json, write_json, write_text
+from nasnet.runtime.files import expanded, write_json, write_text
+from nasnet.runtime.schema import read_as
 from nasnet.trials.config import TABLE, ChainConfig, FinalConfig, SearchConfig
 from nasnet.trials.plan import exported
 from nasnet.trials.spaces import make_space, trials_of
@@ -136,8 +137,8 @@ def setup_of(workdir: Path, config: RunConfig | None = None) -> Setup:
         if options.space != TABLE:
             return make_space(options, chain, network, shape)
         table = read_table(expanded(options.table or ""))
-        kept = read_json(path) if (path := workdir / "source.json").exists() else {"sha256": table.sha256}
-        if not isinstance(kept, dict) or kept.get("sha256") != table.sha256:
+        path = workdir / "source.json"
+        if path.exists() and read_as("source", path)["sha256"] != table.sha256:
             raise UserError(f"{options.table}: is not the table that this search was begun with")
         return table
 

@@ -24,7 +24,6 @@ from nasnet.estimators.finetuning import FineTuning
 from nasnet.execution.estimator_server import EstimatorServer
 from nasnet.execution.job import Job, Resources, Result
 from nasnet.execution.slot import Slot
-from nasnet.modes.compared.trainings import check_ended
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
 from nasnet.modes.inputs import open_data, open_source, source_of, transferred_to, write_skipped
@@ -38,7 +37,8 @@ from nasnet.runtime import devices
 from nasnet.runtime.clock import clock, doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, UserError, shortened
-from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.files import write_json
+from nasnet.runtime.schema import read_as
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import TrainingConfig, TransferConfig, TuneConfig
 from nasnet.training.recipes import recipe_json
@@ -214,16 +214,9 @@ class _Trials:
 
 def _read(file: Path, trial: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a trial that ended before. Raises UserError for that of another, and for a damaged one."""
-    record = read_json(file)
-    if not isinstance(record, dict) or {name: record.get(name) for name in trial} != trial:
+    record = read_as("tuned", file, "delete it to train anew")
+    if {name: record[name] for name in trial} != trial:
         raise UserError(f"{file}: not the trial that this run would make; use a new --workdir")
-    try:
-        check_ended(record)
-        check_ended({**record, "seconds": record.get("epoch_seconds", 0.0)})  # which the first versions did not have
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{file}: not the record of a trial ({shortened(repr(error))}); delete it to train anew"
-        ) from error
     return {**record, **trial}
 
 

@@ -18,6 +18,7 @@ from nasnet.networks.config import NetworkConfig
 from nasnet.runtime.clock import clock, doing
 from nasnet.runtime.console import say
 from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.schema import read_as
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.trials.config import FinalConfig
 from nasnet.trials.forecast import Forecast
@@ -38,7 +39,8 @@ def train_winner(
     `baselines` is what it was held against, for `metrics.json`: also for one of an export that is there.
     """
     mark, of_it = workdir / "final" / "winner.json", {"version": 1, "trial_id": trial.proposal.trial_id}
-    if mark.parent.exists() and (not mark.exists() or read_json(mark) != of_it):  # no mark: killed in rmtree
+    before = read_as("winner", mark, "delete it to train anew") if mark.exists() else None
+    if mark.parent.exists() and before != of_it:  # none where it was killed in rmtree
         say("another network won than before: it is trained and exported in its place")
         shutil.rmtree(workdir / "tb" / "winner", ignore_errors=True)
         shutil.rmtree(mark.parent)

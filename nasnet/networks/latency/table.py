@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from nasnet.networks.latency.calls import Call, Runtime
+from nasnet.runtime.schema import check
 
 VERSION = 1
 _ROWS, _ROWS_OF_A_KIND = 200, (2, 6)
@@ -101,26 +102,20 @@ class LatencyTable:
     @classmethod
     def from_json(cls, value: Any) -> LatencyTable:  # noqa: ANN401 - whatever a file held
         """Reads what `to_json` wrote. Raises ValueError for anything else."""
-        try:
-            if value["version"] != VERSION:
-                raise ValueError(f"version {value['version']}, this program reads {VERSION}")
-            if value["on"] not in get_args(Runtime):
-                raise ValueError(f"measured on {value['on']!r}")
-            table = cls(
-                value["on"],
-                {str(kind): tuple((int(work), float(time)) for work, time in of) for kind, of in value["rows"].items()},
-                float(value["start"]),
-                float(value["scale"]),
-                tuple((float(summed), float(measured)) for summed, measured in value["whole"]),
-                float(value["spread"]),
-                dict(value["machine"]),
-            )
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"no table of latencies ({error})") from error
-        times = [table.start, table.scale, *(time for of in table.rows.values() for _, time in of)]
-        ordered = all(of and [*of] == sorted(of) for of in table.rows.values())
-        if not (table.rows and ordered and np.isfinite(times).all() and min(times) >= 0 and table.scale > 0):
-            raise ValueError("no table of latencies (its times are missing, out of order, or no times)")
+        check(value, "latency")
+        table = cls(
+            value["on"],
+            {kind: tuple((int(work), float(time)) for work, time in of) for kind, of in value["rows"].items()},
+            float(value["start"]),
+            float(value["scale"]),
+            tuple((float(summed), float(measured)) for summed, measured in value["whole"]),
+            float(value["spread"]),
+            value["machine"],
+        )
+        if not np.isfinite([table.start, table.scale, *(time for of in table.rows.values() for _, time in of)]).all():
+            raise ValueError("one of its times is no number")
+        if unordered := [kind for kind, of in table.rows.items() if [*of] != sorted(of)]:
+            raise ValueError(f"its rows of {unordered[0]!r} are out of order; expected the least work first")
         return table
 
 

@@ -18,6 +18,7 @@ from nasnet.networks.spec import NetworkSpec, Shape
 from nasnet.reports.pareto import Point
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json
+from nasnet.runtime.schema import check
 from nasnet.trials.finalists import Finalist, choose_finalists
 from nasnet.trials.journal import Journal
 
@@ -172,34 +173,33 @@ def read_run(workdir: Path, setup: Setup) -> SearchRun:
         notes.append(f"{error}; so what its tokens stand for is not known")
     except ValueError as error:
         raise UserError(f"{workdir / 'journal.jsonl'}: is not of the space that config.json names: {error}") from error
+    results = sorted(workdir.glob("baselines/*/result.json"))
     return SearchRun(
         str(workdir),
         setup,
         journal,
         space,
         spec,
-        _values(workdir / "best" / "metrics.json", notes),
-        _values(workdir / "metrics.json", notes),
-        _values(workdir / SECONDS, notes),
+        _values("metrics", workdir / "best" / "metrics.json", notes),
+        _values("table_metrics", workdir / "metrics.json", notes),
+        _values("seconds", workdir / SECONDS, notes),
         _front(workdir / "pareto.csv", notes),
-        tuple(filter(None, (_values(path, notes) for path in sorted(workdir.glob("baselines/*/result.json"))))),
+        tuple(filter(None, (_values("result", path, notes) for path in results))),
         tuple(notes),
     )
 
 
-def _values(path: Path, notes: list[str]) -> dict[str, Any]:
-    """A JSON object; an empty one where there is none, which is noted of a file that holds something else."""
+def _values(name: str, path: Path, notes: list[str]) -> dict[str, Any]:
+    """What a file of a schema holds; nothing where there is none, or another, which is noted."""
     if not path.exists():
         return {}
     try:
         found = read_json(path)
-    except UserError as error:
-        notes.append(str(error))
+        check(found, name)
+    except (UserError, ValueError) as error:
+        notes.append(str(error) if isinstance(error, UserError) else f"{path}: {error}; it is left out")
         return {}
-    if isinstance(found, dict) and found.get("version") == 1:
-        return found
-    notes.append(f"{path}: not an object of version 1; it is left out")
-    return {}
+    return found
 
 
 def _any_spec(workdir: Path, notes: list[str]) -> NetworkSpec | None:
