@@ -262,7 +262,7 @@ def _check_data(workdir: Path, config: RunConfig, now: Fingerprint) -> None:
     if not path.exists():
         return
     try:
-        difference = Fingerprint.from_json(read_json(path)).difference(now)
+        difference = Fingerprint.from_json(read_json(path, "use another --workdir")).difference(now)
     except ValueError as error:
         raise UserError(f"{path}: {error}; use another --workdir") from error
     if difference:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +55,20 @@ def create_folder(path: Path) -> None:
         raise UserError(f"{path}: cannot be written to ({error.strerror})") from error
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Raises UserError with the file's name unless it holds JSON."""
+def read_json(path: Path, remedy: str = "", *, constant: Callable[[str], Any] | None = None) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Raises UserError with the file's name unless it holds JSON.
+
+    Args:
+        path: of the file.
+        remedy: what the message ends with where it holds something else.
+        constant: what becomes of NaN and the infinities, by their names; None: those numbers.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=constant)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"{path}: not JSON ({first_line(error)})") from error
+        raise UserError(f"{path}: not JSON ({first_line(error)}){remedy and f'; {remedy}'}") from error
 
 
 def write_json(path: Path, value: object) -> None:

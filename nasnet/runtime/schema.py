@@ -43,28 +43,27 @@ def check(value: Any, name: str, part: str | None = None) -> None:  # noqa: ANN4
         name: of the schema.
         part: of its `$defs`, to hold the value against that; None: against the whole.
     """
-    version = _part(name, part).get("properties", {}).get("version", {}).get("const")
-    # Before all else: a file of another version may have any keys.
-    if version is not None and isinstance(value, dict) and value.get("version") != version:
-        raise ValueError(f"version {shortened(repr(value.get('version')))}; this program reads {version}")
     try:
-        _validator(name, part)(value)
-    except JsonSchemaValueException as error:
-        raise ValueError(_said(error)) from None
+        said = _wrong(value, name, part)
+    except RecursionError:
+        said = "it is nested too deeply"
+    if said is not None:
+        raise ValueError(said)
 
 
 def read_as(name: str, path: Path, remedy: str = "") -> Any:  # noqa: ANN401 - what the schema says
-    """The value of a JSON file that a schema describes, without NaN. Raises UserError, naming the file.
+    """The value of a JSON file that a schema describes. Raises UserError, naming the file.
+
+    NaN and the infinities, which JSON has not and which older programs wrote, are null.
 
     Args:
         name: of the schema.
         path: of the file.
-        remedy: what the message ends with: what a user can do.
+        remedy: what the message ends with where it is not such a file: what a user can do.
     """
-    value = read_json(path)
+    value = read_json(path, remedy, constant=lambda _: None)
     try:
         check(value, name)
-        json.dumps(value, allow_nan=False)
     except ValueError as error:
         raise UserError(f"{path}: {error}{remedy and f'; {remedy}'}") from error
     return value
@@ -79,8 +78,21 @@ def _validator(name: str, part: str | None) -> Callable[[Any], Any]:
     return fastjsonschema.compile({**_part(name, part), "$defs": schema(name).get("$defs", {})}, use_default=False)
 
 
+def _wrong(value: Any, name: str, part: str | None) -> str | None:  # noqa: ANN401 - whatever a file held
+    version = _part(name, part).get("properties", {}).get("version", {}).get("const")
+    # Before all else: a file of another version may have any keys.
+    if version is not None and isinstance(value, dict) and value.get("version", version) != version:
+        return f"version {shortened(repr(value['version']))}; this program reads {version}"
+    try:
+        _validator(name, part)(value)
+    except JsonSchemaValueException as error:
+        return _said(error)
+    return None
+
+
 def _said(error: JsonSchemaValueException) -> str:
-    where = str(error.name).removeprefix("data").removeprefix(".")
+    # A key is any text, such as a file's name with a line break.
+    where = repr(str(error.name).removeprefix("data").removeprefix("."))[1:-1]
     value, definition = error.value, dict(error.definition or {})
     if error.rule == "required" and isinstance(value, dict):
         missing = next(key for key in definition["required"] if key not in value)

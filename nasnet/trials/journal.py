@@ -260,8 +260,9 @@ class Journal:
         self.updates.append(UpdateFigures(number, **{name: float(value) for name, value in values.items()}))
 
     def _promoted(self, rung: int, going: Sequence[int], ending: Sequence[int]) -> None:
-        for trial_id in (*going, *ending):
-            if len(self.rungs.get(trial_id, ())) != rung or (trial_id, rung) in self.goes_on:
+        decided = Counter((*going, *ending))
+        for trial_id, times in decided.items():
+            if len(self.rungs.get(trial_id, ())) != rung or (trial_id, rung) in self.goes_on or times > 1:
                 raise ValueError(f"trial {trial_id} goes on from rung {rung}, or ends there, and does not stand there")
         self.goes_on |= {(trial_id, rung): True for trial_id in going}
         self.goes_on |= {(trial_id, rung): False for trial_id in ending}

@@ -198,6 +198,10 @@ def test_of_an_npz_file_s_test_split_its_checksum_is_enough(tmp_path):
             "its key 'rest' is not known in its pictures; expected train, valid, test",
         ),
         ({"version": 1, "classes": ["a"], "pictures": {"train": {"a.png": 3}}}, "its pictures.train.a.png is 3"),
+        (
+            {"version": 1, "classes": ["a"], "pictures": {"valid": {"a\nb.png": "x:1"}}},
+            r"its pictures\.valid\.a\\nb\.png is 'x:1'; expected its size in bytes, a colon, and what",
+        ),
     ],
 )
 def test_what_is_no_fingerprint_is_named(value, said):

@@ -10,23 +10,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bench.drawn import drawn_genotypes, drawn_spec
+from bench.drawn import cheap_genotype, drawn_genotypes, drawn_spec
 from cells.count import count
 from controller.strategy import Outcome
 from nasnet.data.dataset import open_dataset
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.job import Result
 from nasnet.modes.compared import timed
-from nasnet.modes.compared.compare import _accuracy, train_contenders
+from nasnet.modes.compared.compare import _accuracy, _tested, train_contenders
 from nasnet.modes.compared.contenders import contenders_of, hash_of
 from nasnet.modes.compared.trainings import Ended, ended_before, planned_of, seconds_left
 from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs
+from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.latency.match import AsFast
 from nasnet.networks.latency.table import Time
-from nasnet.networks.saved import load_source
+from nasnet.networks.saved import load_source, save_weights
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.signals import Stopping
 from nasnet.training.metrics import evaluate
@@ -255,6 +257,9 @@ def test_a_result_that_no_training_left_is_told_by_its_file(tmp_path, name, valu
     path.write_text(json.dumps(ended.to_json()))
     again = ended_before([planned], tmp_path)[planned]
     assert (again.accuracy, str(again.figures["loss"])) == (0.5, "nan")
+    assert json.loads(path.read_text())["figures"] == {"train_seconds": 2.0, "loss": None}
+    path.write_text(path.read_text().replace("null", "NaN"))  # as older programs wrote it
+    assert repr(ended_before([planned], tmp_path)[planned]) == repr(again)
     for value in values:
         path.write_text(json.dumps({**ended.to_json(), name: value}))
         with pytest.raises(UserError) as caught:
@@ -275,6 +280,18 @@ def test_a_score_that_is_none_is_told_by_its_file(tmp_path, found):
     path.write_text(json.dumps({**score, **found} if isinstance(found, dict) else found))
     with pytest.raises(UserError, match=r"test\.json: .*; delete it to score anew"):
         _accuracy(path)
+
+
+def test_a_network_whose_loss_on_test_is_no_number_has_its_accuracy(tmp_path):
+    spec = drawn_spec(cheap_genotype(), DIGITS, filters=2)
+    weights = {name: np.full_like(value, np.nan) for name, value in named_weights(build(spec)).items()}
+    [planned] = planned_of(["some"], range(1))
+    save_weights(tmp_path / planned.label, spec.to_json(), weights)
+    ended = {planned: Ended(planned, Outcome.OK, 0.1, {}, 1.0)}
+    found, again = (_tested([planned], ended, resolve("compare", 0, {}), tmp_path) for _ in range(2))
+    score = json.loads((tmp_path / planned.label / "test.json").read_text())
+    assert score["loss"] is None
+    assert found == again == {planned: score["accuracy"]}
 
 
 CHANGED = {"resnet20": {"width": 0.5}, "amoebanet_a": {"filters": 9}}

@@ -83,10 +83,22 @@ def test_a_limit_that_nothing_keeps_says_the_least_that_was_found(tmp_path, digi
     assert open_latency(soft, tmp_path, digits, SPACE) is not None
 
 
-def test_a_damaged_table_is_told(tmp_path, digits):
-    write_json(tmp_path / "latency.json", {**TABLE.to_json(), "rows": {}})
-    with pytest.raises(UserError, match=r"latency.json: its rows is {}; expected an object"):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rows": {}}, "its rows is {}; expected an object"),
+        ({"scale": float("nan")}, "its scale is None; expected a finite number, above 0"),
+        ({"rows": {"relu": [[2, 1.0], [1, 1.0]]}}, "its rows of 'relu' are out of order"),
+        (None, "not JSON"),
+    ],
+)
+def test_a_damaged_table_is_told(tmp_path, digits, change, said):
+    path = tmp_path / "latency.json"
+    path.write_text("{" if change is None else json.dumps({**TABLE.to_json(), **change}))
+    with pytest.raises(UserError) as told:
         open_latency(configured(latency_ms=5.0), tmp_path, digits, SPACE)
+    assert str(told.value).startswith(f"{path}: {said}")
+    assert str(told.value).endswith("; the same rewards cannot be had without it: use another --workdir")
 
 
 @pytest.mark.parametrize(

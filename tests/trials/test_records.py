@@ -98,6 +98,17 @@ def test_what_is_no_finite_number_is_no_reward_and_no_time(tmp_path, kind, key, 
         Journal(tmp_path / "j", reads_only=True)
 
 
+def test_whatever_is_nested_too_deeply_is_one_line_at_every_depth(tmp_path):
+    """There is one at which a line can be read still, and what it holds can't be said any more."""
+    header = '{"kind": "header", "version": 1}\n'
+    for depth in range(900, 1001):
+        record = f'{{"kind": "proposal", "trial_id": {depth * "["}{depth * "]"}, "tokens": [], "log_probs": []}}\n'
+        (tmp_path / "j").write_text(header + record + header)
+        with pytest.raises(UserError, match=r"j:2: not a record") as refused:
+            Journal(tmp_path / "j", reads_only=True)
+        assert "\n" not in str(refused.value)
+
+
 def test_numbers_of_a_controller_that_diverged_are_read_back(tmp_path):
     journal = Journal(tmp_path / "j")
     journal.propose(Proposal(0, (1,), (float("-inf"),)))
@@ -132,6 +143,31 @@ def test_what_is_of_no_kind_is_refused_by_both(record):
     assert said is not None
     assert "expected one of header, proposal, rung, promotion, trial, update, attempt, finalist" in said
     assert not jsonschema.Draft7Validator(SCHEMA).is_valid(record)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rung": 0},
+        {"rung": 2},
+        {"going": [0, 0]},
+        {"going": [0, 1]},
+        {"ending": [1, 1]},
+        {"ending": [2]},
+        {"going": []},
+    ],
+)
+def test_a_promotion_decides_once_on_each_that_stands_there(tmp_path, change):
+    """Where it leaves one out that one waits: that is all that a reader takes."""
+    records = written(tmp_path / "j")
+    number = next(index for index, record in enumerate(records) if record["kind"] == "promotion")
+    until = [*records[:number], {**records[number], **change}]
+    (tmp_path / "j").write_text("".join(f"{json.dumps(record)}\n" for record in until))
+    if change == {"going": []}:
+        assert Journal(tmp_path / "j", reads_only=True).goes_on == {(1, 1): False}
+        return
+    with pytest.raises(UserError, match=rf"j:{number + 1}: not a record of this version \("):
+        Journal(tmp_path / "j", reads_only=True)
 
 
 def test_a_journal_names_file_line_key_value_and_what_was_expected(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -153,7 +154,8 @@ def _tested(
         if not path.exists():
             _, model = load_trained(path.parent)
             score = evaluate(model, test())
-            write_json(path, {"version": 1, **dataclasses.asdict(score)})
+            loss = score.loss if math.isfinite(score.loss) else None  # JSON has no NaN
+            write_json(path, {"version": 1, **dataclasses.asdict(score), "loss": loss})
         found[each] = _accuracy(path)
     return found
 

@@ -24,7 +24,7 @@ from nasnet.reports.pareto import Point, report_front
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError, UserError
-from nasnet.runtime.files import read_json, write_json
+from nasnet.runtime.files import write_json
 from nasnet.runtime.schema import read_as
 from nasnet.trials.config import FinalConfig, LatencyConfig, SearchConfig
 from nasnet.trials.journal import Journal
@@ -157,7 +157,8 @@ def _say_known(options: LatencyConfig, known: list[float]) -> None:
 
 def read_latency(path: Path) -> LatencyTable:
     """A machine's table. Raises UserError for a file that holds none."""
+    remedy = "the same rewards cannot be had without it: use another --workdir"
     try:
-        return LatencyTable.from_json(read_json(path))
+        return LatencyTable.from_json(read_as("latency", path, remedy))
     except ValueError as error:
-        raise UserError(f"{path}: {error}; the same rewards cannot be had without it: use another --workdir") from error
+        raise UserError(f"{path}: {error}; {remedy}") from error

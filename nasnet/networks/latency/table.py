@@ -112,7 +112,8 @@ class LatencyTable:
             float(value["spread"]),
             value["machine"],
         )
-        if not np.isfinite([table.start, table.scale, *(time for of in table.rows.values() for _, time in of)]).all():
+        times = [time for of in table.rows.values() for _, time in of]
+        if not np.isfinite([table.start, table.scale, table.spread, *times, *np.ravel(table.whole)]).all():
             raise ValueError("one of its times is no number")
         if unordered := [kind for kind, of in table.rows.items() if [*of] != sorted(of)]:
             raise ValueError(f"its rows of {unordered[0]!r} are out of order; expected the least work first")
