@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,46 @@ from nasnet.runtime.schema import schema
 from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.loop.records import KINDS as NAMES
 from nasnet.trials.loop.records import check_record
+from tests.support.taken import check_takes
 
 SCHEMA = schema("journal")
 KINDS = {kind: jsonschema.Draft7Validator({**SCHEMA["$defs"][kind], "$defs": SCHEMA["$defs"]}) for kind in NAMES}
+
+
+TAKES = {
+    "header": {"whole": "measure"},
+    "proposal": {
+        "whole": "trial_id",
+        "numbers": "tokens log_probs",
+        "integer": "tokens.0",
+        "any number": "log_probs.0",
+    },
+    "rung": {
+        "whole": "trial_id",
+        "count": "rung",
+        "finite": "reward seconds figures.accuracy figures.latency_ms",
+        "object": "figures",
+        "none": "time",
+    },
+    "promotion": {"count": "rung", "numbers": "going ending", "whole": "going.0 ending.0"},
+    "trial": {
+        "whole": "trial_id parameters mult_adds",
+        "none": "outcome time",
+        "text": "cause",
+        "object": "figures",
+        "finite": "reward seconds figures.accuracy figures.latency_ms earlier.0",
+        "numbers": "earlier",
+    },
+    "update": {"count": "updates", "any number": "mean_reward baseline loss entropy approx_kl clip_fraction"},
+    "attempt": {"text": "child cause"},
+    "finalist": {"whole": "trial_id start", "none": "outcome", "null": "reward", "finite": "seconds", "text": "cause"},
+}
+"""Kind -> what each of its keys takes (tests/support/taken.py)."""
+MAY_LACK = {
+    "header": "measure",
+    "rung": "figures figures.accuracy figures.latency_ms time",
+    "trial": "figures figures.accuracy figures.latency_ms earlier parameters mult_adds time",
+}
 
 
 def written(path: Path) -> list[dict[str, Any]]:
@@ -69,6 +107,13 @@ def test_keys_that_are_missing_and_that_are_not_known_are_refused_by_name_by_bot
         assert said is not None
         assert "'tokns'" in said
         assert not KINDS[kind].is_valid({**record, "tokns": 1})
+
+
+def test_each_key_takes_what_it_is_and_nothing_else(tmp_path):
+    for record in written(tmp_path / "j"):
+        kind = record["kind"]
+        short = {name: of[:1] if isinstance(of, list) else of for name, of in record.items()}
+        check_takes(lambda value: taken(value) is None, short, TAKES[kind], MAY_LACK.get(kind, ""))
 
 
 def test_both_take_the_same_values(tmp_path):
@@ -130,11 +175,18 @@ def test_whole_numbers_may_be_written_with_a_point(tmp_path):
     assert repr((one.proposals, one.trials, one.finalists)) == repr((other.proposals, other.trials, other.finalists))
 
 
-@pytest.mark.parametrize(("outcome", "reward"), [("ok", None), ("nan", 0.5)])
-def test_a_reward_is_of_what_succeeded_and_of_nothing_else(tmp_path, outcome, reward):
+def test_a_reward_is_of_what_succeeded_and_of_nothing_else(tmp_path):
     for record in written(tmp_path / "j"):
         if record["kind"] in ("trial", "finalist"):
-            assert "reward" in str(taken({**record, "outcome": outcome, "reward": reward}))
+            for outcome, reward in itertools.product(
+                Outcome, (None, -1e308, 0, 0.5, "0.5", float("-inf"), float("inf"))
+            ):
+                fits = reward is None if outcome is not Outcome.OK else reward in (-1e308, 0, 0.5)
+                said = taken({**record, "outcome": str(outcome), "reward": reward})
+                assert said is None if fits else "its reward is " in str(said)
+            assert "its outcome is 'fine'; expected one of ok, " in str(
+                taken({**record, "outcome": "fine", "reward": None})
+            )
 
 
 @pytest.mark.parametrize("record", [None, 1, "trial", [], {}, {"kind": "trail"}, {"kind": ["trial"]}, {"kind": None}])
