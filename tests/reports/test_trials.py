@@ -6,6 +6,7 @@ import csv
 import datetime
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from bench.drawn import cheap_genotype
 from cells.count import count
 from cells.walks.stack import CellNetwork
+from controller.strategy import Outcome, Proposal, Trial
 from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs
 from nasnet.modes.runners import runner
@@ -23,9 +25,10 @@ from nasnet.modes.tables.report import run_report, setup_of
 from nasnet.modes.workdir import check_workdir
 from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.page.run import read_run
-from nasnet.reports.tables.trials import COLUMNS, TRIALS
+from nasnet.reports.tables.trials import COLUMNS, TRIALS, trials_csv
 from nasnet.runtime.errors import SettingError, UserError
 from nasnet.runtime.files import write_json
+from nasnet.trials.journal import Journal
 from tests.support.searches import written_search
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +67,30 @@ def test_it_has_a_row_for_each_trial_as_the_journal_has_it(search, capsys):
             network = run.setup.network(genotype, len(spec.classes), spec.image_shape)
             costs = count(network, spec.image_shape)
             assert (int(row["parameters"]), int(row["mult_adds"])) == (costs.parameters, costs.mult_adds)
+
+
+def test_each_column_is_what_it_says(tmp_path):
+    """Where they differ: the reward from the accuracy, a trial that stands between rungs from one that ended."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    for trial_id in range(4):
+        journal.propose(Proposal.chosen(trial_id, (trial_id, 1)))
+    figures = {"accuracy": 0.5, "latency_ms": 2.25}
+    journal.end_rung(Trial(journal.proposals[2], Outcome.OK, 0.25, 1.5, figures=figures), 1.5)
+    journal.end_rung(Trial(journal.proposals[1], Outcome.OK, 0.125, 2.0), 2.0)
+    journal.promote(1, [1], [])
+    journal.finish(Trial(journal.proposals[1], Outcome.OK, 0.75, 4.0, figures=figures, earlier=(0.125,)))
+    journal.finish(Trial(journal.proposals[0], Outcome.CRASHED, None, 0.5, 'exit code 7,\n  "killed"\r\n'))
+    old = re.sub(r', "time": "[^"]*"', "", (tmp_path / "journal.jsonl").read_text())
+    (tmp_path / "journal.jsonl").write_text(old)
+    write_json(tmp_path / "config.json", resolve("search", 0, {"space": "table", "table": "gone.csv"}).to_json())
+    assert trials_csv(read_run(tmp_path, setup_of(tmp_path))).splitlines() == [
+        ",".join(COLUMNS),
+        '0,crashed,,,0.5,,0,true,,,,0 1,"exit code 7, ""killed"""',
+        "1,ok,0.75,0.5,4.0,,2,true,,,2.25,1 1,",
+        "2,ok,0.25,0.5,1.5,,1,false,,,2.25,2 1,",
+    ]
+    assert list(COLUMNS)[:6] == ["trial_id", "outcome", "reward", "accuracy", "seconds", "time"]
+    assert list(COLUMNS)[6:] == ["rungs", "ended", "parameters", "mult_adds", "latency_ms", "tokens", "cause"]
 
 
 def test_it_is_of_one_search_and_no_page(search):

@@ -58,6 +58,90 @@ def test_what_is_written_is_read_back_to_the_bit(tmp_path):
     assert list(read.trials) == [0, 1, 2]
 
 
+def climbed(path):
+    """Trial 0 ends after three rungs, 1 stands after two, 2 ended after its first, 3 failed in its second, 4 waits."""
+    journal, ids = Journal(path), range(5)
+    for trial_id in ids:
+        journal.propose(Proposal(trial_id, (trial_id,), (float("nan") if trial_id == 4 else -0.5,)))
+
+    def at(trial_id, *rewards, outcome=Outcome.OK):
+        failed = outcome is not Outcome.OK
+        figures = {} if failed else {"accuracy": rewards[-1] / 2, "latency_ms": 3.0 + trial_id}
+        reward, earlier = (None, rewards) if failed else (rewards[-1], rewards[:-1])
+        cause = "the loss is NaN" if failed else ""
+        return Trial(
+            journal.proposals[trial_id], outcome, reward, 2.0**trial_id * len(rewards), cause, figures, earlier
+        )
+
+    for trial_id in (0, 1, 2, 3):
+        journal.end_rung(at(trial_id, 0.5), 2.0**trial_id)
+    journal.promote(1, [3, 0, 1], [2])
+    for trial_id in (1, 0):
+        journal.end_rung(at(trial_id, 0.5, 0.625), 2.0**trial_id)
+    journal.promote(2, [0], [])
+    journal.finish(at(3, 0.5, outcome=Outcome.NAN))
+    journal.finish(at(2, 0.5))
+    journal.finish(at(0, 0.5, 0.625, 0.75))
+    journal.finish_finalist(FinalistRun(0, 0, Outcome.OK, 0.875, 2.0))
+    journal.finish_finalist(FinalistRun(1, 1, Outcome.TIMEOUT, None, 2.0, "900 s"))
+    return journal
+
+
+def test_rungs_figures_and_promotions_are_read_back(tmp_path):
+    written, read = climbed(tmp_path / "j"), Journal(tmp_path / "j")
+    assert repr(read.proposals) == repr(written.proposals)
+    assert (read.rungs, read.goes_on) == (written.rungs, written.goes_on)
+    assert (read.trials, read.finalists, read.times) == (written.trials, written.finalists, written.times)
+    assert list(read.trials) == [3, 2, 0]
+    assert {trial_id: trial.rewards for trial_id, trial in read.so_far.items()} == {
+        0: (0.5, 0.625, 0.75),
+        1: (0.5, 0.625),
+        2: (0.5,),
+        3: (0.5,),
+    }
+    assert [read.may_go_on(trial_id) for trial_id in range(5)] == [True, None, False, True, True]
+    assert read.trials[3].cause == "the loss is NaN"
+    assert read.so_far[1].figures == {"accuracy": 0.3125, "latency_ms": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"kind": "proposal", "trial_id": 3, "tokens": [1], "log_probs": [0.0]}, "trial 3 proposed after 5 others"),
+        ({"kind": "proposal", "trial_id": 6, "tokens": [1], "log_probs": [0.0]}, "trial 6 proposed after 5 others"),
+        ({"kind": "rung", "trial_id": 1, "rung": 2, "reward": 1, "seconds": 1}, "rung 2 of trial 1 after 2 others"),
+        ({"kind": "rung", "trial_id": 1, "rung": 4, "reward": 1, "seconds": 1}, "rung 4 of trial 1 after 2 others"),
+        ({"kind": "rung", "trial_id": 2, "rung": 2, "reward": 1, "seconds": 1}, "or after its end"),
+        ({"kind": "rung", "trial_id": 5, "rung": 1, "reward": 1, "seconds": 1}, "trial 5 was not proposed before"),
+        ({"kind": "promotion", "rung": 1, "going": [0], "ending": []}, "trial 0 goes on from rung 1, or ends there"),
+        ({"kind": "promotion", "rung": 2, "going": [], "ending": [0]}, "trial 0 goes on from rung 2, or ends there"),
+        (
+            {
+                "kind": "rung",
+                "trial_id": 1,
+                "rung": 3,
+                "reward": 1,
+                "seconds": 1,
+                "figures": {"accuracy": float("nan")},
+            },
+            "its figures is {'accuracy': nan}; expected finite numbers",
+        ),
+        (
+            {"kind": "finalist", "trial_id": 4, "start": 0, "outcome": "ok", "reward": 1, "seconds": 1, "cause": ""},
+            "a finalist of trial 4, which has no reward",
+        ),
+    ],
+)
+def test_a_record_that_cannot_follow_is_refused(tmp_path, record, said):
+    climbed(tmp_path / "j")
+    lines = (tmp_path / "j").read_text()
+    (tmp_path / "j").write_text(f"{lines}{json.dumps(record)}\n{lines.splitlines()[-1]}\n")
+    with pytest.raises(UserError) as refused:
+        Journal(tmp_path / "j", reads_only=True)
+    assert f"j:{len(lines.splitlines()) + 1}: not a record of this version (" in str(refused.value)
+    assert said in str(refused.value)
+
+
 def test_torn_at_every_byte(tmp_path):
     """Whatever the crash left of the last line, what came before is there, and the journal goes on."""
     filled(tmp_path / "whole")
