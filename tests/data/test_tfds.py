@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_datasets
 
 from examples.idx_to_npz import read_idx
+from nasnet.data import tfds
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import open_configured, open_dataset
 from nasnet.runtime.errors import UserError
@@ -274,6 +275,18 @@ def test_hidden_test_labels_are_known_when_the_set_is_opened(prepared):
         open_dataset(spec, allow_test=True).test()
     assert len(open_dataset(spec, allow_test=True).whole()) == 40
     assert open_dataset(write_records(prepared / "told" / "1.0.0", {"train": [0, 1] * 20, "test": [0] * 7})).has_test
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        *(("a", "a"), ("a:b", "a/b"), ("a:b:1.2.0", "a/b:1.2.0"), ("a/b", "a/b"), ("a/b:1.2.0", "a/b:1.2.0")),
+        *(("a:1.2.0", "a:1.2.0"), ("a:10.*.*", "a:10.*.*"), ("a:experimental_latest", "a:experimental_latest")),
+        *(("a:1.2", "a/1.2"), ("a:v1.2.0", "a/v1.2.0"), ("a:1.2.0-b", "a/1.2.0-b")),
+    ],
+)
+def test_what_stands_behind_a_colon_is_a_version_or_a_config(ours, theirs):
+    assert tfds._as_theirs(ours) == theirs
 
 
 def test_a_home_folder_in_the_environment_s_path(tmp_path, monkeypatch):
