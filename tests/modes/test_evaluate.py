@@ -97,8 +97,8 @@ def test_what_its_source_was_trained_on_counts_too(place, tmp_path, capsys, own)
     assert (found["trained_on"], found["source_trained_on"]) == (seen, 2)
     said = f"the network or its source was trained on {seen} of these {len(valid)} pictures"
     assert said in capsys.readouterr().out
-    write_json(tmp_path / "net" / "source_data.json", {"version": 1, "classes": 3})
-    with pytest.raises(UserError, match=r'source_data\.json: "classes" is 3; expected a list of names'):
+    write_json(tmp_path / "net" / "source_data.json", {**fingerprint(1), "classes": 3})
+    with pytest.raises(UserError, match=r"source_data\.json: its classes is 3; expected a list"):
         evaluated(place, tmp_path / "run", **flags)
 
 
