@@ -29,6 +29,7 @@ import numpy as np
 
 from bench.drawn import drawn_genotypes
 from bench.fidelity_statistics import Tau, chosen, sampling_error, spread, tau
+from bench.machine import start
 from cells.count import count
 from cells.genotype.cell import CellGenotype
 from cells.walks.stack import CellNetwork
@@ -293,7 +294,4 @@ def _flags() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+    start(main)

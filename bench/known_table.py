@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from bench.machine import machine
+from bench.machine import machine, start
 from bench.scale import controller_config
 from cells.spaces.space import Decision
 from controller.config import FailureConfig, PolicyGradientConfig
@@ -119,7 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+    start(main)

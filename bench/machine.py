@@ -1,13 +1,16 @@
-"""What a benchmark ran on, for its first line."""
+"""What a benchmark ran on, and its end where it was told something wrong."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+
+from nasnet.runtime.errors import UserError
 
 
 def machine(*packages: str) -> str:
@@ -22,3 +25,11 @@ def machine(*packages: str) -> str:
 def spread(values: np.ndarray, form: str = ".3f") -> str:
     """Median and range."""
     return f"{np.median(values):{form}} ({values.min():{form}} to {values.max():{form}}, {values.size} repetitions)"
+
+
+def start(main: Callable[[], object]) -> None:
+    """Calls a benchmark's `main`; what it refuses is one line and exit code 1."""
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 
 from bench.fidelity_statistics import regret, regret_of, sampling_error, tau
-from bench.machine import machine
+from bench.machine import machine, start
 from cells.count import count
 from cells.genotype.genotype import Genotype
 from cells.spaces.nasnet import NASNetSpace
@@ -289,7 +289,4 @@ def _flags() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+    start(main)

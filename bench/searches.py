@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
-from bench.machine import machine
+from bench.machine import machine, start
 from nasnet.reports.comparison import paired
 from nasnet.reports.page.curves import best_so_far
 from nasnet.runtime.errors import UserError
@@ -130,7 +130,4 @@ def _flags() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+    start(main)

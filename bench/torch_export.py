@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from bench.machine import start
 from cells.walks.stack import CellNetwork
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import DataSet, open_configured
@@ -51,7 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(f"error: {error}") from error
+    start(main)
