@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -89,13 +90,33 @@ def named_model(model: str) -> NamedModel:
     if path.is_dir():
         path = _genotype_in(model, path)
     if not path.is_file():
-        raise SettingError("model", model, f"neither a file nor a known name; known: {names}")
+        raise SettingError("model", model, f"neither a file nor a known name{_perhaps(model)}; known: {names}")
     try:
         return _of_file(model, read_json(path))
     except ValueError as error:
         raise SettingError("model", model, str(error)) from error
     except UserError as error:
         raise SettingError("model", model, str(error).removeprefix(f"{path}: ")) from error
+
+
+def _perhaps(model: str) -> str:
+    """The name that one which is none may have meant, whatever its case, dashes and underscores; or nothing.
+
+    A name of other digits is another network's, and no slip: of resnet21 nothing is said.
+    """
+    known = {_letters(name): name for name in (*ZOO, *NETWORKS, *UNPUBLISHED)}
+    wanted = _letters(model)
+    alike = [name for name in known if _digits(wanted) in ("", _digits(name))]
+    near = difflib.get_close_matches(wanted, alike, 1, 0.8)
+    return f"; {known[near[0]]}, perhaps" if near else ""
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def _digits(name: str) -> str:
+    return "".join(filter(str.isdigit, name))
 
 
 def as_stored(model: NamedModel) -> NamedModel:

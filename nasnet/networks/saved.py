@@ -22,6 +22,9 @@ from nasnet.runtime.errors import SettingError, UserError, first_line
 from nasnet.runtime.files import read_json, replaced, write_json
 
 _WEIGHTS = "weights.npz"
+_SAVED_MODEL = "saved_model.pb"
+"""What makes a folder a SavedModel."""
+_ALONE = "which does not say what the network is made of"
 DATA = "data.json"
 """The fingerprint of the pictures that a run is on: in its workdir, and in its export."""
 SOURCE_DATA = "source_data.json"
@@ -32,15 +35,27 @@ Model = Any  # a keras.Model: Keras is imported where one is loaded
 
 def check_trained(folder: Path) -> None:
     """Raises UserError for a folder without the files of a trained network, naming the one that is missing."""
-    if not folder.is_dir():
-        there = "is a file" if folder.exists() else "no such folder"
-        raise SettingError(
-            "source", folder, f"{there}; expected the folder of a trained network, such as runs/search/best"
-        )
+    if not folder.is_dir() or (folder / _SAVED_MODEL).is_file():
+        raise SettingError("source", folder, f"{_instead(folder)}; expected {_expected(folder)}")
     for name in ("genotype.json", *(() if (folder / _WEIGHTS).is_file() else ("model.keras",))):
         if not (folder / name).is_file():
             rule = f"holds no {name}; expected a finished training, an export, or a folder of a search's children/"
             raise SettingError("source", folder, rule)
+
+
+def _instead(path: Path) -> str:
+    """What there is in place of a trained network's folder."""
+    if path.is_dir():
+        return f"a SavedModel, {_ALONE}"
+    if not path.exists():
+        return "no such folder"
+    return f"a file of Keras, {_ALONE}" if path.suffix in (".keras", ".h5") else "is a file"
+
+
+def _expected(path: Path) -> str:
+    if path.exists() and (path.parent / "genotype.json").is_file():
+        return f"the folder that it is in, {path.parent}"
+    return "the folder of a trained network of ours (genotype.json beside model.keras), such as runs/search/best"
 
 
 def save_trained(folder: Path, spec: NetworkSpec, model: Model) -> None:

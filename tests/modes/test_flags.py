@@ -175,12 +175,35 @@ def test_an_error_of_the_library_names_its_flag(tmp_path):
         check_trained(tmp_path)
     assert str(caught.value).startswith(f"source={tmp_path}: holds no genotype.json")
     assert in_flags(caught.value).startswith(f"--from={tmp_path}: holds no genotype.json")
-    (tmp_path / "model.keras").write_bytes(b"")
-    for name, said in (("none", "no such folder"), ("model.keras", "is a file")):
+    (tmp_path / "file").touch()
+    for name, said in (("none", "no such folder"), ("file", "is a file")):
         with pytest.raises(UserError) as caught:
             check_trained(tmp_path / name)
         assert in_flags(caught.value).startswith(f"--from={tmp_path / name}: {said}; expected the folder of a trained")
     assert in_flags(UserError("two\nlines", see=("image_size", "source"))) == "two lines (see --image_size, --from)"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "said"),
+    [("saved_model", "saved_model/saved_model.pb", "a SavedModel"), ("model.keras", "model.keras", "a file of Keras")],
+)
+def test_what_keras_saved_is_told_from_a_trained_network(tmp_path, name, file, said):
+    """Where it is a part of one, that is named."""
+    path = tmp_path / name
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+
+    def refused() -> str:
+        with pytest.raises(UserError) as caught:
+            check_trained(path)
+        return in_flags(caught.value)
+
+    head = f"--from={path}: {said}, which does not say what the network is made of; expected the folder"
+    assert (
+        refused() == f"{head} of a trained network of ours (genotype.json beside model.keras), such as runs/search/best"
+    )
+    (tmp_path / "genotype.json").touch()
+    assert refused() == f"{head} that it is in, {tmp_path}"
 
 
 def test_what_an_earlier_run_left_is_checked_too():
