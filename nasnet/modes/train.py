@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from cells.count import count
 from nasnet.data.dataset import DataSet
@@ -27,6 +29,7 @@ from nasnet.reports.terminal import TrainingScreen, show_export
 from nasnet.runtime import devices
 from nasnet.runtime.clock import doing
 from nasnet.runtime.console import say
+from nasnet.runtime.errors import RunError, UserError, first_line
 from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
@@ -65,7 +68,8 @@ def train_to(
     """
     if (folder / "model.keras").exists():
         return load_trained(folder)
-    training = Training(spec, data, config, seed=seed, replicas=replicas, transfer=transfer, source=source)
+    with _within_memory():
+        training = Training(spec, data, config, seed=seed, replicas=replicas, transfer=transfer, source=source)
     chief = training.replicas.chief
     if not chief:
         say(f"training on {training.replicas.describe()}; worker 0 says how it goes")
@@ -75,13 +79,37 @@ def train_to(
         write_json(folder / "recipe.json", recipe_json(recipe))
     with Stopping() as stopping:
         report = _reports(events or folder / "tb", seconds_after) if chief else lambda _: None
-        with doing("training"):
+        with doing("training"), _within_memory():
             training.run(folder / "checkpoints", report, options, stopping)
     if not chief:
         return spec, training.model  # who does not write needs none for inference
     model = training.inference_model()
     save_trained(folder, spec, model)
     return spec, model
+
+
+@contextlib.contextmanager
+def _within_memory() -> Iterator[None]:
+    """Raises RunError where a device's memory is not enough: TensorFlow's own words for it are a page."""
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        rule = "expected a smaller network or batch_size, or more of it"
+        raise RunError(f"this training needs more memory than there is ({first_line(error)}); {rule}") from error
+
+
+def _check_memory(spec: NetworkSpec) -> None:
+    """Raises UserError for a network whose weights, gradients and optimizer alone are more than this machine has.
+
+    Where there is more to it than these, or a GPU has the weights, it is found out later (`_within_memory`).
+    """
+    parameters = count(spec.architecture, spec.image_shape).parameters
+    need, free = 3 * 4 * parameters, devices.memory_available()
+    if need > free and not devices.gpus():
+        raise UserError(
+            f"{spec.architecture.describe()} has {parameters:,} parameters: to train it takes {need / 1e9:,.0f} GB of "
+            f"memory at the least, and {free / 1e9:,.0f} GB are free; expected a smaller network"
+        )
 
 
 def _reports(events: Path, seconds_after: float) -> Callable[[Progress], None]:
@@ -119,6 +147,8 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
     if values["pad"] is None:
         values["pad"] = "an eighth of each side"
     say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
+    if training.batch_size < training.config.batch_size:
+        say(f"note: a step takes all {training.batch_size} training pictures, fewer than batch_size")
     for name, what in idle.items():
         say(f"note: --{name} has no effect: {spec.architecture.describe()} has no {what}")
     if normed:
@@ -165,6 +195,7 @@ def run_train(config: RunConfig, workdir: Path) -> None:
     training = config.group(TrainingConfig)
     network = config.group(NetworkConfig)
     spec = spec_on(model, data, network, training)
+    _check_memory(spec)
     made_from = {"data": data.fingerprint, "source": model.sha256}
     with claim_workdir(workdir, config, replicas.worker, **made_from), replicas.together():
         _agree(replicas, config, **made_from)

@@ -22,6 +22,7 @@ from nasnet.networks.export import folder as export_folder
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.saved import data_of, save_trained
 from nasnet.networks.spec import NetworkSpec
+from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import write_json
 from nasnet.training.config import ReplicaConfig, TrainingConfig
 from nasnet.training.metrics import evaluate
@@ -76,6 +77,35 @@ def test_nothing_has_to_settle_without_batch_norm(tmp_path, capsys):
     options = ReplicaConfig(valid_epochs=0)
     train_to(tmp_path, NetworkSpec.on(data, LeNet5(len(data.classes))), data, config, 0, options=options)
     assert "note:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"), [(32, []), (33, ["note: a step takes all 32 training pictures, fewer than batch_size"])]
+)
+def test_a_batch_of_fewer_pictures_than_asked_for_is_said(tmp_path, capsys, batch, said):
+    data = drawn_pictures(16, train=32)
+    config, options = TrainingConfig(steps=1, batch_size=batch), ReplicaConfig(valid_epochs=0)
+    train_to(tmp_path, NetworkSpec.on(data, LeNet5(len(data.classes))), data, config, 0, options=options)
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")] == said
+
+
+def test_a_network_larger_than_the_memory_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(train, "open_replicas", lambda _: Replicas(tf.distribute.get_strategy()))  # TensorFlow runs
+    with pytest.raises(
+        UserError, match=r"^N=2 F=100000000 has [\d,]{20,} parameters: to train it takes [\d,]+ GB of mem"
+    ):
+        train.run_train(resolve("train", 0, {"filters": 100_000_000}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_memory_that_a_training_cannot_have_is_one_line(tmp_path):
+    data = drawn_pictures(16, train=32)
+    spec = NetworkSpec.on(data, LeNet5(len(data.classes), width=1e10))
+    with pytest.raises(
+        RunError, match=r"^this training needs more memory than there is \(.*OOM when allocating.*\); exp"
+    ):
+        train_to(tmp_path, spec, data, TrainingConfig(steps=1), 0)
 
 
 def test_what_a_network_cannot_drop_is_said(tmp_path, capsys):
