@@ -99,14 +99,20 @@ def _features(name: str, info: Any) -> tuple[str, str]:  # noqa: ANN401 - tfds.c
     from tensorflow_datasets import features as kinds
 
     features = dict(info.features)
-    images = [key for key, kind in features.items() if isinstance(kind, kinds.Image) and kind.np_dtype == np.uint8]
+    images = [key for key, kind in features.items() if isinstance(kind, kinds.Image)]
     labels = [key for key, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
-    if info.supervised_keys in [(image, label) for image in images for label in labels]:
-        return info.supervised_keys
-    if len(images) != 1 or len(labels) != 1:
+    pairs = [(image, label) for image in images for label in labels]
+    if info.supervised_keys in pairs:
+        pairs = [info.supervised_keys]
+    if len(pairs) != 1:
         rule = f"has the features {sorted(features)}; expected one 8-bit picture and one class label"
         raise SettingError("dataset", f"tfds:{name}", rule)
-    return images[0], labels[0]
+    # Looked at last: the mask beside a picture of 16 bits has 8, and is not what the labels are of.
+    picture = features[pairs[0][0]]
+    if picture.np_dtype != np.uint8 or len(picture.shape) != 3:
+        rule = f"its pictures, {pairs[0][0]}, are {picture.np_dtype} of shape {picture.shape}; expected 8 bits a value"
+        raise SettingError("dataset", f"tfds:{name}", f"{rule}, (height, width, channels)")
+    return pairs[0]
 
 
 def _hides_labels(builder: Any, image: str, label: str, count: int) -> bool:  # noqa: ANN401 - as `_prepared` gives it

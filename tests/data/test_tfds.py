@@ -9,18 +9,19 @@ import collections
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets
+from PIL import Image
 
 from examples.idx_to_npz import read_idx
 from nasnet.data import tfds
 from nasnet.data.config import DataConfig
 from nasnet.data.dataset import open_configured, open_dataset
 from nasnet.runtime.errors import UserError
-from tests.support.tfds import write_set
+from tests.support.tfds import write_examples, write_set
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
@@ -108,7 +109,10 @@ def test_a_set_of_tensorflow_datasets_comes_back(prepared):
     expect(data.test(), "test", 10)
     again = open_dataset("tfds:drawn_pictures/all:1.2.0", download=False)
     np.testing.assert_array_equal(again.train.images, data.train.images)
-    assert open_dataset("tfds:drawn_pictures/all", image_size=9).image_shape == (9, 9, 1)
+    assert again.notes == ()
+    larger = open_dataset("tfds:drawn_pictures/all", image_size=9, channels="3")
+    assert larger.image_shape == (9, 9, 3)
+    assert larger.notes == ("48 of 48 pictures were turned into RGB: 48 grey",)
 
 
 def test_a_set_s_config_is_named_after_a_colon(prepared):
@@ -190,66 +194,38 @@ def test_the_test_split_of_a_tfds_set_is_not_read_before_it_is_asked_for(prepare
     data = open_dataset("tfds:drawn_pictures/all", allow_test=True)
     with pytest.raises(UserError, match="is damaged"):
         data.test()
+    file.unlink()
+    with pytest.raises(UserError, match="is damaged .*No such file"):
+        data.test()
 
 
 def test_a_set_that_others_wrote_needs_no_code(prepared):
     """As `tfds.folder_dataset.write_metadata` documents it: records and metadata, and no builder of that name."""
-    folder = prepared / "theirs" / "1.0.0"
-    folder.mkdir(parents=True)
-    features = tensorflow_datasets.features.FeaturesDict(
-        {
-            "picture": tensorflow_datasets.features.Image(shape=(6, 5, 1)),
-            "kind": tensorflow_datasets.features.ClassLabel(names=["no", "yes"]),
-        }
-    )
-    with tf.io.TFRecordWriter(str(folder / "theirs-train.tfrecord-00000-of-00001")) as writer:
-        for index in range(40):
-            writer.write(features.serialize_example({"picture": drawn("train", index), "kind": index % 2}))
-    tensorflow_datasets.folder_dataset.write_metadata(
-        data_dir=folder,
-        features=features,
-        split_infos=[
-            tensorflow_datasets.core.SplitInfo(
-                name="train",
-                shard_lengths=[40],
-                num_bytes=0,
-                filename_template=tensorflow_datasets.core.ShardedFileTemplate(
-                    data_dir=folder, dataset_name="theirs", split="train", filetype_suffix="tfrecord"
-                ),
-            )
-        ],
-    )
-    data = open_dataset("tfds:theirs")
+    features = tensorflow_datasets.features
+    kinds = {"picture": features.Image(shape=(6, 5, 1)), "kind": features.ClassLabel(names=["no", "yes"])}
+    train = [{"picture": drawn("train", index), "kind": index % 2} for index in range(40)]
+    data = open_dataset(write_examples(prepared / "theirs" / "1.0.0", kinds, {"train": train}))
     assert data.classes == ("no", "yes")
     assert len(data.train) > 24
     for image, label in zip(data.train.images, data.train.labels, strict=True):
         assert any(np.array_equal(image, drawn("train", index)) for index in range(label, 40, 2))
 
 
-def write_records(folder: Path, labels: dict[str, list[int]]) -> str:
+KINDS = {
+    "image": tensorflow_datasets.features.Image(shape=(6, 5, 1)),
+    "label": tensorflow_datasets.features.ClassLabel(names=["no", "yes"]),
+}
+
+
+def examples(seed: int, labels: list[int]) -> list[dict[str, Any]]:
+    drawn = pictures(seed, len(labels), 6, 5, 1)
+    return [{"image": image, "label": label} for image, label in zip(drawn, labels, strict=True)]
+
+
+def write_records(folder: Path, labels: dict[str, list[int]], shards: int = 1) -> str:
     """A set of drawn pictures with these labels for each split, without code; returns its spec."""
-    folder.mkdir(parents=True)
-    features = tensorflow_datasets.features.FeaturesDict(
-        {
-            "image": tensorflow_datasets.features.Image(shape=(6, 5, 1)),
-            "label": tensorflow_datasets.features.ClassLabel(names=["no", "yes"]),
-        }
-    )
-    infos = []
-    for seed, (split, of_split) in enumerate(labels.items()):
-        with tf.io.TFRecordWriter(str(folder / f"{folder.parent.name}-{split}.tfrecord-00000-of-00001")) as writer:
-            for image, label in zip(pictures(seed, len(of_split), 6, 5, 1), of_split, strict=True):
-                writer.write(features.serialize_example({"image": image, "label": label}))
-        template = tensorflow_datasets.core.ShardedFileTemplate(
-            data_dir=folder, dataset_name=folder.parent.name, split=split, filetype_suffix="tfrecord"
-        )
-        infos.append(
-            tensorflow_datasets.core.SplitInfo(
-                name=split, shard_lengths=[len(of_split)], num_bytes=0, filename_template=template
-            )
-        )
-    tensorflow_datasets.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=infos)
-    return f"tfds:{folder.parent.name}"
+    splits = {split: examples(seed, of_split) for seed, (split, of_split) in enumerate(labels.items())}
+    return write_examples(folder, KINDS, splits, shards)
 
 
 @pytest.mark.parametrize("valid", ["val", "valid", "validation"])
@@ -277,12 +253,113 @@ def test_hidden_test_labels_are_known_when_the_set_is_opened(prepared):
     assert open_dataset(write_records(prepared / "told" / "1.0.0", {"train": [0, 1] * 20, "test": [0] * 7})).has_test
 
 
+@pytest.mark.parametrize("place", [0, 99, 100])
+def test_some_hidden_labels_are_no_class_and_never_scored(prepared, place):
+    """Among the first hundred they are known at once, and the split is as one that hides all. Later ones are an error
+    where the split is read, which a search does before it begins."""
+    hidden = [0, 1] * 75
+    hidden[place] = -1
+    spec = write_records(prepared / "some" / "1.0.0", {"train": [0, 1] * 20, "valid": [0, 1], "test": hidden})
+    if place < 100:
+        assert not open_dataset(spec, check_test=True).has_test
+        return
+    line = f"dataset={spec}: the label -1 is in test and none of the 2 classes of train; expected 0 to 1"
+    fails(spec, line, check_test=True)
+    with pytest.raises(UserError, match="the label -1 is in test"):
+        open_dataset(spec, allow_test=True).test()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_hidden_label_where_one_is_needed_is_told(prepared, split):
+    labels = {"train": [0, 1] * 20, "val": [0, 1] * 3, split: [0, 1] * 9 + [-1]}
+    named = "train" if split == "train" else "valid"
+    fails(write_records(prepared / "needed" / "1.0.0", labels), f"the label -1 is in {named} and none of the 2 classes")
+
+
+def test_a_split_of_no_pictures_is_a_missing_one(prepared):
+    one = open_dataset(write_records(prepared / "one" / "1.0.0", {"train": [0, 1] * 20}), allow_test=True)
+    labels = {"train": [0, 1] * 20, "validation": [], "test": []}
+    other = open_dataset(write_records(prepared / "other" / "1.0.0", labels), allow_test=True)
+    assert one.fingerprint == other.fingerprint
+    np.testing.assert_array_equal(one.test().images, other.test().images)
+    labels = {"train": [0, 1] * 20, "val": [], "valid": [0, 1] * 3}
+    assert len(open_dataset(write_records(prepared / "valid" / "1.0.0", labels)).valid) == 6
+    spec = write_records(prepared / "no_train" / "1.0.0", {"test": [0, 1], "train": []})
+    fails(spec, f"dataset={spec}: has no pictures in a split train, only ['test']")
+
+
+@pytest.mark.parametrize("keys", [None, ("image", "label")])
+@pytest.mark.parametrize("beside", [(), ("mask",)])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_pictures_of_other_values_are_refused_and_a_mask_is_not_taken_for_them(prepared, keys, beside, dtype):
+    """Seen: a mask of 8 bits, beside pictures of 16, was trained on without a word."""
+    kinds = {**KINDS, "image": tensorflow_datasets.features.Image(shape=(6, 5, 1), dtype=dtype)}
+    kinds |= dict.fromkeys(beside, KINDS["image"])
+    rows = [
+        {**row, "image": row["image"].astype(dtype), **dict.fromkeys(beside, row["image"])}
+        for row in examples(0, [0, 1] * 9)
+    ]
+    spec = write_examples(prepared / "deep" / "1.0.0", kinds, {"train": rows}, supervised_keys=keys)
+    if beside and keys is None:
+        fails(spec, "has the features ['image', 'label', 'mask']; expected one 8-bit picture and one class label")
+    else:
+        shown = np.dtype(dtype).name
+        fails(
+            spec,
+            f"its pictures, image, are {shown} of shape (6, 5, 1); expected 8 bits a value, (height, width, channels)",
+        )
+
+
+def test_of_several_pictures_and_labels_those_that_are_named_are_taken(prepared):
+    kinds = {**KINDS, "after": KINDS["image"], "other": tensorflow_datasets.features.ClassLabel(names=["up", "down"])}
+    rows = [{**row, "after": 255 - row["image"], "other": 1 - row["label"]} for row in examples(0, [0, 1, 1] * 12)]
+    for image, label in (("image", "other"), ("after", "label")):
+        name = f"{image}_{label}"
+        spec = write_examples(prepared / name / "1.0.0", kinds, {"train": rows}, supervised_keys=(image, label))
+        data = open_dataset(spec, allow_test=True).whole()
+        wanted = {row[image].tobytes(): row[label] for row in rows}
+        assert [wanted[picture.tobytes()] for picture in data.images] == data.labels.tolist()
+    for twice in ("after", "other"):
+        some = {key: kind for key, kind in kinds.items() if key in (*KINDS, twice)}
+        spec = write_examples(
+            prepared / twice / "1.0.0", some, {"train": [{key: row[key] for key in some} for row in rows]}
+        )
+        fails(spec, "expected one 8-bit picture and one class label")
+
+
+def test_pictures_of_four_channels_stay_as_they_are(prepared):
+    """Whatever the fourth one is: no colour is laid over another."""
+    kinds = {**KINDS, "image": tensorflow_datasets.features.Image(shape=(6, 5, 4))}
+    drawn = pictures(0, 40, 6, 5, 4)
+    rows = [{"image": image, "label": index % 2} for index, image in enumerate(drawn)]
+    splits = {"train": rows[:20], "valid": rows[20:30], "test": rows[30:]}
+    spec = write_examples(prepared / "clear" / "1.0.0", kinds, splits)
+    data = open_dataset(spec, allow_test=True)
+    np.testing.assert_array_equal(data.train.images, drawn[:20])
+    np.testing.assert_array_equal(data.test().images, drawn[30:])
+    resized = open_dataset(spec, image_size=3).train.images
+    for channel in range(4):  # each by itself
+        image = Image.fromarray(drawn[0, :, :, channel]).resize((3, 3), Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(resized[0, :, :, channel], np.asarray(image))
+    for channels in "13":
+        fails(spec, f"{spec}: train[0] has 4 channel(s); expected {channels}", channels=channels)
+
+
+def test_pictures_of_many_files_come_in_one_order_and_go_by_their_own_size(prepared):
+    spec = write_records(prepared / "many" / "1.0.0", {"train": [0, 1] * 40, "test": [0, 1] * 4}, shards=8)
+    one, other, larger = (open_dataset(spec, image_size=size) for size in (None, None, 9))
+    assert one.train.hashes == other.train.hashes == larger.train.hashes
+    assert one.train.names == other.train.names == larger.train.names
+    assert one.fingerprint == larger.fingerprint
+    assert {content.partition(":")[0] for content in one.fingerprint.pictures["train"].values()} == {"30"}
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
         *(("a", "a"), ("a:b", "a/b"), ("a:b:1.2.0", "a/b:1.2.0"), ("a/b", "a/b"), ("a/b:1.2.0", "a/b:1.2.0")),
         *(("a:1.2.0", "a:1.2.0"), ("a:10.*.*", "a:10.*.*"), ("a:experimental_latest", "a:experimental_latest")),
-        *(("a:1.2", "a/1.2"), ("a:v1.2.0", "a/v1.2.0"), ("a:1.2.0-b", "a/1.2.0-b")),
+        *(("a:1.2", "a/1.2"), ("a:v1.2.0", "a/v1.2.0"), ("a:1.2.0-b", "a/1.2.0-b"), ("a/b:c", "a/b:c")),
     ],
 )
 def test_what_stands_behind_a_colon_is_a_version_or_a_config(ours, theirs):
@@ -323,7 +400,8 @@ def test_its_splits_are_by_content_and_its_fingerprint_by_values_and_sizes(prepa
     one = open_dataset(write_records(prepared / "one" / "1.0.0", {"train": [0, 1] * 20, "test": [0, 1] * 3}))
     other = open_dataset(write_records(prepared / "other" / "1.0.0", {"train": [0, 1] * 20, "test": [0, 1] * 3}))
     assert one.fingerprint == other.fingerprint
-    assert one.fingerprint.pictures["test"] == {"test": "0:6 pictures"}
+    file = next(prepared.glob("one/*/*-test.tfrecord*"))
+    assert one.fingerprint.pictures["test"] == {"test": f"{file.stat().st_size - 6 * 16}:6 pictures"}  # 16 a record
     fewer = open_dataset(write_records(prepared / "fewer" / "1.0.0", {"train": [0, 1] * 19, "test": [0, 1] * 3}))
     assert set(fewer.valid.hashes) <= set(one.valid.hashes)
     line = one.fingerprint.difference(fewer.fingerprint)
