@@ -42,6 +42,7 @@ from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.intervals import paired_difference
 from nasnet.reports.terminal import trials_shown
 from nasnet.runtime import devices
+from nasnet.runtime.files import write_json
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import logits_of
 from nasnet.trials.config import FinalConfig, LatencyConfig
@@ -339,24 +340,42 @@ def test_the_winner_is_trained_as_its_flags_say_and_another_one_in_its_place(dig
     trained: list[tuple[Any, ...]] = []
 
     def train_to(folder, spec, data, recipe, seed, **_):
-        trained.append((spec.architecture, recipe, seed, (folder / "kept").exists()))
-        (folder / "kept").touch()
+        kept = folder / "kept", tmp_path / "tb" / "winner" / "events"
+        trained.append((spec.architecture, recipe, seed, *(path.exists() for path in kept)))
+        for path in kept:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         return spec, None
 
     exported: list[dict[str, Any]] = []
+
+    def export_trained(spec, model, folder, config, extra, data, trained_on):
+        assert (folder, data, trained_on) == (tmp_path / "best", digits, digits.fingerprint)
+        exported.append(extra)
+        write_json(folder / "metrics.json", extra)
+
     monkeypatch.setattr(winner, "train_to", train_to)
-    monkeypatch.setattr(winner, "export_trained", lambda *given: exported.append(given[4]))
+    monkeypatch.setattr(winner, "export_trained", export_trained)
+    monkeypatch.setattr(winner, "winner_latency", lambda *_: {"latency": {"measured_ms": 2.0}})
     flags = {"blocks": 1, "repeats": 1, "filters": 2, "steps": 3, "final_repeats": 2, "final_filters": 6}
     config = resolve("search", 5, {**flags, "final_epochs": 7, "final_learning_rate": 0.03})
     for number in (1, 1, 2):
         tokens = RandomSearch(SPACE.decisions, 0).propose(number).tokens
-        trial = Trial(Proposal.chosen(number, tokens), Outcome.OK, 0.25 * number, 1.0)
-        train_winner(SPACE.decode(tokens), digits, config, tmp_path, trial)
-        architecture, recipe, seed, _ = trained[-1]
+        trial = Trial(Proposal.chosen(number, tokens), Outcome.OK, 0.25 * number, 1.0, earlier=(0.5, 0.125))
+        held = {"sentence": "so"} if number == 2 else None
+        train_winner(SPACE.decode(tokens), digits, config, tmp_path, trial, baselines=held)
+        architecture, recipe, seed, *_ = trained[-1]
         assert architecture == CellNetwork(SPACE.decode(tokens), 2, 6, 10)
         assert (recipe.epochs, recipe.steps, recipe.learning_rate, seed) == (7, None, 0.03, 5)
-        assert exported[-1] == {"trial_id": number, "reward": 0.25 * number}
-    assert [kept for *_, kept in trained] == [False, True, False]
+        assert exported[-1] == {
+            "trial_id": number,
+            "reward": 0.25 * number,
+            "latency": {"measured_ms": 2.0},
+            "earlier_rewards": [0.5, 0.125],
+        }
+        found = json.loads((tmp_path / "best" / "metrics.json").read_text())
+        assert found == exported[-1] | ({} if held is None else {"baselines": held})
+    assert [left for *_, left in trained] == [left for *_, left, _ in trained] == [False, True, False]
 
 
 @pytest.mark.slow  # tests/modes/test_every_mode.py has it too

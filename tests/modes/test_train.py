@@ -18,6 +18,7 @@ from nasnet.modes import train
 from nasnet.modes.flags import resolve
 from nasnet.modes.train import train_to
 from nasnet.modes.trained import winner
+from nasnet.modes.trained.export import export_trained
 from nasnet.networks.export import folder as export_folder
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.saved import data_of, save_trained
@@ -171,3 +172,22 @@ def test_a_best_of_other_weights_is_not_shown_as_what_was_fine_tuned(tmp_path, m
         metrics = json.loads((workdir / "best" / "metrics.json").read_text())
         assert metrics["valid"]["loss"] == pytest.approx(evaluate(model, data.valid).loss, rel=1e-5)
         assert data_of(workdir / "best") == data.fingerprint
+
+
+def test_an_export_of_the_same_network_says_which_trial_won_last(tmp_path, monkeypatch, capsys):
+    """Seen: of one found twice, or one whose trial went on to a higher rung, the trial and the reward of before."""
+    monkeypatch.setattr(export_folder, "_check", lambda *_, **__: {})
+    monkeypatch.setattr(export_folder, "write_saved_model", lambda *_: None)
+    data, config = open_dataset("digits", allow_test=True), resolve("search", 0, {"workers": 1})
+    spec = drawn_spec(cheap_genotype(), data)
+    model = build(spec, seed=1)
+    path, written = tmp_path / "best" / "metrics.json", []
+    for extra in ({"trial_id": 3, "reward": 0.5}, {"trial_id": 7, "reward": 0.75, "earlier_rewards": [0.5]}):
+        for _ in range(2):
+            export_trained(spec, model, tmp_path / "best", config, extra, data, data.fingerprint)
+            written.append((path.stat().st_mtime_ns, metrics := json.loads(path.read_text())))
+        assert {name: metrics[name] for name in extra} == extra
+    assert written[0] == written[1] != written[2] == written[3]
+    first, last = written[0][1], written[-1][1]
+    assert {name: last[name] for name in first} == {**first, "trial_id": 7, "reward": 0.75}
+    assert "made anew" not in capsys.readouterr().out

@@ -27,6 +27,7 @@ from nasnet.reports.terminal import show_export
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import read_json, write_json
 from nasnet.training.metrics import evaluate
 
 
@@ -42,7 +43,8 @@ def export_trained(
 ) -> None:
     """Scores a trained network on valid and, once, on test, and exports it, in the place of another network's export.
 
-    Does nothing where the folder is the export of this network already.
+    Where the folder is the export of this network already, `extra` alone is brought up to date: a later trial may have
+    found the same network, or a trial's reward be of a higher rung now.
 
     Args:
         spec: the network.
@@ -56,6 +58,9 @@ def export_trained(
     """
     scored_on = fingerprint_hash(data.fingerprint)
     if is_export_of(folder, spec, model, trained_on, scored_on, source_data):
+        known = read_json(folder / "metrics.json")
+        if (now := {**known, **extra}) != known:
+            write_json(folder / "metrics.json", now)
         return
     if folder.exists():
         say(f"{folder} is of other weights or of an older version; it is made anew")
