@@ -20,7 +20,7 @@ from nasnet.data.dataset import open_dataset
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.job import Result
 from nasnet.modes.compared import timed
-from nasnet.modes.compared.compare import _accuracy, _tested, train_contenders
+from nasnet.modes.compared.compare import _accuracy, _clear_others, _tested, train_contenders
 from nasnet.modes.compared.contenders import contenders_of, hash_of
 from nasnet.modes.compared.trainings import Ended, ended_before, planned_of, seconds_left
 from nasnet.modes.flags import in_flags, resolve
@@ -30,6 +30,7 @@ from nasnet.networks.latency.match import AsFast
 from nasnet.networks.latency.table import Time
 from nasnet.networks.saved import load_source, save_weights
 from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.metrics import evaluate
 from tests.support.processes import wait_until_gone, workers_of
@@ -210,6 +211,59 @@ def test_what_was_measured_is_kept_and_nothing_is_timed_again(tmp_path):
         timed.contenders_as_fast([first, *others], "litert", tmp_path)
 
 
+def test_what_was_never_measured_is_timed_and_no_other(tmp_path, monkeypatch):
+    """Each beside the first of them, on what it is for; its own times stand beside its own name. No clock is asked."""
+    given = {
+        "models": "nasnet_a,resnet20,amoebanet_a,resnet32",
+        "match": "latency",
+        "latency_on": "litert",
+        "width": 0.5,
+    }
+    first, *others = contenders_of(resolve("compare", 0, given), DIGITS)
+    others[0] = dataclasses.replace(others[0], note="its network alone")
+    asked = []
+
+    def alone(function, beside, specs, on):
+        assert function is timed.measure_as_fast
+        asked.append((beside, [*specs], on))
+        return [AsFast(spec, {}, Time(size_of(spec.architecture) / 1e6, 0.0), Time(1.0, 0.0)) for spec in specs]
+
+    def called(beside, *of, on="litert"):
+        asked.clear()
+        found = timed.contenders_as_fast([beside, *of], on, tmp_path)
+        assert found[0] is beside
+        for before, now in zip(of, found[1:], strict=True):
+            assert (now.name, now.spec, now.counts) == (before.name, before.spec, before.counts)
+            assert f"{size_of(before.spec.architecture) / 1e3:.3g} ms" in now.note
+            assert now.note.startswith("its network alone; not matched" if before.note else "not matched within 10%")
+        return asked
+
+    monkeypatch.setattr(timed, "alone", alone)
+    specs = [each.spec for each in others]
+    assert called(first, *others[:2]) == [(first.spec, specs[:2], "litert")]
+    assert called(first, *others[:2]) == []
+    assert called(first, *reversed(others)) == [(first.spec, specs[2:], "litert")]
+    assert called(first, *others) == []
+    assert called(first, *others[:1], on="tensorflow") == [(first.spec, specs[:1], "tensorflow")]
+    assert called(others[1], others[0]) == [(specs[1], specs[:1], "litert")]
+
+
+def test_what_was_trained_of_another_network_is_not_taken_for_this_one(tmp_path, capsys):
+    """Seen: once as_fast.json is removed, as its message says, the networks are others, and their results were kept."""
+    contenders = contenders_of(resolve("compare", 0, {"models": "nasnet_a,resnet20"}), DIGITS)
+    planned = planned_of([each.name for each in contenders], range(2))
+    for training in planned:
+        save_weights(tmp_path / training.label, contenders[training.network].spec.to_json(), {})
+    first, second = contenders
+    wider = dataclasses.replace(second.spec, architecture=dataclasses.replace(second.spec.architecture, width=2.0))
+    _clear_others(planned, [first, second], tmp_path)
+    assert all((tmp_path / training.label).exists() for training in planned)
+    _clear_others(planned, [first, dataclasses.replace(second, spec=wider)], tmp_path)
+    assert [training.network for training in planned if (tmp_path / training.label).exists()] == [0, 0]
+    said = [f"{tmp_path / training.label} is of another network" for training in planned if training.network == 1]
+    assert [line.partition(" than ")[0] for line in capsys.readouterr().out.splitlines()] == said
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -344,6 +398,20 @@ def test_every_line_of_a_training_calls_it_by_its_network_and_seed(tmp_path, cap
     assert again == "running nasnet_a, seed 0 again, attempt 2 of 4: away"
     assert first.startswith("nasnet_a, seed 0  away  1 s  1/2")
     assert second.startswith("resnet20, seed 0  away  1 s  2/2")
+
+
+def test_a_score_of_weights_whose_result_was_deleted_goes_with_them(tmp_path):
+    """As its message says, to train anew: the score of before is not that of what is trained now."""
+    contenders = contenders_of(resolve("compare", 0, {"models": "nasnet_a,resnet20", "filters": 4}), DIGITS)
+    kept, anew = planned_of([each.name for each in contenders], range(1))
+    for training in (kept, anew):
+        (tmp_path / training.label).mkdir()
+        (tmp_path / training.label / "test.json").touch()
+    write_json(tmp_path / kept.label / "result.json", Ended(kept, Outcome.OK, 0.5, {}, 1.0).to_json())
+    with Stopping() as stopping:
+        train_contenders([kept, anew], contenders, Refusing(), ExecutionConfig(workers=1), tmp_path, stopping)
+    assert (tmp_path / kept.label / "test.json").exists()
+    assert [path.name for path in (tmp_path / anew.label).iterdir()] == ["result.json"]
 
 
 def test_what_a_comparison_still_takes_grows_with_the_networks_mult_adds():

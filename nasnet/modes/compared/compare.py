@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from nasnet.modes.help import command_after
 from nasnet.modes.inputs import open_data, write_skipped
 from nasnet.modes.train import say_unsettled
 from nasnet.modes.workdir import claim_workdir
-from nasnet.networks.saved import load_trained
+from nasnet.networks.saved import load_trained, stored_spec
 from nasnet.reports import comparison
 from nasnet.reports.config import CompareConfig
 from nasnet.reports.search import at_work
@@ -69,6 +70,7 @@ def run_compare(config: RunConfig, workdir: Path) -> None:
         if options.match == "latency":
             contenders = contenders_as_fast(contenders, options.latency_on, workdir)
         planned = planned_of([each.name for each in contenders], range(config.seed, config.seed + options.seeds))
+        _clear_others(planned, contenders, workdir / _TRAININGS)
         estimators = {
             each.label: WholeTraining(
                 contenders[each.network].spec,
@@ -99,6 +101,16 @@ def _set_up(execution: ExecutionConfig) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(execution.cpus_per_child)
     tf.config.threading.set_inter_op_parallelism_threads(execution.cpus_per_child)
     devices.grow_memory()
+
+
+def _clear_others(planned: Sequence[Planned], contenders: Sequence[Contender], folder: Path) -> None:
+    """What was trained there of another network goes: one that is as fast is another when it is measured anew."""
+    for training in planned:
+        trained = folder / training.label
+        architecture = contenders[training.network].spec.architecture
+        if (trained / "genotype.json").exists() and stored_spec(trained).architecture != architecture:
+            say(f"{trained} is of another network than the one that is compared now: it is trained anew")
+            shutil.rmtree(trained)
 
 
 def train_contenders(

@@ -137,6 +137,9 @@ def train_all(
     waiting = [training for training in trainings if training not in ended]
     of_label = {training.label: training for training in waiting}
     missing = len(waiting)
+    for training in waiting:
+        for left in (folder / training.label).glob("*.json"):
+            left.unlink()  # scores of weights that stood there before their result was deleted
     while missing and not cut_short():
         while waiting and engine.free > 0:
             engine.submit(job(waiting.pop(0)))
