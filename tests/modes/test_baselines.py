@@ -15,15 +15,20 @@ from nasnet.data.dataset import open_dataset
 from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator
 from nasnet.execution.engine import InProcess
 from nasnet.modes.compared import baselines
+from nasnet.modes.compared.trainings import Ended, planned_of
 from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs
 from nasnet.networks.config import NetworkConfig
 from nasnet.networks.matching import size_of
 from nasnet.runtime.errors import UserError
+from nasnet.runtime.files import write_json
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import ChainConfig, SearchConfig
+from nasnet.trials.ending import Ending
+from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
+from nasnet.trials.plan import Plan
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.search import Search
 from nasnet.trials.spaces import make_space
@@ -209,8 +214,8 @@ def test_results_of_other_networks_go_and_those_of_the_same_stay(tmp_path):
     small = {"blocks": 1, "filters": 4, "repeats": 1, "strategy": "random", "match": "none"}
     folder = tmp_path / "baselines"
 
-    def cleared(winner: int, names: str) -> bool:
-        found, _ = entrants(search, winner, **small, baselines=names)
+    def cleared(winner: int, names: str, **given) -> bool:
+        found, _ = entrants(search, winner, **small, baselines=names, **given)
         (folder / "result").mkdir(parents=True, exist_ok=True)
         baselines._clear_another(folder, [each.contender.spec for each in found])
         return not (folder / "result").exists()
@@ -220,5 +225,39 @@ def test_results_of_other_networks_go_and_those_of_the_same_stay(tmp_path):
     assert not cleared(2, "resnet20")
     assert len(json.loads((folder / "networks.json").read_text())["networks"]) == 3
     assert not cleared(2, "resnet20,nasnet_a,amoebanet_a")
+    assert cleared(2, "resnet20,nasnet_a,resnet32")  # in the place of the one that joined them
+    assert cleared(2, "resnet20,nasnet_a,resnet32", bn_momentum=0.5)  # of the same numbers, and not the same networks
     assert cleared(2, "resnet20,amoebanet_a")
     assert cleared(3, "resnet20,amoebanet_a")
+
+
+class Failing:
+    def estimate(self, genotype, name):
+        raise ValueError("no training is to be had here")
+
+
+def test_what_ended_of_other_networks_is_not_said_to_be_these_ones(tmp_path):
+    """All has ended: nothing is trained, and what stands there is told. The last of them was another one: all go."""
+    search = searched(tmp_path, [0.1, 0.2, 0.3, 0.4], NASNetSpace(1))
+    search.engine = RetryingEngine(InProcess({"baseline_0": Failing()}), search.journal)
+    search.forecast = Forecast(Plan(4, 1))
+    small = {"blocks": 1, "filters": 4, "repeats": 1, "strategy": "random", "match": "none", "baseline_seeds": 1}
+    config = resolve("search", 0, {**small, "baselines": "resnet20"})
+    of = [each.contender for each in baselines._entrants(search, search.journal.trials[3], config, DIGITS, tmp_path)[0]]
+    folder, networks = tmp_path / "baselines", [each.spec.to_json() for each in of]
+    for training in planned_of([each.name for each in of], range(1), "baseline_"):
+        write_json(folder / training.label / "result.json", Ended(training, Outcome.OK, 0.5, {}, 1.0).to_json())
+        right = ("010001", "010101")[training.network]
+        write_json(folder / training.label / "right.json", {"version": 1, "right": right})
+
+    def told() -> list[dict[str, float]]:
+        won = search.journal.trials[3]
+        held = baselines.hold_against_baselines(search, won, config, tmp_path, DIGITS, Ending(tmp_path))
+        assert held is not None
+        return [network["accuracies"] for network in held["networks"]]
+
+    write_json(folder / "networks.json", {"version": 1, "networks": networks})
+    assert told() == [{"0": 1 / 3}, {"0": 1 / 2}]
+    networks[1]["network"]["width"] = 0.5
+    write_json(folder / "networks.json", {"version": 1, "networks": networks})
+    assert told() == [{}, {}]
