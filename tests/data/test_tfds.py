@@ -195,7 +195,7 @@ def test_the_test_split_of_a_tfds_set_is_not_read_before_it_is_asked_for(prepare
     with pytest.raises(UserError, match="is damaged"):
         data.test()
     file.unlink()
-    with pytest.raises(UserError, match="is damaged .*No such file"):
+    with pytest.raises(UserError, match=r"is damaged .*No such file"):
         data.test()
 
 

@@ -19,6 +19,10 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
+from bench.drawn import cheap_genotype
+from cells.count import count
+from cells.spaces.nasnet import NASNetSpace
+from cells.walks.stack import CellNetwork
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.estimators.estimator import Timing
 from nasnet.modes.flags import flags as every_flag
@@ -27,6 +31,7 @@ from nasnet.modes.help import command_again
 from nasnet.modes.runners import runner
 from nasnet.modes.tables import report as mode
 from nasnet.modes.workdir import read_config
+from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.page.compared import compared_section
 from nasnet.reports.page.run import read_run
 from nasnet.runtime.errors import RunError, UserError
@@ -450,6 +455,45 @@ def swapped(value: Any, rng: random.Random) -> Any:
         return {name: of for name, of in value.items() if name != key}
     value[key] = swapped(value[key], rng)
     return value
+
+
+def test_costs_are_of_the_network_that_is_exported(tmp_path):
+    """Of the sizes that the winner gets, for the pictures and the classes of a network that was written down."""
+    sizes = {"filters": 4, "final_filters": 6, "final_repeats": 2}
+    journal = written_search(tmp_path / "run", 4, failing=0.0, blocks=1, **sizes)
+    shape = (8, 8, 3)
+    spec = NetworkSpec(CellNetwork(cheap_genotype(), 1, 4, 7), tuple("abcdefg"), shape, (127.0,) * 3, (74.0,) * 3)
+    write_json(tmp_path / "run" / "final" / "genotype.json", spec.to_json())
+    rows = reported(tmp_path / "run").table("The best 4 of 4")[1:]
+    assert len(rows) == 4
+    for row in rows:
+        genotype = NASNetSpace(1).decode(journal.trials[int(row[1])].proposal.tokens)
+        assert row[4] == f"{count(CellNetwork(genotype, 2, 6, 7), shape).parameters:,}"
+
+
+def test_one_folder_by_two_names_and_where_it_is_written(tmp_path, monkeypatch):
+    written_search(tmp_path / "run", 3, blocks=1)
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    with pytest.raises(UserError, match="link: stands twice; expected different folders"):
+        reported(tmp_path / "run", tmp_path / "link")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    mode.run_report(resolve("report", 0, {"html": "~/page.html"}), tmp_path / "run")
+    assert "3 of 4 trials have ended" in read_page((tmp_path / "page.html").read_text()).text
+    written_search(tmp_path / "other", 3, blocks=1)
+    several = dataclasses.replace(resolve("report", 0, {"csv": "~/t.csv"}), paths=(str(tmp_path / "other"),))
+    with pytest.raises(UserError, match=r"csv=~/t\.csv: is a table of one search"):
+        mode.run_report(several, tmp_path / "run")
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_who_does_not_listen_is_no_fault_of_the_report(tmp_path, monkeypatch):
+    def nobody(line):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(mode, "say", nobody)
+    written_search(tmp_path / "run", 3, blocks=1)
+    with pytest.raises(BrokenPipeError):
+        DRAW(tmp_path / "run")
 
 
 def test_a_report_that_fails_costs_a_line(tmp_path, capfd, monkeypatch):
