@@ -185,8 +185,8 @@ def test_an_export_of_the_same_network_says_which_trial_won_last(tmp_path, monke
     for extra in ({"trial_id": 3, "reward": 0.5}, {"trial_id": 7, "reward": 0.75, "earlier_rewards": [0.5]}):
         for _ in range(2):
             export_trained(spec, model, tmp_path / "best", config, extra, data, data.fingerprint)
-            written.append((path.stat().st_mtime_ns, metrics := json.loads(path.read_text())))
-        assert {name: metrics[name] for name in extra} == extra
+            written.append((path.stat().st_mtime_ns, json.loads(path.read_text())))
+        assert {name: written[-1][1][name] for name in extra} == extra
     assert written[0] == written[1] != written[2] == written[3]
     first, last = written[0][1], written[-1][1]
     assert {name: last[name] for name in first} == {**first, "trial_id": 7, "reward": 0.75}
