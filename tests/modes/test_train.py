@@ -100,6 +100,7 @@ def test_a_network_larger_than_the_memory_is_one_line_and_leaves_nothing(tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow  # TensorFlow's allocator asks again for ten seconds
 def test_memory_that_a_training_cannot_have_is_one_line(tmp_path):
     data = drawn_pictures(16, train=32)
     spec = NetworkSpec.on(data, LeNet5(len(data.classes), width=1e10))
