@@ -21,12 +21,14 @@ from scipy.stats import t
 
 from bench.drawn import cheap_genotype
 from cells.count import count
+from cells.drawing.cell import label
+from cells.operations import NASNET_OPERATIONS
 from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.estimators.estimator import Timing
+from nasnet.modes.flags import OWN, resolve
 from nasnet.modes.flags import flags as every_flag
-from nasnet.modes.flags import resolve
 from nasnet.modes.help import command_again
 from nasnet.modes.runners import runner
 from nasnet.modes.tables import report as mode
@@ -486,14 +488,36 @@ def test_one_folder_by_two_names_and_where_it_is_written(tmp_path, monkeypatch):
     assert not (tmp_path / "t.csv").exists()
 
 
+def test_a_space_of_a_program_is_known_to_that_program_alone(tmp_path):
+    """Its tokens are not taken for those of the space that a config has by default."""
+    folder = tmp_path / "run"
+    written_search(folder, 6, failing=0.0)  # five blocks, as by default
+    config = read_config(folder)
+    own = {"space": ("Five", NASNetSpace(5, NASNET_OPERATIONS[::-1])), "strategy": ("Mine", None)}
+    values = {name: OWN + called for name, (called, _) in own.items()}
+    write_json(folder / "config.json", {**config.to_json(), **values})
+    pages = reported(folder), read_page(mode.write_report(folder, dataclasses.replace(config, own=own)).read_text())
+    said = "its space, Five, is an object of the program that searched in it; so what its tokens stand for is not known"
+    assert [said in page.text for page in pages] == [True, False]
+    assert len(pages[0].table("The tokens of trial ")) == 51
+    assert pages[1].table("Share of each option")[1][0] == f"Normal Cell: {label(NASNET_OPERATIONS[-1])}"
+    for page in pages:
+        assert "Mine in the space Five" in page.text
+        assert "A Python program made it" in page.text
+
+
 def test_who_does_not_listen_is_no_fault_of_the_report(tmp_path, monkeypatch):
+    said: list[str] = []
+
     def nobody(line):
+        said.append(line)
         raise BrokenPipeError
 
     monkeypatch.setattr(mode, "say", nobody)
     written_search(tmp_path / "run", 3, blocks=1)
     with pytest.raises(BrokenPipeError):
         DRAW(tmp_path / "run")
+    assert said == [f"  {tmp_path / 'run' / 'report.html'}"]
 
 
 def test_a_report_that_fails_costs_a_line(tmp_path, capfd, monkeypatch):
