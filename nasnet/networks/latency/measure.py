@@ -203,14 +203,14 @@ def _litert(traced: Any, model: keras.Model, pictures: Sequence[np.ndarray]) -> 
 
 
 def _of_runs(run: Callable[[], object]) -> Time:
+    """By the processor's time of this process: where others run beside it, it takes the clock several times as long."""
     for _ in range(_WARM):
         run()
-    before = time.perf_counter()
+    runs = int(np.clip(_SECONDS / max(_processor_seconds(run), 1e-7), _LEAST_RUNS, _MOST_RUNS))
+    return Time.of([_processor_seconds(run) for _ in range(runs)])
+
+
+def _processor_seconds(run: Callable[[], object]) -> float:
+    before = time.process_time()
     run()
-    runs = int(np.clip(_SECONDS / max(time.perf_counter() - before, 1e-7), _LEAST_RUNS, _MOST_RUNS))
-    seconds: list[float] = []
-    for _ in range(runs):
-        before = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - before)
-    return Time.of(seconds)
+    return time.process_time() - before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -92,6 +94,12 @@ def test_a_table_has_the_work_and_time_of_drawn_calls_and_is_held_against_whole_
         assert measured == pytest.approx(by_layers(build(spec), "litert").median)
     assert table.scale == pytest.approx(np.median([measured / summed for summed, measured in table.whole]))
     assert 1.5 < table.scale < 3
+
+
+def test_what_is_waited_while_others_run_is_not_counted():
+    waited = threading.Event()
+    found = measure._of_runs(lambda: waited.wait(0.005))
+    assert 0 < found.median < 0.0025
 
 
 @pytest.mark.slow
