@@ -149,6 +149,9 @@ class Observed:
         decisions: those of the space.
         config: when models are fitted.
         features: what the space says of tokens in numbers; None: `OptionsTaken`.
+
+    Attributes:
+        tried: the tokens of all trials.
     """
 
     def __init__(
@@ -159,6 +162,7 @@ class Observed:
         self._config = config
         self._features = functools.lru_cache(maxsize=100_000)(features) if features else None
         self._trials: list[tuple[Tokens, tuple[float, ...], Outcome]] = []
+        self.tried: set[Tokens] = set()
         self._rungs = 1
         self._rewards: RewardModel | None = None
         self._validity: ValidityModel | None = None
@@ -171,6 +175,7 @@ class Observed:
     def add(self, tokens: Tokens, rewards: tuple[float, ...], outcome: Outcome) -> bool:
         """One more trial: the rewards heard, one for each rung. Returns whether the models were fitted anew."""
         self._trials.append((tokens, rewards, outcome))
+        self.tried.add(tokens)
         more = len(self._trials) - self._config.uniform_trials
         if more < 0 or more % self._config.refit_trials:
             return False

@@ -85,14 +85,15 @@ def test_imagined_updates_against_a_written_out_oracle():
         uniform_trials=14,
         refit_trials=2,
         imagined_steps=3,
-        imagined_samples=6,
+        imagined_samples=64,
         imagined_entropy_weight=0.3,
         imagined_learning_rate=0.02,
     )
     strategy = DynaPPO(DECISIONS, config, learner, 5, FailureConfig(nan_reward=-9.0), None, told)
     oracle, model = PolicyGradient(DECISIONS, config, 5), Observed(DECISIONS, learner, told)
     adam = keras.optimizers.Adam(0.02)
-    before, worst, some_are_invalid = weights(strategy), 0.0, False
+    before, worst, some_are_invalid, some_were_tried = weights(strategy), 0.0, False, False
+    tried: set[Tokens] = set()
     heard: list[float] = []
     for trial_id in range(16):
         proposal = strategy.propose(trial_id)
@@ -103,15 +104,18 @@ def test_imagined_updates_against_a_written_out_oracle():
         else:
             strategy.observe(Trial(proposal, end, None, 0.0, "drawn"))
         worst = min(heard, default=0.0)
+        tried.add(proposal.tokens)
         rewards = {Outcome.OK: heard[-1] if heard else 0.0, Outcome.INVALID: worst, Outcome.NAN: -9.0}
         if not model.add(proposal.tokens, (rewards[end],), end):
             continue
         rng = np.random.default_rng(np.random.SeedSequence(5, spawn_key=((trial_id - 13) // 2, 1)))
         for _ in range(3):
-            tokens, _ = oracle.policy.sample_batch(6, rng)
+            tokens, _ = oracle.policy.sample_batch(64, rng)
             values, invalid = model.draw(rng)(tokens)
-            some_are_invalid |= 0 < (invalid > 0.5).sum() < 6
-            values[invalid > 0.5] = min(values)
+            some_are_invalid |= 0 < (invalid > 0.5).sum() < 64
+            again = np.array([tuple(row) in tried for row in tokens.tolist()])
+            some_were_tried |= bool(again.any())
+            values[(invalid > 0.5) | again] = min(values)
             advantages = tf.constant((values - values.mean()) / values.std(), tf.float32)
             variables = [variable.value for variable in oracle.policy.variables]
             with tf.GradientTape() as tape:
@@ -123,7 +127,22 @@ def test_imagined_updates_against_a_written_out_oracle():
         np.testing.assert_allclose(weights(strategy), weights(oracle), atol=1e-5)
         before = weights(strategy)
     assert some_are_invalid
+    assert some_were_tried
     assert model.fitted
+
+
+def test_it_goes_on_to_what_it_has_not_tried():
+    """Of 64 tuples: by the model alone its last thirty trials are all of one."""
+    decisions = tuple(Decision(name, 4) for name in "abc")
+    config = dataclasses.replace(SMALL, update_trials=999)  # no real update meanwhile
+    strategy = DynaPPO(decisions, config, dataclasses.replace(LONGER, imagined_steps=10), 0)
+    made: list[Tokens] = []
+    for trial_id in range(70):
+        proposal = strategy.propose(trial_id)
+        made.append(proposal.tokens)
+        strategy.observe(ok(proposal, float(sum(proposal.tokens))))
+    assert (3, 3, 3) in made
+    assert len(set(made[-30:])) > 10
 
 
 def test_real_trials_teach_it_as_they_teach_ppo():
