@@ -25,8 +25,8 @@ class DynaPPO(PolicyGradient):
     `PolicyGradient` does. And after every `refit_trials` a model of the reward is fitted to all trials, and the policy
     takes `imagined_steps` steps on batches of its own samples, whose rewards are one draw a step from what the model
     says that the reward may be, standardised over the batch. A sample that is probably invalid has the batch's worst.
-    So has one that was tried, of which there is nothing to learn: without that the policy narrows down to the best that it
-    knows, and finds no better one on NAS-Bench-201 after 100 trials (docs/results.md).
+    So has one that was tried, of which there is nothing to learn: without that the policy narrows down to the best that
+    it knows, and finds no better one on NAS-Bench-201 after 100 trials (docs/results.md).
 
     Where trials have rewards of several rungs, real ones are worth that of their last rung, and the model is of all.
 
