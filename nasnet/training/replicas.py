@@ -100,7 +100,7 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
         )
     if kind == "multiworker":
         if cluster is None:
-            rule = f"{_ENVIRONMENT} is not set or names one worker; set it in each process, as in docs/distributed.md"
+            rule = f"{_ENVIRONMENT} is not set or names one worker; set it in each process, as in docs/training.md"
             raise SettingError("distribute", kind, rule)
         worker, workers = cluster
         say(f"worker {worker}: waiting until all {workers} processes of {_ENVIRONMENT} have started")
