@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -103,9 +104,10 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
             rule = f"{_ENVIRONMENT} is not set or names one worker; set it in each process, as in docs/training.md"
             raise SettingError("distribute", kind, rule)
         worker, workers = cluster
-        say(f"worker {worker}: waiting until all {workers} processes of {_ENVIRONMENT} have started")
         try:
-            return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), worker, workers)
+            with _interruptible():
+                say(f"worker {worker}: waiting until all {workers} processes of {_ENVIRONMENT} have started")
+                return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), worker, workers)
         except tf.errors.OpError as error:
             raise UserError(
                 f"{_ENVIRONMENT}={os.environ[_ENVIRONMENT]}: worker {worker} cannot start ({first_line(error)}); "
@@ -114,6 +116,19 @@ def open_replicas(config: ReplicaConfig) -> Replicas:
     if kind == "mirrored":
         return Replicas(tf.distribute.MirroredStrategy(_local_devices(config.replicas, gpus)))
     return Replicas(tf.distribute.get_strategy())
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """While it is entered, Ctrl-C ends this process by the operating system, as nothing of Python's can.
+
+    TensorFlow waits with the interpreter's lock held: no handler of Python's is called, nor does any thread run.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _local_devices(replicas: int | None, gpus: list[Any]) -> list[str]:

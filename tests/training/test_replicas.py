@@ -264,6 +264,24 @@ def test_a_port_that_is_taken_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
+def test_one_that_waits_for_the_others_ends_by_ctrl_c(tmp_path):
+    command = [sys.executable, "train.py", "--mode=train", "--model=nasnet_a", f"--workdir={tmp_path / 'run'}"]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment_of(addresses, 0), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"worker 0: waiting until all 2 processes")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == -signal.SIGINT
+    finally:
+        process.kill()
+        process.communicate()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
 def test_a_path_that_names_other_pictures_on_another_machine_is_refused(tmp_path):
     genotype = tmp_path / "genotype.json"
     genotype.write_text(json.dumps(cheap_genotype().to_json()))
