@@ -148,6 +148,11 @@ def parts_to_head(parts: Sequence[str]) -> dict[str, int]:
     return {"auxiliary": 0, **{part: distance for distance, part in enumerate(reversed(parts))}}
 
 
+def inner_parts(parts: Sequence[str]) -> int:
+    """How many of the parts are cells, or what is counted in a network without them: not the first and not the head."""
+    return max(parts_to_head(parts).values()) - 1
+
+
 def freeze(model: keras.Model, parts: Sequence[str], transfer: TransferConfig, fresh: Collection[str] = ()) -> int:
     """Freezes all layers further from the head than `trainable_cells`; returns how many are left to train.
 
@@ -155,8 +160,7 @@ def freeze(model: keras.Model, parts: Sequence[str], transfer: TransferConfig, f
     weight is in `fresh`, by name, has learned nothing that could be kept: it trains wherever it is. A frozen batch norm
     takes its moving statistics and leaves them as they are.
     """
-    distances = parts_to_head(parts)
-    inner = max(distances.values()) - 1
+    distances, inner = parts_to_head(parts), inner_parts(parts)
     if transfer.trainable_cells is None or transfer.trainable_cells > inner:
         return inner
     drawn = {name.split("/")[0] for name in fresh}

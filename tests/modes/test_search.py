@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -42,6 +43,7 @@ from nasnet.networks.spec import NetworkSpec
 from nasnet.reports.intervals import paired_difference
 from nasnet.reports.terminal import trials_shown
 from nasnet.runtime import devices
+from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import logits_of
@@ -417,6 +419,18 @@ def test_no_more_workers_start_than_there_is_memory_for(digits, monkeypatch, fre
     limits = made.check(config, digits, SPACE)
     asked = config.group(ExecutionConfig)
     assert made.fitting(asked, digits, SPACE, limits) == dataclasses.replace(asked, workers=workers)
+
+
+def test_children_larger_than_the_memory_are_refused_before_anything_is_written(digits, monkeypatch):
+    monkeypatch.setattr(devices, "gpus", list)
+    for filters, refused in ((8, False), (100_000_000, True)):
+        config = resolve("search", 0, {"filters": filters, "blocks": 1})
+        with (
+            pytest.raises(UserError, match=r"^children of N=1 F=100000000 take [\d,]{9,} GB of memory in a tr")
+            if (refused)
+            else contextlib.nullcontext()
+        ):
+            made.check(config, digits, SPACE)
 
 
 def test_each_update_of_the_controller_is_shown_once_and_a_replay_shows_the_last(tmp_path, capsys):

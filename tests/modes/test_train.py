@@ -25,7 +25,7 @@ from nasnet.networks.saved import data_of, save_trained
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import write_json
-from nasnet.training.config import ReplicaConfig, TrainingConfig
+from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.training.metrics import evaluate
 from nasnet.training.replicas import Replicas
 from tests.support.pictures import write_network, write_pictures
@@ -88,6 +88,20 @@ def test_a_batch_of_fewer_pictures_than_asked_for_is_said(tmp_path, capsys, batc
     config, options = TrainingConfig(steps=1, batch_size=batch), ReplicaConfig(valid_epochs=0)
     train_to(tmp_path, NetworkSpec.on(data, LeNet5(len(data.classes))), data, config, 0, options=options)
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")] == said
+
+
+@pytest.mark.parametrize(("cells", "said"), [(6, 0), (7, 1)])
+def test_more_cells_to_train_than_there_are_is_said(tmp_path, capsys, cells, said):
+    """Five cells, and the stem as one more."""
+    data = drawn_pictures(8, train=32)
+    config, options = TrainingConfig(steps=1, batch_size=16), ReplicaConfig(valid_epochs=0)
+    spec, source = train_to(tmp_path / "a", drawn_spec(cheap_genotype(), data), data, config, 0, options=options)
+    assert len(spec.architecture.parts) == 7, spec.architecture.parts
+    capsys.readouterr()
+    transfer = TransferConfig(trainable_cells=cells)
+    train_to(tmp_path / "b", spec, data, config, 0, source=source, transfer=transfer, options=options)
+    line = "note: --trainable_cells=7 are more than there are, 5: all of the network trains"
+    assert capsys.readouterr().out.splitlines().count(line) == said
 
 
 def test_a_network_larger_than_the_memory_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):

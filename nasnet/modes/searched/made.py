@@ -25,12 +25,13 @@ from nasnet.networks.spec import architecture_of
 from nasnet.reports.search import fit_memory
 from nasnet.runtime import devices
 from nasnet.runtime.console import say
+from nasnet.runtime.errors import UserError
 from nasnet.training.config import TrainingConfig
 from nasnet.trials.config import FinalConfig, LimitConfig, SearchConfig
 from nasnet.trials.limits import Limits
 from nasnet.trials.loop.rungs import PROXY, rung_estimators
 from nasnet.trials.plan import exported, final_of, finalist_steps, of_first_rung, steps_of
-from nasnet.trials.spaces import drawn_genotypes, features_of, first_tokens, start_tokens
+from nasnet.trials.spaces import children_of, drawn_genotypes, features_of, first_tokens, start_tokens
 
 _DRAWN = 8  # networks that are counted to say what a child takes
 
@@ -67,13 +68,27 @@ def check(config: RunConfig, data: DataSet, space: Space) -> Limits:
     check_children(config, space, **pictures)
     finalist_steps(config.group(SearchConfig), training, data)
     child = config.group(NetworkConfig)
-    return Limits(
+    limits = Limits(
         config.group(LimitConfig),
         functools.partial(architecture_of, network=child, **pictures),
         data.image_shape,
         min(training.batch_size, len(data.train)),
         exported=functools.partial(exported, final=config.group(FinalConfig), child=child, **pictures),
     )
+    if not config.group(ExecutionConfig).cluster and not devices.gpus():
+        _check_memory(limits, space, child)
+    return limits
+
+
+def _check_memory(limits: Limits, space: Space, child: NetworkConfig) -> None:
+    """Raises UserError where even the smallest of some children takes more than this machine has free."""
+    need = min(map(limits.memory, drawn_genotypes(space, _DRAWN, limits.network)), default=0)
+    free = devices.memory_available()
+    if need > free:
+        raise UserError(
+            f"children {children_of(space, child)} take {need / 1e9:,.0f} GB of memory in a training step at the "
+            f"least, and {free / 1e9:,.0f} GB are free; expected smaller ones, or fewer pictures a step (--batch_size)"
+        )
 
 
 def fitting(execution: ExecutionConfig, data: DataSet, space: Space, limits: Limits) -> ExecutionConfig:
