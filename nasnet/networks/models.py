@@ -92,7 +92,7 @@ def named_model(model: str) -> NamedModel:
     if not path.is_file():
         raise SettingError("model", model, f"neither a file nor a known name{_perhaps(model)}; known: {names}")
     try:
-        return _of_file(model, read_json(path))
+        return _of_file(model, read_json(path, "expected a genotype.json, or the folder of a trained network"))
     except ValueError as error:
         raise SettingError("model", model, str(error)) from error
     except UserError as error:

@@ -30,3 +30,9 @@ def test_a_name_that_is_none_is_told_what_it_may_have_meant(wrong, near):
         named_model(wrong)
     perhaps = "" if near is None else f"; {near}, perhaps"
     assert str(caught.value).startswith(f"model={wrong}: neither a file nor a known name{perhaps}; known: nasnet_a, ")
+
+
+def test_a_file_that_is_no_genotype_is_told_with_what_was_expected(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"PK\x03\x04\xa7")
+    with pytest.raises(SettingError, match=r": not JSON \(.*\); expected a genotype\.json, or the folder of a trained"):
+        named_model(str(tmp_path / "model.keras"))
