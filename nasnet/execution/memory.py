@@ -14,6 +14,11 @@ _ALLOCATED = 1.5
 """What a step holds for each byte that is counted: convolutions have scratch, and memory comes in pieces."""
 
 
+def weights_memory(parameters: int) -> int:
+    """Bytes of so many weights with their gradients and one number each of an optimizer, of 4 bytes."""
+    return 3 * 4 * parameters
+
+
 @dataclasses.dataclass(frozen=True)
 class MemoryNeed:
     """Bytes that a search takes: of the process that was started, and of each worker."""

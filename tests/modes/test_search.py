@@ -426,7 +426,7 @@ def test_children_larger_than_the_memory_are_refused_before_anything_is_written(
     for filters, refused in ((8, False), (100_000_000, True)):
         config = resolve("search", 0, {"filters": filters, "blocks": 1})
         with (
-            pytest.raises(UserError, match=r"^children of N=1 F=100000000 take [\d,]{9,} GB of memory in a tr")
+            pytest.raises(UserError, match=r"^children of N=1 F=100000000 have [\d,]{9,} parameters or more: to t")
             if (refused)
             else contextlib.nullcontext()
         ):

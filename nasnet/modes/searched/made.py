@@ -16,7 +16,7 @@ from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Estimator
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
-from nasnet.execution.memory import MemoryNeed
+from nasnet.execution.memory import MemoryNeed, weights_memory
 from nasnet.modes.compared.baselines import baseline_estimators
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import check_children
@@ -81,13 +81,17 @@ def check(config: RunConfig, data: DataSet, space: Space) -> Limits:
 
 
 def _check_memory(limits: Limits, space: Space, child: NetworkConfig) -> None:
-    """Raises UserError where even the smallest of some children takes more than this machine has free."""
-    need = min(map(limits.memory, drawn_genotypes(space, _DRAWN, limits.network)), default=0)
-    free = devices.memory_available()
+    """Raises UserError where even the smallest of some children has more weights than this machine has memory for.
+
+    What else a step takes is not counted: a child that does not fit for that is one that failed.
+    """
+    drawn = drawn_genotypes(space, _DRAWN, limits.network)
+    parameters = min((limits.costs(genotype)["parameters"] for genotype in drawn), default=0)
+    need, free = weights_memory(parameters), devices.memory_available()
     if need > free:
         raise UserError(
-            f"children {children_of(space, child)} take {need / 1e9:,.0f} GB of memory in a training step at the "
-            f"least, and {free / 1e9:,.0f} GB are free; expected smaller ones, or fewer pictures a step (--batch_size)"
+            f"children {children_of(space, child)} have {parameters:,} parameters or more: to train one takes "
+            f"{need / 1e9:,.0f} GB of memory at the least, and {free / 1e9:,.0f} GB are free; expected smaller ones"
         )
 
 
