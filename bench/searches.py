@@ -1,8 +1,9 @@
 """Which strategy finds most on real pictures? Whole searches by train.py: every trial is a child that is trained.
 
     python examples/idx_to_npz.py /usr/share/datasets/fashion-mnist runs/fashion.npz
-    python bench/searches.py --dataset=npz:$PWD/runs/fashion.npz --results=bench/measured/searches_fashion.csv
-    python bench/searches.py --results=bench/measured/searches_fashion.csv --report
+    python bench/searches.py --dataset=npz:$PWD/runs/fashion.npz --results=bench/measured/searches_fashion.csv \\
+        -- --valid_fraction=0.05
+    python bench/searches.py --results=bench/measured/searches_fashion.csv --report -- --valid_fraction=0.05
 
 The first goes on where it was, the second is about the searches that have ended.
 
@@ -123,12 +124,10 @@ class Results:
         for number, row in enumerate(rows, 1):
             if number == 1 and row == self._head:
                 continue
-            strategy, seed, *rest = row
-            of = rest[: len(_SETTING)]
-            if number == 1 or of != self._setting or len(row) != len(self._head):
+            if number == 1 or len(row) != len(self._head) or row[2 : 2 + len(_SETTING)] != self._setting:
                 asked = ", ".join(f"{name} {value}" for name, value in zip(_SETTING, self._setting, strict=True))
                 raise UserError(f"--results={path}: line {number} is no search of {asked}: {','.join(row)[:80]}")
-            self.searches[strategy, int(seed)] = Ended.read(rest[len(_SETTING) :])
+            self.searches[row[0], int(row[1])] = Ended.read(row[2 + len(_SETTING) :])
 
     def add(self, strategy: str, seed: int, ended: Ended) -> None:
         """Writes one more line."""
