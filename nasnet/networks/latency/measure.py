@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import platform
@@ -9,9 +10,9 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import keras
 import numpy as np
@@ -98,15 +99,17 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
         RunError: if the process failed, with its last words.
     """
     context = multiprocessing.get_context("spawn")
-    with tempfile.NamedTemporaryFile() as heard:
+    with tempfile.TemporaryFile() as heard:
         here, there = context.Pipe(duplex=False)
-        process = context.Process(target=_answer, args=(there, heard.name, function, arguments), daemon=True)
-        process.start()
+        process = context.Process(target=_answer, args=(there, function, arguments), daemon=True)
+        with _stderr_to(heard):  # which the process takes over: TensorFlow writes to it as it is imported
+            process.start()
         there.close()
         try:
             failed, answer = here.recv()
         except EOFError:  # it is gone without an answer
             process.join()
+            heard.seek(0)
             words = heard.read().decode(errors="replace").strip().splitlines()[-1:]
             failed, answer = True, "; ".join([f"its process ended with {process.exitcode}", *words])
         finally:
@@ -117,11 +120,20 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
     return answer
 
 
-def _answer(there: Any, heard: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:  # noqa: ANN401
+@contextlib.contextmanager
+def _stderr_to(file: IO[bytes]) -> Iterator[None]:
+    kept = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _answer(there: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:  # noqa: ANN401
     """In that process: ends with the one that asked, however that ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with open(heard, "ab", buffering=0) as file:
-        os.dup2(file.fileno(), 2)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.set_visible_devices([], "GPU")

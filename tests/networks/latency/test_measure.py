@@ -18,7 +18,14 @@ from controller.random_search import RandomSearch
 from nasnet.networks.keras_model import build
 from nasnet.networks.latency import measure
 from nasnet.networks.latency.calls import Call, calls_of
-from nasnet.networks.latency.measure import alone, call_seconds, copies_of, measure_table, network_time
+from nasnet.networks.latency.measure import (
+    alone,
+    call_seconds,
+    copies_of,
+    measure_table,
+    network_time,
+    start_seconds,
+)
 from nasnet.networks.latency.table import LatencyTable, Time, rows_of
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import RunError
@@ -107,6 +114,12 @@ def test_a_process_that_fails_is_told_in_one_line():
     with pytest.raises(RunError, match=r"latencies cannot be measured \(ZeroDivisionError") as told:
         alone(divmod, 1, 0)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.slow
+def test_what_tensorflow_says_as_it_loads_there_is_not_heard_here(capfd):
+    assert alone(start_seconds, "tensorflow") > 0
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow
