@@ -151,9 +151,10 @@ def _say_what(training: Training, spec: NetworkSpec, taken_over: bool) -> None:
     say("  " + ", ".join(f"{name} {value}" for name, value in values.items() if name not in unused))
     if training.batch_size < training.config.batch_size:
         say(f"note: a step takes all {training.batch_size} training pictures, fewer than batch_size")
-    inner, trained = inner_parts(spec.architecture.parts), training.transfer.trainable_cells
-    if taken_over and trained is not None and trained > inner + 1:  # one more is the stem
-        say(f"note: --trainable_cells={trained} are more than there are, {inner}: all of the network trains")
+    if taken_over and (trained := training.transfer.trainable_cells) is not None:
+        inner = inner_parts(spec.architecture.parts)
+        if trained > inner + 1:  # one more is the stem
+            say(f"note: --trainable_cells={trained} are more than there are, {inner}: all of the network trains")
     for name, what in idle.items():
         say(f"note: --{name} has no effect: {spec.architecture.describe()} has no {what}")
     if normed:
