@@ -32,7 +32,7 @@ from nasnet.modes.inputs import check_inputs
 from nasnet.modes.runners import makes_table, needs_tensorflow, runner
 from nasnet.modes.workdir import check_workdir, resolved_before
 from nasnet.runtime import devices
-from nasnet.runtime.console import be_quiet, close_output, complain, open_streams, say
+from nasnet.runtime.console import be_quiet, close_output, complain, open_streams, say, stderr_to
 from nasnet.runtime.environment import check_temporary_folder, import_keras, set_variables
 from nasnet.runtime.errors import PeerGone, RunError, UserError
 from nasnet.runtime.files import check_utf8, expanded
@@ -68,19 +68,15 @@ def define_flags() -> tuple[str, ...]:
 def quiet() -> Iterator[None]:
     """Holds back what TensorFlow's libraries write while they load, where no setting reaches; not if that fails."""
     with tempfile.TemporaryFile() as held:
-        stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
         try:
-            yield
+            with stderr_to(held):
+                yield
         except UserError:
             raise  # it says all
         except BaseException:
             held.seek(0)
-            os.write(stderr, held.read())
+            os.write(2, held.read())
             raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def main(argv: list[str]) -> int:

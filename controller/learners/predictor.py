@@ -53,7 +53,6 @@ class Predictor(Learner):
     ) -> None:
         super().__init__(decisions, config, seed, failures, length)
         self._observed = Observed(decisions, config, features)
-        self._seen: set[Tokens] = set()
 
     def propose(self, trial_id: int) -> Proposal:
         """See `Strategy.propose`."""
@@ -71,13 +70,13 @@ class Predictor(Learner):
             return np.where(invalid < 0.5, values, -_BELOW_ALL * invalid)
 
         ranked = list(dict.fromkeys(as_tokens(row) for row in self._highest_first(sizes, value, rng)))
-        untried = [tokens for tokens in ranked if tokens not in self._seen] or ranked
+        untried = [tokens for tokens in ranked if tokens not in self._observed.tried] or ranked
         return Proposal.chosen(trial_id, untried[min(rng.geometric(FIRST), len(untried)) - 1])
 
     def _untried_near(self, sizes: np.ndarray) -> list[Tokens]:
         """The untried neighbours of the best trials of so many decisions."""
         best = self._observed.best(len(sizes), NEAREST)
-        return [near for tokens in best for near in neighbours(sizes, tokens) if near not in self._seen]
+        return [near for tokens in best for near in neighbours(sizes, tokens) if near not in self._observed.tried]
 
     def _highest_first(
         self, sizes: np.ndarray, value: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
@@ -97,5 +96,4 @@ class Predictor(Learner):
         """See `Strategy.observe`."""
         super().observe(trial)
         tokens, reward = self._trials[-1]
-        self._seen.add(tokens)
         self._observed.add(tokens, (*trial.earlier, reward), trial.outcome)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from nasnet.data.dataset import DataSet
+from nasnet.runtime import devices
 
 MIB = 2**20
 _DRIVER_MIB = 700
@@ -17,6 +18,17 @@ _ALLOCATED = 1.5
 def weights_memory(parameters: int) -> int:
     """Bytes of so many weights with their gradients and one number each of an optimizer, of 4 bytes."""
     return 3 * 4 * parameters
+
+
+def lacking(parameters: int) -> str | None:
+    """What to train so many weights takes at the least, where this machine has not as much; None where it has.
+
+    With a GPU nothing is said: its memory is another.
+    """
+    need, free = weights_memory(parameters), devices.memory_available()
+    if need <= free or devices.gpus():
+        return None
+    return f"takes {need / 1e9:,.0f} GB of memory at the least, and {free / 1e9:,.0f} GB are free"
 
 
 @dataclasses.dataclass(frozen=True)

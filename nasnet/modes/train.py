@@ -13,7 +13,7 @@ import tensorflow as tf
 from cells.count import count
 from nasnet.data.dataset import DataSet
 from nasnet.data.fingerprint import Fingerprint
-from nasnet.execution.memory import weights_memory
+from nasnet.execution.memory import lacking
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
 from nasnet.modes.inputs import model_of, open_data, open_source, source_of, spec_on, transferred_to, write_skipped
@@ -106,12 +106,9 @@ def _check_memory(spec: NetworkSpec) -> None:
     Where there is more to it than these, or a GPU has the weights, it is found out later (`_within_memory`).
     """
     parameters = count(spec.architecture, spec.image_shape).parameters
-    need, free = weights_memory(parameters), devices.memory_available()
-    if need > free and not devices.gpus():
-        raise UserError(
-            f"{spec.architecture.describe()} has {parameters:,} parameters: to train it takes {need / 1e9:,.0f} GB of "
-            f"memory at the least, and {free / 1e9:,.0f} GB are free; expected a smaller network"
-        )
+    if short := lacking(parameters):
+        network = f"{spec.architecture.describe()} has {parameters:,} parameters"
+        raise UserError(f"{network}: to train it {short}; expected a smaller network")
 
 
 def _reports(events: Path, seconds_after: float) -> Callable[[Progress], None]:

@@ -8,9 +8,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import IO
 
 from nasnet.runtime.errors import RunError
 
+_STDERR = 2
 _said_at = time.monotonic()
 _muted = False
 _above: list[Callable[[str], None]] = []
@@ -108,3 +110,15 @@ def close_output() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def stderr_to(file: IO[bytes]) -> Iterator[None]:
+    """While it is entered, what anything in this process, or in one that it starts, writes to stderr goes to a file."""
+    kept = os.dup(_STDERR)
+    os.dup2(file.fileno(), _STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)

@@ -150,7 +150,7 @@ def parts_to_head(parts: Sequence[str]) -> dict[str, int]:
 
 def inner_parts(parts: Sequence[str]) -> int:
     """How many of the parts are cells, or what is counted in a network without them: not the first and not the head."""
-    return max(parts_to_head(parts).values()) - 1
+    return len(parts) - 2
 
 
 def freeze(model: keras.Model, parts: Sequence[str], transfer: TransferConfig, fresh: Collection[str] = ()) -> int:

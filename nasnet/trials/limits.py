@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from cells.architecture import Architecture
 from cells.count import Counts, count
 from cells.genotype.genotype import Genotype
+from nasnet.execution.memory import weights_memory
 from nasnet.trials.config import LatencyConfig, LimitConfig
 
 
@@ -86,7 +87,7 @@ class Limits:
 
     def _memory(self, counts: Counts) -> int:
         # Weights, their gradients and their momentum, and what the backward pass needs of every picture.
-        return 3 * 4 * counts.parameters + self.batch_size * counts.activation_bytes
+        return weights_memory(counts.parameters) + self.batch_size * counts.activation_bytes
 
     def why_invalid(self, genotype: Genotype) -> str | None:
         """One line that says which limit the child is over and by how much; None if it may be tried."""

@@ -16,7 +16,7 @@ from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Estimator
 from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
-from nasnet.execution.memory import MemoryNeed, weights_memory
+from nasnet.execution.memory import MemoryNeed, lacking
 from nasnet.modes.compared.baselines import baseline_estimators
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.inputs import check_children
@@ -75,7 +75,7 @@ def check(config: RunConfig, data: DataSet, space: Space) -> Limits:
         min(training.batch_size, len(data.train)),
         exported=functools.partial(exported, final=config.group(FinalConfig), child=child, **pictures),
     )
-    if not config.group(ExecutionConfig).cluster and not devices.gpus():
+    if not config.group(ExecutionConfig).cluster:
         _check_memory(limits, space, child)
     return limits
 
@@ -87,12 +87,9 @@ def _check_memory(limits: Limits, space: Space, child: NetworkConfig) -> None:
     """
     drawn = drawn_genotypes(space, _DRAWN, limits.network)
     parameters = min((limits.costs(genotype)["parameters"] for genotype in drawn), default=0)
-    need, free = weights_memory(parameters), devices.memory_available()
-    if need > free:
-        raise UserError(
-            f"children {children_of(space, child)} have {parameters:,} parameters or more: to train one takes "
-            f"{need / 1e9:,.0f} GB of memory at the least, and {free / 1e9:,.0f} GB are free; expected smaller ones"
-        )
+    if short := lacking(parameters):
+        children = f"children {children_of(space, child)} have {parameters:,} parameters or more"
+        raise UserError(f"{children}: to train one {short}; expected smaller ones")
 
 
 def fitting(execution: ExecutionConfig, data: DataSet, space: Space, limits: Limits) -> ExecutionConfig:

@@ -17,6 +17,7 @@ import numpy as np
 from cells.architecture import Architecture
 from nasnet.data.dataset import Split
 from nasnet.training.config import TrainingConfig, TransferConfig
+from nasnet.training.optimizers import inner_parts
 
 Values = dict[str, float]
 """Hyperparameters by name."""
@@ -32,7 +33,7 @@ def space_of(
 
     Those in `held` are left as the recipe has them. The learning rate is last and is always tried.
     """
-    rate, cells = training.learning_rate, len(architecture.parts) - 2
+    rate, cells = training.learning_rate, inner_parts(architecture.parts)
     everything = cells + 1  # all cells and the stem
     asked = everything if transfer.trainable_cells is None else transfer.trainable_cells
     choices = {

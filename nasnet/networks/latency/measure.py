@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import platform
@@ -10,9 +9,9 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,6 +23,7 @@ from nasnet.networks.latency.match import AsFast, as_fast
 from nasnet.networks.latency.table import LatencyTable, Time, rows_of
 from nasnet.networks.readings.keras_reading import Layers
 from nasnet.networks.spec import NetworkSpec
+from nasnet.runtime.console import stderr_to
 from nasnet.runtime.errors import RunError, first_line
 
 _COPIES = 4
@@ -102,7 +102,7 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
     with tempfile.TemporaryFile() as heard:
         here, there = context.Pipe(duplex=False)
         process = context.Process(target=_answer, args=(there, function, arguments), daemon=True)
-        with _stderr_to(heard):  # which the process takes over: TensorFlow writes to it as it is imported
+        with stderr_to(heard):  # which the process takes over: TensorFlow writes to it as it is imported
             process.start()
         there.close()
         try:
@@ -118,17 +118,6 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
     if failed:
         raise RunError(f"latencies cannot be measured ({answer})")
     return answer
-
-
-@contextlib.contextmanager
-def _stderr_to(file: IO[bytes]) -> Iterator[None]:
-    kept = os.dup(2)
-    os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _answer(there: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:  # noqa: ANN401
