@@ -28,7 +28,7 @@ def lacking(parameters: int) -> str | None:
     need, free = weights_memory(parameters), devices.memory_available()
     if need <= free or devices.gpus():
         return None
-    return f"takes {need / 1e9:,.0f} GB of memory at the least, and {free / 1e9:,.0f} GB are free"
+    return f"takes {need / 1e9:,.1f} GB of memory at the least, and {free / 1e9:,.1f} GB are free"
 
 
 @dataclasses.dataclass(frozen=True)

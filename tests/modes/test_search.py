@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 
 from bench.drawn import cheap_genotype, drawn_pictures
+from cells.architecture import Architecture
 from cells.count import count
 from cells.genotype.cell import CellGenotype
+from cells.genotype.genotype import Genotype
 from cells.spaces.nasnet import NASNetSpace
+from cells.spaces.space import Decision, Tokens
 from cells.walks.stack import CellNetwork
+from cells.zoo.networks import hand_made
 from controller.config import PolicyGradientConfig
 from controller.policy.figures import UpdateFigures
 from controller.policy.policy_gradient import PolicyGradient
@@ -28,6 +32,7 @@ from nasnet.estimators.proxy import ProxyEstimator
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.engine import InProcess
 from nasnet.execution.job import Job, Resources
+from nasnet.execution.memory import lacking
 from nasnet.execution.workers import Workers
 from nasnet.modes.flags import resolve
 from nasnet.modes.inputs import open_data, spec_on
@@ -425,6 +430,61 @@ def test_children_larger_than_the_memory_are_refused_before_anything_is_written(
     made.check(resolve("search", 0, {"filters": 8, "blocks": 1}), digits, SPACE)
     with pytest.raises(UserError, match=r"^children of N=1 F=100000000 have [\d,]{9,} parameters or more: to t"):
         made.check(resolve("search", 0, {"filters": 100_000_000, "blocks": 1}), digits, SPACE)
+
+
+@pytest.mark.parametrize(("free", "said"), [(0.4e9, "0.4"), (3.6e9, "3.6")])
+def test_what_lacks_is_told_in_tenths_of_a_gigabyte(monkeypatch, free, said):
+    monkeypatch.setattr(devices, "gpus", list)
+    monkeypatch.setattr(devices, "memory_available", lambda: int(free))
+    assert lacking(int(free) // 12) is None
+    told = lacking(320_000_000)
+    assert told == f"takes 3.8 GB of memory at the least, and {said} GB are free"
+
+
+def test_an_estimator_of_a_program_may_train_none_of_its_children(digits, monkeypatch):
+    monkeypatch.setattr(devices, "gpus", list)
+    config = resolve("search", 0, {"filters": 100_000_000, "blocks": 1})
+    made.check(dataclasses.replace(config, own={"estimator": ("Mine", None)}), digits, SPACE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """A genotype of a program's own: a known network, which need not be one for these pictures."""
+
+    name: str
+    kind: str = "named"
+
+    def canonical(self) -> Named:
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        return {"version": 1, "kind": self.kind, "name": self.name}
+
+    def architecture(self, classes: int, image_shape: tuple[int, int, int]) -> Architecture:
+        return hand_made(self.name, classes, 0.25)
+
+
+class KnownNetworks:
+    """A space of a program's own: which of them."""
+
+    decisions = (Decision("network", 3),)
+    names = ("resnet20", "alexnet", "resnet32")
+
+    def length(self, trial_id: int) -> int:
+        return 1
+
+    def decode(self, tokens: Tokens) -> Genotype:
+        return Named(self.names[tokens[0]])
+
+    def encode(self, genotype: Genotype) -> Tokens:
+        assert isinstance(genotype, Named)
+        return (self.names.index(genotype.name),)
+
+
+def test_a_drawn_child_too_large_for_the_pictures_ends_no_search(digits):
+    """AlexNet needs 63 pixels a side, which shows as it is counted: a trial of it is one that fails."""
+    limits = made.check(resolve("search", 0, {}), digits, KnownNetworks())
+    assert [bool(limits.costs(Named(name))) for name in KnownNetworks.names] == [True, False, True]
 
 
 def test_each_update_of_the_controller_is_shown_once_and_a_replay_shows_the_last(tmp_path, capsys):

@@ -108,7 +108,7 @@ def test_a_network_larger_than_the_memory_is_one_line_and_leaves_nothing(tmp_pat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(train, "open_replicas", lambda _: Replicas(tf.distribute.get_strategy()))  # TensorFlow runs
     with pytest.raises(
-        UserError, match=r"^N=2 F=100000000 has [\d,]{20,} parameters: to train it takes [\d,]+ GB of mem"
+        UserError, match=r"^N=2 F=100000000 has [\d,]{20,} parameters: to train it takes [\d,.]+ GB of mem"
     ):
         train.run_train(resolve("train", 0, {"filters": 100_000_000}), tmp_path / "run")
     assert not (tmp_path / "run").exists()

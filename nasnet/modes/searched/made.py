@@ -75,7 +75,7 @@ def check(config: RunConfig, data: DataSet, space: Space) -> Limits:
         min(training.batch_size, len(data.train)),
         exported=functools.partial(exported, final=config.group(FinalConfig), child=child, **pictures),
     )
-    if not config.group(ExecutionConfig).cluster:
+    if not config.group(ExecutionConfig).cluster and "estimator" not in config.own:  # one of a program's may train none
         _check_memory(limits, space, child)
     return limits
 
@@ -85,8 +85,8 @@ def _check_memory(limits: Limits, space: Space, child: NetworkConfig) -> None:
 
     What else a step takes is not counted: a child that does not fit for that is one that failed.
     """
-    drawn = drawn_genotypes(space, _DRAWN, limits.network)
-    parameters = min((limits.costs(genotype)["parameters"] for genotype in drawn), default=0)
+    costs = map(limits.costs, drawn_genotypes(space, _DRAWN, limits.network))
+    parameters = min((of_it["parameters"] for of_it in costs if of_it), default=0)  # none of what fits no such pictures
     if short := lacking(parameters):
         children = f"children {children_of(space, child)} have {parameters:,} parameters or more"
         raise UserError(f"{children}: to train one {short}; expected smaller ones")
