@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -119,25 +120,33 @@ class Results:
         self._setting = [" ".join(flags.rest) if name == "rest" else str(getattr(flags, name)) for name in _SETTING]
         curve = [f"best_at_{n}" for n in range(_MARK, flags.trials + 1, _MARK)]
         self._head = ["strategy", "seed", *_SETTING, "winner", "longer", *curve]
-        self.searches: dict[tuple[str, int], Ended] = {}
-        rows = list(csv.reader(path.read_text().splitlines())) if path.exists() else [self._head]
+        self.searches = self._read()
+
+    def _read(self) -> dict[tuple[str, int], Ended]:
+        found: dict[tuple[str, int], Ended] = {}
+        rows = list(csv.reader(self._path.read_text().splitlines())) if self._path.exists() else [self._head]
         for number, row in enumerate(rows, 1):
             if number == 1 and row == self._head:
                 continue
+            asked = ", ".join(f"{name} {value}" for name, value in zip(_SETTING, self._setting, strict=True))
+            no_search = f"--results={self._path}: line {number} is no search of {asked}: {','.join(row)[:80]}"
             if number == 1 or len(row) != len(self._head) or row[2 : 2 + len(_SETTING)] != self._setting:
-                asked = ", ".join(f"{name} {value}" for name, value in zip(_SETTING, self._setting, strict=True))
-                raise UserError(f"--results={path}: line {number} is no search of {asked}: {','.join(row)[:80]}")
-            self.searches[row[0], int(row[1])] = Ended.read(row[2 + len(_SETTING) :])
+                raise UserError(no_search)
+            try:
+                found[row[0], int(row[1])] = Ended.read(row[2 + len(_SETTING) :])
+            except ValueError as error:
+                raise UserError(no_search) from error
+        return found
 
     def add(self, strategy: str, seed: int, ended: Ended) -> None:
-        """Writes one more line."""
-        self.searches[strategy, seed] = ended
-        rows = [
-            [name, str(number), *self._setting, *found.cells()]
-            for (name, number), found in sorted(self.searches.items(), key=lambda item: (item[0][1], item[0][0]))
-        ]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self._path, "".join(",".join(row) + "\n" for row in [self._head, *rows]))
+        """Writes one more line, beside those that another process has written since."""
+        self.searches = {**self._read(), (strategy, seed): ended}
+        written = io.StringIO()
+        rows = csv.writer(written, lineterminator="\n")
+        rows.writerow(self._head)
+        for (name, number), found in sorted(self.searches.items(), key=lambda item: (item[0][1], item[0][0])):
+            rows.writerow([name, str(number), *self._setting, *found.cells()])
+        write_text(self._path, written.getvalue())
 
 
 def report(flags: argparse.Namespace, results: Results) -> None:
