@@ -22,7 +22,7 @@ from nasnet.execution.job import Result
 from nasnet.modes.compared import timed
 from nasnet.modes.compared.compare import _accuracy, _clear_others, _tested, train_contenders
 from nasnet.modes.compared.contenders import contenders_of, hash_of
-from nasnet.modes.compared.trainings import Ended, ended_before, planned_of, seconds_left
+from nasnet.modes.compared.trainings import CHECKPOINTS, Ended, ended_before, planned_of, seconds_left
 from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs
 from nasnet.networks.keras_model import build, named_weights
@@ -256,12 +256,28 @@ def test_what_was_trained_of_another_network_is_not_taken_for_this_one(tmp_path,
         save_weights(tmp_path / training.label, contenders[training.network].spec.to_json(), {})
     first, second = contenders
     wider = dataclasses.replace(second.spec, architecture=dataclasses.replace(second.spec.architecture, width=2.0))
-    _clear_others(planned, [first, second], tmp_path)
+    _clear_others(planned, [first, second], tmp_path, timed_anew=True)
     assert all((tmp_path / training.label).exists() for training in planned)
-    _clear_others(planned, [first, dataclasses.replace(second, spec=wider)], tmp_path)
+    _clear_others(planned, [first, dataclasses.replace(second, spec=wider)], tmp_path, timed_anew=True)
     assert [training.network for training in planned if (tmp_path / training.label).exists()] == [0, 0]
     said = [f"{tmp_path / training.label} is of another network" for training in planned if training.network == 1]
     assert [line.partition(" than ")[0] for line in capsys.readouterr().out.splitlines()] == said
+
+
+def test_what_has_not_ended_or_failed_may_be_of_another_network_once_they_are_timed_anew(tmp_path, capsys):
+    """Else the checkpoints of the one end the training of the other, and that stays its result."""
+    contenders = contenders_of(resolve("compare", 0, {"models": "nasnet_a,resnet20"}), DIGITS)
+    planned = planned_of([each.name for each in contenders], range(2))
+    for training in planned:
+        (tmp_path / training.label / CHECKPOINTS).mkdir(parents=True)
+        if training.seed:
+            failed = Ended(training, Outcome.CRASHED, None, {}, 1.0, "ended")
+            write_json(tmp_path / training.label / "result.json", failed.to_json())
+    _clear_others(planned, contenders, tmp_path, timed_anew=False)
+    assert all((tmp_path / training.label).exists() for training in planned)
+    _clear_others(planned, contenders, tmp_path, timed_anew=True)
+    assert [training.network for training in planned if (tmp_path / training.label).exists()] == [0, 0]
+    assert capsys.readouterr().out.count(" may be of another network than the one that is compared now") == 2
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from nasnet.execution.engine import Engine
 from nasnet.execution.job import Job
 from nasnet.execution.start import open_engine
 from nasnet.modes.compared.contenders import Contender, contenders_of, hash_of
-from nasnet.modes.compared.timed import contenders_as_fast
+from nasnet.modes.compared.timed import AS_FAST, contenders_as_fast
 from nasnet.modes.compared.trainings import CHECKPOINTS, Ended, Lost, Planned, planned_of, seconds_left, train_all
 from nasnet.modes.flags import RunConfig
 from nasnet.modes.help import command_after
@@ -67,10 +67,11 @@ def run_compare(config: RunConfig, workdir: Path) -> None:
         connect(execution.cluster)
     with claim_workdir(workdir, config, data=data.fingerprint, source=hash_of(contenders)):
         write_skipped(workdir, data)
+        timed_anew = options.match == "latency" and not (workdir / AS_FAST).exists()
         if options.match == "latency":
             contenders = contenders_as_fast(contenders, options.latency_on, workdir)
         planned = planned_of([each.name for each in contenders], range(config.seed, config.seed + options.seeds))
-        _clear_others(planned, contenders, workdir / _TRAININGS)
+        _clear_others(planned, contenders, workdir / _TRAININGS, timed_anew=timed_anew)
         estimators = {
             each.label: WholeTraining(
                 contenders[each.network].spec,
@@ -103,13 +104,22 @@ def _set_up(execution: ExecutionConfig) -> None:
     devices.grow_memory()
 
 
-def _clear_others(planned: Sequence[Planned], contenders: Sequence[Contender], folder: Path) -> None:
-    """What was trained there of another network goes: one that is as fast is another when it is measured anew."""
+def _clear_others(
+    planned: Sequence[Planned], contenders: Sequence[Contender], folder: Path, *, timed_anew: bool
+) -> None:
+    """What was trained there of another network goes: one that is as fast is another when it is measured anew.
+
+    A training that has not ended, or that failed, does not say which network it is of: `timed_anew`, it goes too.
+    """
     for training in planned:
-        trained = folder / training.label
-        architecture = contenders[training.network].spec.architecture
-        if (trained / "genotype.json").exists() and stored_spec(trained).architecture != architecture:
-            say(f"{trained} is of another network than the one that is compared now: it is trained anew")
+        trained, called = folder / training.label, None
+        if (trained / "genotype.json").exists():
+            if stored_spec(trained).architecture != contenders[training.network].spec.architecture:
+                called = "is"
+        elif timed_anew and training.network and trained.exists():  # the first of them is as it was given
+            called = "may be"
+        if called:
+            say(f"{trained} {called} of another network than the one that is compared now: it is trained anew")
             shutil.rmtree(trained)
 
 

@@ -22,7 +22,7 @@ from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.runtime.schema import read_as
 
-_FILE = "as_fast.json"
+AS_FAST = "as_fast.json"
 _REMEDY = "remove it, and the networks are timed anew"
 
 
@@ -35,7 +35,7 @@ def contenders_as_fast(contenders: Sequence[Contender], on: Runtime, workdir: Pa
         UserError: for a damaged file of what was measured.
     """
     first, *others = contenders
-    path = workdir / _FILE
+    path = workdir / AS_FAST
     kept = _read(path)
     keys = [_key(first, other, on) for other in others]
     missing = [other for key, other in zip(keys, others, strict=True) if key not in kept]
