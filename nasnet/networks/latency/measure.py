@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
+import re
 import tempfile
 import threading
 import time
@@ -31,6 +32,8 @@ _COPIES = 4
 _WARM, _LEAST_RUNS, _MOST_RUNS = 5, 30, 200
 _SECONDS = 0.05
 """About how long something is timed, within those numbers of runs."""
+_LOGGED = re.compile(r"[IWE]\d{4} |WARNING: All log messages before |To enable the following instructions: ")
+"""How a line begins that TensorFlow writes of what goes on, and not of what ends the process."""
 
 
 def network_time(spec: NetworkSpec, on: Runtime) -> Time:
@@ -110,8 +113,9 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
         except EOFError:  # it is gone without an answer
             process.join()
             heard.seek(0)
-            words = heard.read().decode(errors="replace").strip().splitlines()[-1:]
-            failed, answer = True, "; ".join([f"its process ended with {process.exitcode}", *words])
+            lines = heard.read().decode(errors="replace").strip().splitlines()
+            words = [line for line in lines if line.strip() and not _LOGGED.match(line)]
+            failed, answer = True, "; ".join([f"its process ended with {process.exitcode}", *words[-1:]])
         finally:
             process.kill()
             process.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import keras
@@ -114,6 +115,30 @@ def test_a_process_that_fails_is_told_in_one_line():
     with pytest.raises(RunError, match=r"latencies cannot be measured \(ZeroDivisionError") as told:
         alone(divmod, 1, 0)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.slow
+def test_what_tensorflow_logs_is_no_cause_of_an_end():
+    """As where the system killed it for its memory, which leaves no word: that it has no GPU was told as the cause."""
+    with pytest.raises(RunError) as told:
+        alone(os._exit, 3)
+    assert str(told.value) == "latencies cannot be measured (its process ended with 3)"
+
+
+@pytest.mark.parametrize(
+    ("line", "logged"),
+    [
+        ("I0000 00:00:1795807289.112535   13001 cudart_stub.cc:31] Could not find cuda drivers on your machine", True),
+        ("E0000 00:00:1795807289.112535   13001 cuda_platform.cc:52] failed call to cuInit: INTERNAL", True),
+        ("WARNING: All log messages before absl::InitializeLog() is called are written to STDERR", True),
+        ("To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow", True),
+        ("F0000 00:00:1795807289.112535   13001 tensor.cc:844] Check failed: dtype() == expected_dtype", False),
+        ("ModuleNotFoundError: No module named 'mine'", False),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", False),
+    ],
+)
+def test_what_ended_a_process_is_told_from_what_it_logged(line, logged):
+    assert bool(measure._LOGGED.match(line)) is logged
 
 
 @pytest.mark.slow
