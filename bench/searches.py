@@ -43,7 +43,7 @@ STRATEGIES = ("random", "evolution", "ppo", "dyna_ppo", "predictor")
 SHOWN = (50, 100, 150, 200)
 _MARK = 10  # a curve has a point every so many trials
 _FINALISTS, _STARTS = 3, 2
-_SETTING = ("image_size", "trials", "steps", "rest")
+_SETTING = ("dataset", "image_size", "trials", "steps", "rest")
 
 
 def command(flags: argparse.Namespace, strategy: str, seed: int) -> list[str]:
@@ -117,7 +117,9 @@ class Results:
     def __init__(self, path: Path, flags: argparse.Namespace) -> None:
         """Reads what is there. Raises UserError for a file of another setting, or that is none of ours."""
         self._path = path
-        self._setting = [" ".join(flags.rest) if name == "rest" else str(getattr(flags, name)) for name in _SETTING]
+        # Of a path the last part: where a file lies differs from machine to machine.
+        shown = {**vars(flags), "rest": " ".join(flags.rest), "dataset": Path(flags.dataset).name}
+        self._setting = [str(shown[name]) for name in _SETTING]
         curve = [f"best_at_{n}" for n in range(_MARK, flags.trials + 1, _MARK)]
         self._head = ["strategy", "seed", *_SETTING, "winner", "longer", *curve]
         self.searches = self._read()

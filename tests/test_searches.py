@@ -15,7 +15,9 @@ FIRST, SECOND = Ended((None, 0.25), 0.5, (1, 0, 12)), Ended((0.5, 0.75), 0.8125,
 
 
 def flags_of(**changes: object) -> argparse.Namespace:
-    return argparse.Namespace(**{"image_size": 14, "trials": 20, "steps": 50, "rest": [], **changes})
+    return argparse.Namespace(
+        **{"dataset": "npz:/a/fashion.npz", "image_size": 14, "trials": 20, "steps": 50, "rest": [], **changes}
+    )
 
 
 @pytest.mark.parametrize("rest", [[], ["--valid_fraction=0.05"], ["--start=nasnet_a,enas", '--class_names="a", b']])
@@ -25,6 +27,11 @@ def test_what_is_written_is_read_again(tmp_path, rest):
     Results(path, flags).add("random", 0, FIRST)
     Results(path, flags).add("ppo", 1, SECOND)
     assert Results(path, flags).searches == {("random", 0): FIRST, ("ppo", 1): SECOND}
+
+
+def test_where_the_pictures_lie_does_not_matter(tmp_path):
+    Results(tmp_path / "results.csv", flags_of()).add("random", 0, FIRST)
+    assert Results(tmp_path / "results.csv", flags_of(dataset="npz:/b/fashion.npz")).searches == {("random", 0): FIRST}
 
 
 def test_two_processes_that_write_one_file_keep_the_lines_of_both(tmp_path):
@@ -37,11 +44,17 @@ def test_two_processes_that_write_one_file_keep_the_lines_of_both(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "line"),
-    [({"steps": 51}, 2), ({"rest": ["--repeats=2"]}, 2), ({"trials": 30}, 1), ({"image_size": 28}, 2)],
+    [
+        ({"dataset": "npz:/a/other.npz"}, 2),
+        ({"steps": 51}, 2),
+        ({"rest": ["--repeats=2"]}, 2),
+        ({"trials": 30}, 1),
+        ({"image_size": 28}, 2),
+    ],
 )
 def test_a_file_of_another_setting_is_refused(tmp_path, changes, line):
     Results(tmp_path / "results.csv", flags_of()).add("random", 0, FIRST)
-    with pytest.raises(UserError, match=f"line {line} is no search of image_size"):
+    with pytest.raises(UserError, match=f"line {line} is no search of dataset"):
         Results(tmp_path / "results.csv", flags_of(**changes))
 
 
@@ -53,7 +66,9 @@ def test_a_damaged_line_is_refused(tmp_path, was, now):
     path, flags = tmp_path / "results.csv", flags_of()
     Results(path, flags).add("random", 0, FIRST)
     path.write_text(path.read_text().replace(was, now))
-    with pytest.raises(UserError, match=r"results\.csv: line 2 is no search of image_size 14, trials 20, steps 50"):
+    with pytest.raises(
+        UserError, match=r"results\.csv: line 2 is no search of dataset fashion.npz, image_size 14, trials 20, steps 50"
+    ):
         Results(path, flags)
 
 

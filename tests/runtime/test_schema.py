@@ -61,7 +61,7 @@ FULL: dict[str, dict[str, Any]] = {
     "result": {**RESULT, "figures": {**RESULT["figures"], "pictures_per_second": 3.0}},
     "tuned": {**TUNED, "epoch_seconds": 0.5},
     "latency": {
-        "version": 1,
+        "version": 2,
         "on": "litert",
         "rows": {"relu": [[1, 0.5]]},
         "start": 0,

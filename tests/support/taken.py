@@ -60,7 +60,7 @@ def check_takes(
     """
     assert takes(value)
     assert "version" not in value or not takes(_without(value, ("version",)))
-    assert "version" not in value or not takes({**value, "version": 2})
+    assert "version" not in value or not takes({**value, "version": value["version"] + 1})
     assert not takes({**value, "unknown": 1})
     kind_of = {path: kind for kind, paths in kinds.items() for path in paths.split()}
     found = {".".join(map(str, path)): path for path in paths_of(value) if path not in (("version",), ("kind",))}
