@@ -83,7 +83,8 @@ def matched(
 
     A network by hand is changed in its `width`, a chain alike (each layer's filters and units times a number), one of
     cells in its `filters`. Cells of few filters come in coarse steps: where none is within `TOLERANCE`, the channels of
-    the stem and then the number of repeats change, too.
+    the stem change, too, by as little as brings it within (a stem that makes up for all that lacks may take more
+    mult-adds than all cells together), and then the number of repeats.
 
     Args:
         architecture: the network.
@@ -97,8 +98,8 @@ def matched(
     """
     best: Match | None = None
 
-    def near(family: _Family) -> list[Match]:
-        found = _nearest(family, lambda network: size_of(network, image_shape, measure), target)
+    def near(family: _Family, share: float = 1.0) -> list[Match]:
+        found = _nearest(family, lambda network: size_of(network, image_shape, measure), round(share * target))
         changed = [_changed(architecture, network, n) for n, network, _ in found]
         return [
             Match(network, size, target, names, scales=True)
@@ -114,7 +115,7 @@ def matched(
 
 
 def _stages(
-    architecture: Architecture, near: Callable[[_Family], list[Match]], changing: tuple[str, ...]
+    architecture: Architecture, near: Callable[..., list[Match]], changing: tuple[str, ...]
 ) -> Iterator[list[Match]]:
     """The nearest networks of each family, those first that change the fewest numbers."""
     if isinstance(architecture, CellNetwork):
@@ -124,12 +125,29 @@ def _stages(
             found = near(_filters(dataclasses.replace(architecture, repeats=repeats)))
             yield found
             if "stem_multiplier" in changing:
-                yield [stemmed for match in found for stemmed in near(_stems(match.architecture, wider=match.off < 0))]
+                yield _stemmed(found, near)
     elif isinstance(architecture, ChainNetwork):
         yield near(_Family(lambda n: _wider(architecture, n / _WIDTHS), _WIDTHS))
     elif isinstance(architecture, HandMade):
         start = max(1, round(architecture.width * _WIDTHS))
         yield near(_Family(lambda n: dataclasses.replace(architecture, width=n / _WIDTHS), start))
+
+
+def _stemmed(found: list[Match], near: Callable[..., list[Match]]) -> list[Match]:
+    """Of networks of neighbouring filters the one whose stem has to change least, or all where no stem is enough."""
+    stemmed: list[tuple[float, Match]] = []
+    for match in found:
+        stems, before = _stems(match.architecture, wider=match.off < 0), _stem_filters(match)
+        edge = 1 - TOLERANCE if match.off < 0 else 1 + TOLERANCE
+        for other in (*near(stems, edge), *near(stems)):
+            stemmed.append((abs(math.log(_stem_filters(other) / before)), other))
+    within = [each for each in stemmed if each[1].within]
+    return [min(within, key=lambda each: each[0])[1]] if within else [match for _, match in stemmed]
+
+
+def _stem_filters(match: Match) -> int:
+    assert isinstance(match.architecture, CellNetwork)
+    return match.architecture.stem_filters
 
 
 def _filters(network: CellNetwork) -> _Family:
