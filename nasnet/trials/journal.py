@@ -44,6 +44,8 @@ class Journal:
     `times` say of each trial when its end was written, or that of the last rung that it has ended; not in journals from
     before there was one. They are for who reads, too: nothing goes by them, or a replay would not be the same again.
 
+    `costs` are the parameters and mult-adds of trials that have ended, where they were recorded.
+
     Opening it reads what is there. A last line that was torn by a crash is cut off; anything else that is not a record
     is an error, because a search must not go on from a past that it guesses.
     """
@@ -62,6 +64,7 @@ class Journal:
         self.finalists: dict[tuple[int, int], FinalistRun] = {}
         self.updates: list[UpdateFigures] = []
         self.times: dict[int, datetime.datetime] = {}
+        self.costs: dict[int, dict[str, int]] = {}
         self.lost_attempts: Counter[str] = Counter()
         try:
             if reads_only:
@@ -118,7 +121,7 @@ class Journal:
         self._promoted(rung, going, ending)
 
     def finish(self, trial: Trial, costs: Mapping[str, int] | None = None) -> None:
-        """Records how a proposed trial ended, and beside it what its network costs, for who reads: no replay does."""
+        """Records how a proposed trial ended, and beside it what its network costs."""
         record = {
             "kind": "trial",
             "trial_id": trial.proposal.trial_id,
@@ -214,6 +217,8 @@ class Journal:
             proposal, outcome = self._proposed(record), Outcome(record["outcome"])
             ends = outcome, record["reward"], record["seconds"], record["cause"], _figures_of(record)
             self._take_time(record)
+            if costs := {name: record[name] for name in ("parameters", "mult_adds") if name in record}:
+                self.costs[proposal.trial_id] = costs
             self.trials[proposal.trial_id] = Trial(proposal, *ends, tuple(record.get("earlier", ())))
         elif kind == "rung":
             self._take_rung(record)

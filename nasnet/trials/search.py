@@ -14,7 +14,7 @@ from cells.genotype.genotype import Genotype
 from cells.spaces.space import Space
 from controller.strategy import Outcome, Proposal, Strategy, Trial
 from nasnet.execution.job import Job, Result
-from nasnet.runtime.errors import SettingError
+from nasnet.runtime.errors import SettingError, UserError
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
 from nasnet.trials.limits import Latency
@@ -24,6 +24,9 @@ from nasnet.trials.loop.twins import Twins, repeated
 from nasnet.trials.loop.waves import Waves
 from nasnet.trials.retries import RetryingEngine
 from nasnet.trials.weights.best import BestWeights
+
+_COUNTED_AGAIN = 20
+"""Trials of the journal whose children are held against those of this program."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +104,8 @@ class Search:
             The trials that succeeded or stand between two rungs, by `Trial.rank`: the highest reward first.
 
         Raises:
-            UserError: if the journal belongs to another space, or holds more trials; for damaged weights between rungs.
+            UserError: if the journal belongs to another space, is of children of other sizes, or holds more trials; for
+                damaged weights between rungs.
             RunError: if no trial at all succeeded.
             Stopped: if it was asked to stop.
         """
@@ -168,6 +172,21 @@ class Search:
         if ended > self.trials:
             raise SettingError("trials", self.trials, f"{ended} have been made here; expected that many or more")
         self.journal.check(self.space)
+        self._check_costs()
+
+    def _check_costs(self) -> None:
+        """Raises UserError where the journal's children were of other sizes than this program's would be.
+
+        Looks at the first few: what changes the networks of a space changes many, and a count takes milliseconds.
+        """
+        for trial_id, before in itertools.islice(self.journal.costs.items(), _COUNTED_AGAIN):
+            now = self.costs(self.space.decode(self.journal.proposals[trial_id].tokens))
+            if now and now != before:
+                was, would_be = (", ".join(f"{of[name]:,} {name}" for name in before) for of in (before, now))
+                raise UserError(
+                    f"the journal's trial {trial_id} had {was}; this program's has {would_be}: its children are of other "
+                    "sizes, so the search can't go on; begin another in a new folder"
+                )
 
     def _propose(self) -> Proposal | None:
         """The next proposal; None where there is none, or where the wave before has to end first."""

@@ -182,6 +182,32 @@ def test_a_journal_of_another_space_is_refused(tmp_path):
         search(other, RandomSearch(other.decisions, 0), ShareEstimator(), Journal(tmp_path / "j"), 2)
 
 
+def test_a_journal_of_children_of_other_sizes_is_refused(tmp_path):
+    """As after a change of how a cell comes to have so many parameters. The first trial could not be counted."""
+
+    def costs(journal, more):
+        def of(genotype):
+            tokens = SPACE.encode(genotype)
+            if tokens == journal.proposals[0].tokens:
+                return {}
+            return {"parameters": 1000 + sum(tokens), "mult_adds": 9000 + more}
+
+        return of
+
+    for trials, more in ((4, 0), (6, 0), (7, 5)):
+        journal = Journal(tmp_path / "j")
+        before = (tmp_path / "j").read_bytes()
+        if more:
+            with pytest.raises(
+                UserError, match=r"trial 1 had 1,\d+ parameters, 9,000 mult_adds; this .* 9,005 mult_adds: "
+            ):
+                search(SPACE, ppo(), ShareEstimator(), journal, trials, costs=costs(journal, more))
+            assert (tmp_path / "j").read_bytes() == before
+        else:
+            search(SPACE, ppo(), ShareEstimator(), journal, trials, costs=costs(journal, more))
+    assert len(Journal(tmp_path / "j").costs) == 5
+
+
 def test_finalists_are_different_cells_ranked_by_their_mean_and_not_run_twice(tmp_path):
     class Longer:
         """Turns the search's order around; the second start of every cell fails."""
