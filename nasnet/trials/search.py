@@ -184,8 +184,8 @@ class Search:
             if now and now != before:
                 was, would_be = (", ".join(f"{of[name]:,} {name}" for name in before) for of in (before, now))
                 raise UserError(
-                    f"the journal's trial {trial_id} had {was}; this program's has {would_be}: its children are of other "
-                    "sizes, so the search can't go on; begin another in a new folder"
+                    f"the journal's trial {trial_id} had {was}; this program's has {would_be}: its children are of "
+                    "other sizes, so the search can't go on; begin another in a new folder"
                 )
 
     def _propose(self) -> Proposal | None:
