@@ -56,7 +56,7 @@ class Journal:
         With `reads_only` nothing is written or cut off, whatever is there: another process may be writing it. One that
         is missing is empty then, and one of another measure is read.
         """
-        self._path, self._reads_only = path, reads_only
+        self.path, self._reads_only = path, reads_only
         self.proposals: dict[int, Proposal] = {}
         self.trials: dict[int, Trial] = {}
         self.rungs: dict[int, list[Trial]] = {}
@@ -85,7 +85,7 @@ class Journal:
             try:
                 check_tokens(space.decisions[: space.length(trial_id)], proposal.tokens)
             except ValueError as error:
-                raise UserError(f"the journal's trial {trial_id} is not of this space: {error}") from error
+                raise UserError(f"{self.path}: trial {trial_id} is not of this space: {error}") from error
 
     def propose(self, proposal: Proposal) -> None:
         """Records that a trial has been decided on."""
@@ -132,6 +132,8 @@ class Journal:
         }
         earlier = {"earlier": list(trial.earlier)} if trial.earlier else {}
         self._append({**record, **_figures(trial), **earlier, **(costs or {}), **self._now(trial)})
+        if costs:
+            self.costs[trial.proposal.trial_id] = dict(costs)
         self.trials[trial.proposal.trial_id] = trial
 
     def lose_attempt(self, child: str, cause: str) -> None:
@@ -160,7 +162,7 @@ class Journal:
         assert not self._reads_only
         # One write, then to the disk: a kill leaves either the whole line or a torn last one.
         line = json.dumps(record).encode() + b"\n"
-        with open(self._path, "ab", buffering=0) as file:
+        with open(self.path, "ab", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             try:
                 written = file.write(line)
@@ -170,7 +172,7 @@ class Journal:
             except OSError as error:
                 file.truncate(end)
                 raise RunError(
-                    f"{self._path}: cannot be written ({error.strerror}); it is whole up to here: make room, and the "
+                    f"{self.path}: cannot be written ({error.strerror}); it is whole up to here: make room, and the "
                     "same command goes on"
                 ) from error
 
@@ -186,11 +188,11 @@ class Journal:
             except (ValueError, RecursionError) as error:
                 if number == len(lines) - 1:
                     break  # the crash tore it in the middle of the file system's block
-                raise UserError(f"{self._path}:{number}: not a record ({error}); the file is damaged") from error
+                raise UserError(f"{self.path}:{number}: not a record ({error}); the file is damaged") from error
             try:
                 self._take(record, number, line)
             except (ValueError, OverflowError) as error:
-                raise UserError(f"{self._path}:{number}: not a record of this version ({first_line(error)})") from error
+                raise UserError(f"{self.path}:{number}: not a record of this version ({first_line(error)})") from error
             good += len(line) + 1
         return good
 
@@ -201,7 +203,7 @@ class Journal:
         if kind == "header":
             if (measure := record.get("measure", 1)) != MEASURE and not self._reads_only:
                 raise UserError(
-                    f"{self._path}: its rewards are of measure {measure!r}, this program's of {MEASURE}: children are "
+                    f"{self.path}: its rewards are of measure {measure!r}, this program's of {MEASURE}: children are "
                     "trained in another way, so the search can't go on; begin another in a new folder"
                 )
         elif kind == "proposal":

@@ -181,10 +181,11 @@ class Search:
         """
         for trial_id, before in itertools.islice(self.journal.costs.items(), _COUNTED_AGAIN):
             now = self.costs(self.space.decode(self.journal.proposals[trial_id].tokens))
-            if now and now != before:
-                was, would_be = (", ".join(f"{of[name]:,} {name}" for name in before) for of in (before, now))
+            if now != before:
+                was, has = (", ".join(f"{number:,} {name}" for name, number in of.items()) for of in (before, now))
+                what_now = f"has {has}" if now else "cannot be built"
                 raise UserError(
-                    f"the journal's trial {trial_id} had {was}; this program's has {would_be}: its children are of "
+                    f"{self.journal.path}: trial {trial_id} had {was}; this program's {what_now}: its children are of "
                     "other sizes, so the search can't go on; begin another in a new folder"
                 )
 

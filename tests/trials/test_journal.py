@@ -296,6 +296,7 @@ def test_what_a_network_costs_is_kept_for_who_reads_and_no_part_of_the_trial(tmp
         journal = Journal(tmp_path / name)
         journal.propose(Proposal(0, (1,), (-0.5,)))
         journal.finish(Trial(journal.proposals[0], Outcome.OK, 0.5, 1.0), costs)
+        assert journal.costs == Journal(tmp_path / name).costs == ({0: costs} if costs else {})
     last = json.loads((tmp_path / "with").read_text().splitlines()[-1])
     assert (last["parameters"], last["mult_adds"]) == (12, 340)
     assert Journal(tmp_path / "with").trials == Journal(tmp_path / "without").trials

@@ -176,36 +176,46 @@ def test_no_success_at_all_is_an_error_that_tells_the_causes(tmp_path):
 
 
 def test_a_journal_of_another_space_is_refused(tmp_path):
-    search(SPACE, ppo(), ShareEstimator(), Journal(tmp_path / "j"), 2)
+    """Before anything is counted, which is of children of this space."""
+    search(SPACE, ppo(), ShareEstimator(), Journal(tmp_path / "j"), 2, costs=lambda _: {"parameters": 12})
     other = NASNetSpace(2)
-    with pytest.raises(UserError, match="not of this space"):
+    with pytest.raises(UserError, match=f"^{tmp_path / 'j'}: trial 0 is not of this space"):
         search(other, RandomSearch(other.decisions, 0), ShareEstimator(), Journal(tmp_path / "j"), 2)
 
 
 def test_a_journal_of_children_of_other_sizes_is_refused(tmp_path):
     """As after a change of how a cell comes to have so many parameters. The first trial could not be counted."""
+    path = tmp_path / "j"
 
-    def costs(journal, more):
-        def of(genotype):
+    def go_on(trials, other=None, number=None):
+        journal = Journal(path)
+
+        def costs(genotype):
             tokens = SPACE.encode(genotype)
             if tokens == journal.proposals[0].tokens:
                 return {}
-            return {"parameters": 1000 + sum(tokens), "mult_adds": 9000 + more}
+            now = {"parameters": 1000 + sum(tokens), "mult_adds": 9000}
+            return now if other is None or tokens != journal.proposals[number].tokens else other(now)
 
-        return of
+        search(SPACE, RandomSearch(SPACE.decisions, 0), ShareEstimator(), journal, trials, costs=costs)
 
-    for trials, more in ((4, 0), (6, 0), (7, 5)):
-        journal = Journal(tmp_path / "j")
-        before = (tmp_path / "j").read_bytes()
-        if more:
-            with pytest.raises(
-                UserError, match=r"trial 1 had 1,\d+ parameters, 9,000 mult_adds; this .* 9,005 mult_adds: "
-            ):
-                search(SPACE, ppo(), ShareEstimator(), journal, trials, costs=costs(journal, more))
-            assert (tmp_path / "j").read_bytes() == before
-        else:
-            search(SPACE, ppo(), ShareEstimator(), journal, trials, costs=costs(journal, more))
-    assert len(Journal(tmp_path / "j").costs) == 5
+    go_on(10)
+    go_on(30)
+    assert list(Journal(path).costs) == list(range(1, 30))
+    before = path.read_bytes()
+    for number in (1, 20):
+        size = 1000 + sum(Journal(path).proposals[number].tokens)
+        for other, said in (
+            (lambda now: {**now, "mult_adds": 9005}, f"has {size:,} parameters, 9,005 mult_adds: its children"),
+            (lambda now: {**now, "parameters": 7}, "has 7 parameters, 9,000 mult_adds: its children"),
+            (lambda _: {}, "cannot be built: its children"),
+        ):
+            with pytest.raises(UserError) as error:
+                go_on(31, other, number)
+            was = f"{size:,} parameters, 9,000 mult_adds"
+            assert str(error.value).startswith(f"{path}: trial {number} had {was}; this program's {said}")
+            assert path.read_bytes() == before
+    go_on(31, lambda now: {**now, "mult_adds": 9005}, 21)  # of so many before it none was of another size
 
 
 def test_finalists_are_different_cells_ranked_by_their_mean_and_not_run_twice(tmp_path):
