@@ -99,7 +99,7 @@ def matched(
     best: Match | None = None
 
     def near(family: _Family, share: float = 1.0) -> list[Match]:
-        found = _nearest(family, lambda network: size_of(network, image_shape, measure), round(share * target))
+        found = _nearest(family, lambda network: size_of(network, image_shape, measure), math.floor(share * target))
         changed = [_changed(architecture, network, n) for n, network, _ in found]
         return [
             Match(network, size, target, names, scales=True)

@@ -50,7 +50,12 @@ def test_cells_come_within_the_tolerance_and_change_no_more_than_they_must(name,
 
 
 @pytest.mark.parametrize(
-    ("trial", "repeats", "target"), [(0, 1, 30_000), (6, 1, 30_000), (8, 1, 30_000), (5, 2, 20_000), (9, 2, 30_000)]
+    ("trial", "repeats", "target"),
+    [
+        *((0, 1, 30_000), (6, 1, 30_000), (8, 1, 30_000), (5, 2, 20_000), (9, 2, 30_000)),
+        *((1, 1, 15_000), (9, 1, 15_000)),  # narrower
+        *((14, 1, 30_000), (14, 1, 31_000)),  # wider or narrower; narrower or wider
+    ],
 )
 def test_without_repeats_it_is_the_nearest_that_filters_give_or_within_by_the_least_other_stem(trial, repeats, target):
     """Against all filters, and all stems of the filters around."""
@@ -74,6 +79,19 @@ def test_without_repeats_it_is_the_nearest_that_filters_give_or_within_by_the_le
         assert abs(match.off) == min(abs(_off(stemmed, target)) for stemmed in (*stems, match.architecture))
     alone = matched(network, GREY, target, "params", ("filters",))
     assert (alone.within, alone.off) == (False, offs[nearest])
+
+
+@pytest.mark.parametrize("trial", [1, 8, 12])
+def test_a_stem_that_is_outside_by_less_than_a_number_is_passed_over(trial):
+    """The target is such that 5% above it, rounded, is the size of a stem that it doesn't let in."""
+    space = NASNetSpace(5)
+    network = CellNetwork(space.decode(RandomSearch(space.decisions, 0).propose(trial).tokens), 1, 4, 10)
+    sizes = {m: size_of(dataclasses.replace(network, stem_multiplier=m / 2), GREY, "params") for m in range(1, 6)}
+    m = next(m for m in (5, 4, 3, 2) if 20 * sizes[m] % 21 in range(1, 10))
+    target = 20 * sizes[m] // 21
+    assert sizes[m] == round(1.05 * target) > 1.05 * target
+    match = matched(network, GREY, target, "params", ("filters", "stem_multiplier"))
+    assert match.changed == {"stem_multiplier": (m - 1) / 2}
 
 
 def _stem_change(network):
