@@ -224,7 +224,10 @@ def said_of(value: Any, name: str) -> str | None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_a_schema_of_a_file_that_the_docs_link(name):
-    jsonschema.Draft7Validator.check_schema(json.loads((FOLDER / f"{name}.json").read_text()))
+    schema = json.loads((FOLDER / f"{name}.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    if version := schema.get("properties", {}).get("version"):
+        assert schema["title"].endswith(f", version {version['const']}")
     assert f"(../nasnet/runtime/schemas/{name}.json)" in (Path(__file__).parents[2] / "docs" / "files.md").read_text()
     assert said_of([], name) is not None
 
