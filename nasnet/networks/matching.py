@@ -139,7 +139,7 @@ def _stemmed(found: list[Match], near: Callable[..., list[Match]]) -> list[Match
     for match in found:
         stems, before = _stems(match.architecture, wider=match.off < 0), _stem_filters(match)
         edge = 1 - TOLERANCE if match.off < 0 else 1 + TOLERANCE
-        for other in (*near(stems, edge), *near(stems)):
+        for other in near(stems, edge):
             stemmed.append((abs(math.log(_stem_filters(other) / before)), other))
     within = [each for each in stemmed if each[1].within]
     return [min(within, key=lambda each: each[0])[1]] if within else [match for _, match in stemmed]
