@@ -46,7 +46,7 @@ def write_seeds(folder: Path) -> None:
     recipe = {"version": 1, "epochs": 3, "steps": None, "learning_rate": 0.1, "optimizer": "momentum", "flip": False}
     (folder / "recipe.json").write_text(json.dumps(recipe))
     table = {"on": "tensorflow", "rows": {"conv 3": [[10, 0.1], [20, 0.3]]}, "start": 0.1, "scale": 1.1}
-    table |= {"version": 1, "whole": [[0.1, 0.2]], "spread": 0.1, "machine": {"cpu": "some"}, "errors": [0.1]}
+    table |= {"version": 2, "whole": [[0.1, 0.2]], "spread": 0.1, "machine": {"cpu": "some"}, "errors": [0.1]}
     (folder / "latency.json").write_text(json.dumps(table))
     fuzzed_runs.write_tuned(folder)
     fuzzed_runs.write_compared(folder)
