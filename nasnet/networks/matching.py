@@ -29,11 +29,15 @@ OF_CELLS = ("filters", "stem_multiplier", "repeats")
 
 @dataclasses.dataclass(frozen=True)
 class _Family:
-    """The networks that a change of one number makes, smaller ones first: from 1 to `most`, looked for from `start`."""
+    """The networks that a change of one number makes, smaller ones first: from 1 to `most`, looked for from `start`.
+
+    Those near `share` of the size that is asked for are looked for.
+    """
 
     of: Callable[[int], Architecture]
     start: int
     most: float = math.inf
+    share: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,8 +102,9 @@ def matched(
     """
     best: Match | None = None
 
-    def near(family: _Family, share: float = 1.0) -> list[Match]:
-        found = _nearest(family, lambda network: size_of(network, image_shape, measure), math.floor(share * target))
+    def near(family: _Family) -> list[Match]:
+        looked_for = math.floor(family.share * target)
+        found = _nearest(family, lambda network: size_of(network, image_shape, measure), looked_for)
         changed = [_changed(architecture, network, n) for n, network, _ in found]
         return [
             Match(network, size, target, names, scales=True)
@@ -115,7 +120,7 @@ def matched(
 
 
 def _stages(
-    architecture: Architecture, near: Callable[..., list[Match]], changing: tuple[str, ...]
+    architecture: Architecture, near: Callable[[_Family], list[Match]], changing: tuple[str, ...]
 ) -> Iterator[list[Match]]:
     """The nearest networks of each family, those first that change the fewest numbers."""
     if isinstance(architecture, CellNetwork):
@@ -133,14 +138,13 @@ def _stages(
         yield near(_Family(lambda n: dataclasses.replace(architecture, width=n / _WIDTHS), start))
 
 
-def _stemmed(found: list[Match], near: Callable[..., list[Match]]) -> list[Match]:
+def _stemmed(found: list[Match], near: Callable[[_Family], list[Match]]) -> list[Match]:
     """Of networks of neighbouring filters the one whose stem has to change least, or all where no stem is enough."""
-    stemmed: list[tuple[float, Match]] = []
-    for match in found:
-        stems, before = _stems(match.architecture, wider=match.off < 0), _stem_filters(match)
-        edge = 1 - TOLERANCE if match.off < 0 else 1 + TOLERANCE
-        for other in near(stems, edge):
-            stemmed.append((abs(math.log(_stem_filters(other) / before)), other))
+    stemmed = [
+        (abs(math.log(_stem_filters(other) / _stem_filters(match))), other)
+        for match in found
+        for other in near(_stems(match.architecture, wider=match.off < 0))
+    ]
     within = [each for each in stemmed if each[1].within]
     return [min(within, key=lambda each: each[0])[1]] if within else [match for _, match in stemmed]
 
@@ -160,7 +164,8 @@ def _filters(network: CellNetwork) -> _Family:
 def _stems(network: Architecture, *, wider: bool) -> _Family:
     assert isinstance(network, CellNetwork)
     # The widest or the narrowest first: where that is not enough, there is nothing more to look for.
-    return _Family(lambda n: dataclasses.replace(network, stem_multiplier=n / 2), _HALVES if wider else 1, _HALVES)
+    start, edge = (_HALVES, 1 - TOLERANCE) if wider else (1, 1 + TOLERANCE)
+    return _Family(lambda n: dataclasses.replace(network, stem_multiplier=n / 2), start, _HALVES, edge)
 
 
 def _wider(network: ChainNetwork, width: float) -> ChainNetwork:
