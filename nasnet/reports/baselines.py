@@ -13,6 +13,7 @@ from nasnet.reports.intervals import Interval, paired_difference
 
 EASY = 0.95
 """Accuracy of the worst of them from which on a data set is called easy."""
+ON_VALID = "there is no test split to score on: on valid, which chose it, the found one looks better"
 _THOUSAND, _MILLION = 10**3, 10**6
 
 
@@ -80,26 +81,37 @@ class Verdict:
 
     def sentence(self) -> str:
         """What came of it, in one sentence."""
-        known = [(o.name, d) for o, d in zip(self.others, self.differences(), strict=True) if d is not None]
-        if not known:
-            return f"whether the search paid is not known: there is nothing to hold the found {self.what} against"
-        at = self._at()
-        if all(difference.half is None for _, difference in known):
-            said = _listed([f"{name} ({_against(difference)})" for name, difference in known])
-            return f"one training each shows no difference between the found {self.what} and {said}{at}"
-        clear = [(name, difference) for name, difference in known if difference.shows]
-        above = [f"{_size(d)} points above {name}" for name, d in clear if d.mean > 0]
-        below = [f"{_size(d)} points below {name}" for name, d in clear if d.mean < 0]
-        unclear = _listed([f"{name} ({_against(d)})" for name, d in known if not d.shows])
-        if not clear:
-            return (
-                f"no difference that these {self.pictures:,} pictures could show between the found {self.what} and "
-                f"{unclear}{at}"
-            )
-        said = f"the found {self.what} is {_listed([*above, *below])}{at}"
-        return said + (
-            f"; no difference that these {self.pictures:,} pictures could show to {unclear}" if unclear else ""
-        )
+        beside = list(zip(self.others, self.differences(), strict=True))
+        if all(difference is None for _, difference in beside):
+            return f"whether the search paid is not known: {self._why_unknown()}"
+        known = [(other, difference) for other, difference in beside if difference is not None]
+        above = [f"{_size(d)} points above {o.name}" for o, d in known if d.shows and d.mean > 0]
+        below = [f"{_size(d)} points below {o.name}" for o, d in known if d.shows and d.mean < 0]
+        unclear = [(o, d) for o, d in known if d.half is not None and not d.shows]
+        untold = [f"{o.name} ({_against(d)})" for o, d in known if d.half is None]
+        untold += [f"{o.name} (no seed from which both succeeded)" for o, d in beside if d is None]
+        said = [f"the found {self.what} is {_listed([*above, *below])}"] if above or below else []
+        if unclear:
+            names = _listed([f"{o.name} ({_against(d)})" for o, d in unclear])
+            those = "to" if said else f"between the found {self.what} and"
+            said.append(f"no difference that {self._by([o for o, _ in unclear])} could show {those} {names}")
+        if untold:
+            said.append(f"too little to tell {'it' if said else f'the found {self.what}'} from {_listed(untold)}")
+        return "; ".join([f"{said[0]}{self._at()}", *said[1:]])
+
+    def _why_unknown(self) -> str:
+        if not self.others:
+            return f"there is nothing to hold the found {self.what} against"
+        if not self.found.right:
+            return f"no training of the found {self.what} succeeded"
+        names = _listed([other.name for other in self.others])
+        return f"no training of {names} succeeded from a seed from which that of the found {self.what} did"
+
+    def _by(self, others: Sequence[Side]) -> str:
+        """What the intervals of the differences to these are over: pictures alone need not be what is wanting."""
+        seeds = [len(self.found.right.keys() & other.right.keys()) for other in others]
+        many = f"{min(seeds)} to {max(seeds)}" if len(set(seeds)) > 1 else f"{seeds[0]}"
+        return f"these {self.pictures:,} pictures and {many} seeds"
 
     def _at(self) -> str:
         if self.match == "none":
@@ -134,9 +146,7 @@ class Verdict:
             lines += [f"note: {side.name}, seed {seed}, failed: {cause}" for seed, cause in side.failures.items()]
         lines += [f"note: {why}" for why in self.left_out]
         if self.split == "valid":
-            lines.append(
-                "note: there is no test split to score on: on valid, which chose it, the found one looks better"
-            )
+            lines.append(f"note: {ON_VALID}")
         lines.append(self.sentence())
         if self.least is not None and self.least >= EASY:
             lines.append(
@@ -188,15 +198,17 @@ def _points(share: float) -> str:
 
 
 def _size(found: Interval) -> str:
-    return f"{100 * abs(found.mean):.1f}{_half(found)}"
+    # A difference that is there is not told as one of 0.0.
+    digits = next((digits for digits in (1, 2) if float(f"{100 * abs(found.mean):.{digits}f}")), 3)
+    return f"{100 * abs(found.mean):.{digits}f}{_half(found, digits)}"
 
 
 def _against(found: Interval) -> str:
-    return f"{_points(found.mean)}{_half(found)} points" + (", one seed" if found.half is None else "")
+    return f"{_points(found.mean)}{_half(found)} points" + (f", {found.why}" if found.half is None else "")
 
 
-def _half(found: Interval) -> str:
-    return "" if found.half is None else f" +- {100 * found.half:.1f}"
+def _half(found: Interval, digits: int = 1) -> str:
+    return "" if found.half is None else f" +- {100 * found.half:.{digits}f}"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -1,5 +1,7 @@
 """Whether a search paid: the sentence, the table and the JSON, of drawn networks."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -38,24 +40,65 @@ def test_a_clear_difference_is_told_with_its_interval_and_size():
 
 def test_no_difference_is_told_as_what_these_pictures_could_show():
     found = verdict(side("nasnet_a", 0.901), side("resnet20", 0.899), match="mult_adds")
-    assert found.sentence().startswith("no difference that these 400 pictures could show between the found cell and ")
+    could = "no difference that these 400 pictures and 3 seeds could show"
+    assert found.sentence().startswith(f"{could} between the found cell and ")
     assert found.sentence().endswith(" points) at 820 thousand mult-adds")
     both = verdict(side("nasnet_a", 0.901), side("resnet20", 0.7), match="none")
-    assert "points above resnet20; no difference that these 400 pictures could show to nasnet_a (" in both.sentence()
+    assert f"points above resnet20; {could} to nasnet_a (" in both.sentence()
+    fewer = verdict(side("nasnet_a", 0.901), side("resnet20", 0.899, seeds=2))
+    assert " pictures and 2 to 3 seeds could show between " in fewer.sentence()
 
 
 def test_one_seed_shows_nothing_and_nothing_to_compare_with_is_said():
     one = verdict(side("nasnet_a", 0.2, seeds=1), seeds=1)
-    said = "one training each shows no difference between the found cell and nasnet_a (+69.5 points, one seed) at "
-    assert one.sentence().startswith(said)
+    said = "too little to tell the found cell from nasnet_a (+69.5 points, one seed) at 71 thousand parameters"
+    assert one.sentence() == said
     alone = verdict(left_out=["vgg16 is left out: too small"])
     assert alone.lines() == [
         "note: vgg16 is left out: too small",
         "whether the search paid is not known: there is nothing to hold the found cell against",
     ]
-    failed = verdict(Side("nasnet_a", "", 1, 1, {}, {0: "nan", 1: "nan", 2: "nan"}))
-    assert "not known" in failed.sentence()
+    gone = Side("nasnet_a", "", 1, 1, {}, {0: "nan", 1: "nan", 2: "nan"})
+    failed = verdict(gone)
+    assert failed.sentence() == (
+        "whether the search paid is not known: no training of nasnet_a succeeded from a seed from which that of the "
+        "found cell did"
+    )
     assert sum("failed: nan" in line for line in failed.lines()) == 3
+    others = [side("resnet20", 0.9)]
+    found = Verdict("cell", dataclasses.replace(gone, name="found"), others, (), "test", "drawn", 9, "params")
+    assert found.sentence() == "whether the search paid is not known: no training of the found cell succeeded"
+
+
+def test_what_too_little_is_known_of_is_not_a_difference_that_pictures_could_not_show():
+    """One seed that both have, though each has more; none; and the same pictures right, whose interval would be 0."""
+    last = side("lenet5", 0.2)
+    last = dataclasses.replace(last, right={2: last.right[2]}, failures={0: "nan", 1: "nan"})
+    gone = Side("vgg16", "", 1, 1, {}, {0: "nan", 1: "nan", 2: "nan"})
+    found = verdict(side("nasnet_a", 0.8), last, gone)
+    above, rest = found.sentence().split("; ")
+    assert above.endswith(" points above nasnet_a at 71 thousand parameters")
+    of_lenet5, none = found.differences()[1:]
+    assert of_lenet5 is not None
+    assert none is None
+    assert rest == (
+        f"too little to tell it from lenet5 ({100 * of_lenet5.mean:+.1f} points, one seed) and vgg16 (no seed from "
+        "which both succeeded)"
+    )
+    alike = verdict()
+    alike = dataclasses.replace(alike, others=[dataclasses.replace(alike.found, name="nasnet_a")])
+    assert alike.sentence().startswith("too little to tell the found cell from nasnet_a (+0.0 points, nothing varies)")
+    assert alike.to_json()["networks"][1]["difference"] == {"mean": 0.0, "low": None, "high": None}
+    assert alike.lines()[2].endswith("  +0.0")
+
+
+def test_a_difference_that_is_there_is_not_told_as_none():
+    """Of 40,000 pictures the found one has 15 more right, from all seeds."""
+    right = np.arange(40_000) < 36_000
+    first = Side("found", "", 99, 9, dict.fromkeys(range(3), right))
+    other = Side("nasnet_a", "", 99, 9, dict.fromkeys(range(3), right & (np.arange(40_000) >= 15)))
+    found = Verdict("cell", first, [other], (), "test", "drawn", 9, "none")
+    assert found.sentence() == "the found cell is 0.04 +- 0.02 points above nasnet_a"
 
 
 def test_the_size_that_they_have_in_common_is_told_in_its_unit():

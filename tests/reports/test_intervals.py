@@ -42,14 +42,20 @@ def test_only_seeds_that_both_have_count_and_one_gives_no_interval():
     assert (one.mean, one.half, one.shows) == (pytest.approx(2 / 40 - 1), None, False)
     same = paired_difference(right, right)
     assert same is not None
-    assert (same.mean, same.half, same.shows) == (0, 0, False)
+    assert (same.mean, same.half, same.shows, same.why) == (0, None, False, "nothing varies")
+    picture = paired_difference(by_seed([[1], [0]]), by_seed([[0], [0]]))
+    assert picture is not None
+    assert (picture.mean, picture.half, picture.why, one.why) == (0.5, None, "one picture", "one seed")
 
 
-@pytest.mark.parametrize(("of_pictures", "of_seeds"), [(1.5, 0.05), (1.5, 0.5), (0.2, 0.5)])
-def test_it_covers_the_true_difference_of_other_pictures_and_other_seeds(of_pictures, of_seeds):
+@pytest.mark.parametrize(
+    ("seeds", "of_pictures", "of_seeds", "least"),
+    [(3, 1.5, 0.05, 0.93), (3, 1.5, 0.5, 0.93), (3, 0.2, 0.5, 0.93), (3, 1.0, 0.25, 0.91), (2, 1.0, 0.25, 0.86)],
+)
+def test_it_covers_the_true_difference_of_other_pictures_and_other_seeds(seeds, of_pictures, of_seeds, least):
     """Networks of equal merit; a picture is right where its own part, a seed's and chance together are above 0."""
     rng = np.random.default_rng(1)
-    seeds, pictures, draws, covered = 3, 150, 300, 0
+    pictures, draws, covered = 150, 300, 0
     for _ in range(draws):
         shared = rng.normal(1.0, of_pictures, (1, pictures))
         right = [
@@ -60,7 +66,7 @@ def test_it_covers_the_true_difference_of_other_pictures_and_other_seeds(of_pict
         found = paired_difference(*map(by_seed, right))
         assert found is not None
         covered += not found.shows
-    assert covered / draws > 0.93
+    assert covered / draws > least
 
 
 def test_an_accuracy_has_the_variance_of_its_pictures_and_of_its_starts():
