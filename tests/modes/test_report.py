@@ -8,6 +8,7 @@ import json
 import math
 import os
 import random
+import re
 import shlex
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from nasnet.modes.runners import runner
 from nasnet.modes.tables import report as mode
 from nasnet.modes.workdir import read_config
 from nasnet.networks.spec import NetworkSpec
+from nasnet.reports.baselines import Side, Verdict
 from nasnet.reports.page.compared import compared_section
 from nasnet.reports.page.run import read_run
 from nasnet.runtime.errors import RunError, UserError
@@ -267,6 +269,44 @@ def test_finalists_are_ranked_as_the_search_ranks_them(tmp_path):
     ]
     assert f"winner trial {second.proposal.trial_id}" in page.text
     assert page.table("Longer trainings")[1] == [f"trial {first.proposal.trial_id}, start 1", "nan", "diverged"]
+    third = sorted(journal.trials.values(), key=lambda trial: -(trial.reward or 0))[2]
+    for start in (0, 1):  # of a finalist before more trials were made, worse than any trial: none of these failed so
+        journal.finish_finalist(FinalistRun(third.proposal.trial_id, start, Outcome.OK, worst / 2, 2.0))
+    assert reported(tmp_path / "run").table("Finalists")[1:] == rows
+
+
+def test_what_a_comparison_says_on_the_screen_the_page_says_too(tmp_path):
+    """What failed, that valid had chosen the winner, that the pictures are too easy, that nothing has an interval."""
+    written_search(tmp_path / "run", 3, failing=0.0, blocks=1)
+    right = {seed: np.arange(40) > 0 for seed in range(2)}
+    found = Side("found (trial 1)", "", 9, 9, right, {2: "the loss is not finite"})
+    held = Verdict("cell", found, [Side("nasnet_a", "", 9, 9, right)], (), "valid", "drawn", 5, "none").to_json()
+    write_json(tmp_path / "run" / "best" / "metrics.json", {**METRICS, "baselines": held})
+    page = reported(tmp_path / "run")
+    assert "note: found (trial 1), seed 2, failed: the loss is not finite" in page.text
+    assert "note: there is no test split to score on" in page.text
+    assert "note: these pictures are too easy to tell good networks apart: each has 95% or more right" in page.text
+    assert page.table("40 valid pictures")[2][5] == "+0.0 (no interval)"
+
+
+def test_the_front_is_of_the_highest_rung_as_that_of_the_search_is(tmp_path):
+    """A trial of the first rung that is cheaper than any of the second, or looks better, is on no front."""
+    written_search(tmp_path / "run", 9, failing=0.0, blocks=1, rungs="2,6", reward=lambda number: 0.9 - number / 100)
+    path = tmp_path / "run" / "journal.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in records:
+        if record["kind"] == "trial" and record["trial_id"] in (6, 7):
+            record |= {"reward": 0.5 + record["trial_id"] / 100, "earlier": [0.4]}
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    spec = NetworkSpec(CellNetwork(cheap_genotype(), 1, 4, 7), tuple("abcdefg"), (8, 8, 3), (127.0,) * 3, (74.0,) * 3)
+    write_json(tmp_path / "run" / "final" / "genotype.json", spec.to_json())
+    page = reported(tmp_path / "run")
+    fronts = [table.text for table in page.all("table") if "The front, the cheapest first" in table.text]
+    assert len(fronts) == 2
+    for front in fronts:
+        assert "trial 7" in front
+        assert set(re.findall(r"trial \d", front)) <= {"trial 6", "trial 7"}
+    assert "Pareto front, of the highest rung" in page.text
 
 
 def test_two_strategies_side_by_side(tmp_path):

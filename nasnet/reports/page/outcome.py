@@ -9,6 +9,7 @@ from cells.drawing import cell, chain
 from cells.genotype.cell import CellGenotype
 from cells.genotype.chain import ChainGenotype
 from nasnet.estimators.table import Choices
+from nasnet.reports.baselines import EASY, ON_VALID
 from nasnet.reports.comparison import millions, short
 from nasnet.reports.page import plots
 from nasnet.reports.page.html import NOTHING, Markup, element, figure, is_number, joined, table
@@ -123,11 +124,14 @@ def cost_section(name: str, run: SearchRun) -> Markup:
     if points:
         marked_ids = [of.trial.proposal.trial_id for of in finalists] or [run.ranked[0].proposal.trial_id]
         costs = ["parameters", "mult_adds"] + (["latency_ms"] if all(p.latency_ms for p in points) else [])
+        # Where there are rungs, only those that came to the highest one were trained alike.
+        rungs = run.journal.so_far
+        alike = [i for i, point in enumerate(points) if rungs[point.trial_id].rung == run.ranked[0].rung]
         pictures = []
         for cost in costs:
             label = {"parameters": "parameters", "mult_adds": "mult-adds a picture", "latency_ms": "ms a picture"}[cost]
             pairs = [(float(getattr(point, cost)), point.accuracy) for point in points]
-            on = front([accuracy for _, accuracy in pairs], [of for of, _ in pairs])
+            on = [alike[i] for i in front([pairs[i][1] for i in alike], [pairs[i][0] for i in alike])]
             places = {point.trial_id: place for place, point in enumerate(points)}
             marked = {places[number]: str(number) for number in marked_ids[:3] if number in places}
             title = f"Accuracy of trials against {label}, and their Pareto front"
@@ -140,9 +144,8 @@ def cost_section(name: str, run: SearchRun) -> Markup:
             pictures.append(figure(picture, f"Accuracy in the search against {label}.", numbers))
         parts.append(element("div", *pictures, class_="pair"))
         what = "finalists" if finalists else "the best trial"
-        parts.append(
-            keys(("dot", "one", "a trial"), ("line", "two", "Pareto front"), ("dot", "ink", f"diamonds: {what}"))
-        )
+        of_front = "Pareto front" if len(alike) == len(points) else "Pareto front, of the highest rung"
+        parts.append(keys(("dot", "one", "a trial"), ("line", "two", of_front), ("dot", "ink", f"diamonds: {what}")))
         parts.append(
             element("p", f"{which}. Costs are of the network that a trial would be exported as.", class_="note")
         )
@@ -220,6 +223,7 @@ def _held(name: str, held: Mapping[str, Any], networks: Sequence[Mapping[str, An
     known = any(values for _, values in seeds)
     picture = plots.spreads(f"{name}-baselines", title, f"{split} accuracy", seeds) if known else NOTHING
     notes = [element("p", f"{of['name']}: {of['note']}", class_="note") for of in networks if of.get("note")]
+    notes += [element("p", f"note: {why}", class_="note") for why in _doubts(held, split, networks)]
     left_out = held.get("left_out")
     notes += [element("p", f"note: {why}", class_="note") for why in left_out] if isinstance(left_out, list) else []
     said = str(held.get("sentence", ""))
@@ -232,13 +236,26 @@ def _held(name: str, held: Mapping[str, Any], networks: Sequence[Mapping[str, An
     )
 
 
+def _doubts(held: Mapping[str, Any], split: str, networks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the screen says beside the table: what failed, and why the figures may say less than they seem to."""
+    found: list[str] = []
+    for of in networks:
+        if isinstance(failures := of.get("failures"), Mapping):
+            found += [f"{of['name']}, seed {seed}, failed: {cause}" for seed, cause in failures.items()]
+    if split == "valid":
+        found.append(ON_VALID)
+    if held.get("too_easy") is True:
+        found.append(f"these pictures are too easy to tell good networks apart: each has {EASY:.0%} or more right")
+    return found
+
+
 def _points(found: object) -> str:
     """A difference of accuracies in points with its interval."""
     if not isinstance(found, Mapping) or not is_number(found.get("mean")):
         return "-"
     mean, low, high = found["mean"], found.get("low"), found.get("high")
     if not is_number(low) or not is_number(high):
-        return f"{100 * mean:+.1f} (one seed)"
+        return f"{100 * mean:+.1f} (no interval)"
     return f"{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 

@@ -106,11 +106,16 @@ class SearchRun:
         runs = self.journal.finalists
         if self.space is None or not runs or not wanted or not self.ranked:
             return []
-        known = [trial.accuracy for trial in self.journal.so_far.values()] + [run.reward for run in runs.values()]
+        chosen = choose_finalists(self.space, self.ranked, wanted)
+        of_each = [
+            [run for start in range(starts) if (run := runs.get((trial.proposal.trial_id, start)))] for trial in chosen
+        ]
+        # What a start that failed counts as: of the finalists as they are now, those of before do not count.
+        rewards_of = [run.reward for of_it in of_each if len(of_it) == starts for run in of_it]
+        known = [trial.accuracy for trial in self.journal.so_far.values()] + rewards_of
         worst = min((reward for reward in known if reward is not None), default=0.0)
         found: list[Finalist] = []
-        for trial in choose_finalists(self.space, self.ranked, wanted):
-            of_it = [run for start in range(starts) if (run := runs.get((trial.proposal.trial_id, start)))]
+        for trial, of_it in zip(chosen, of_each, strict=True):
             if len(of_it) < starts:
                 continue
             rewards = tuple(run.reward for run in of_it if run.reward is not None)
