@@ -114,7 +114,11 @@ def show_finalist(finalist: Finalist, place: int, pictures: int) -> None:
     """What became of a finalist, which had this place in the search and was scored on so many pictures."""
     trial = finalist.trial
     mean, _ = accuracy(finalist.counted, pictures) if finalist.rewards else (None, None)
-    said = "" if mean is None or mean.half is None else f"; mean {mean.mean:.4f} +- {mean.half:.4f}"
+    said = "" if mean is None else f"; mean {mean.mean:.4f}"
+    if mean is not None and mean.half:  # 0 is of pictures that all are right, or none: others need not be
+        said += f" +- {mean.half:.4f}" + (" over other pictures alone" if len(finalist.counted) == 1 else "")
+    if finalist.rewards and finalist.factor != 1:
+        said += f", with its latency {finalist.rank_by:.4f}"
     rewards = " ".join(f"{reward:.4f}" for reward in finalist.rewards)
     failed = f"{finalist.failed} failed, counted as {finalist.worst:.4f}" if finalist.failed else ""
     say(
@@ -139,14 +143,19 @@ def say_ranking(final: Sequence[Finalist], pictures: int) -> None:
 
 
 def _alike(first: Finalist, other: Finalist, pictures: int) -> bool:
-    """Whether 0 is within the 95% interval of the difference of two means, their pictures taken to be others.
+    """Whether 0 is within the 95% interval of the difference of what two are ranked by, their pictures taken as others.
 
     They are the same, which makes that interval wider than it had to be: the journal does not know which were right.
+    What a latency makes of an accuracy it makes of its error, too.
     """
     if not other.rewards:
         return False
-    (one, parts), (two, more) = (accuracy(finalist.counted, pictures) for finalist in (first, other))
-    return abs(one.mean - two.mean) <= half_width([*parts, *more])
+    parts = [
+        (finalist.factor**2 * part, degrees)
+        for finalist in (first, other)
+        for part, degrees in accuracy(finalist.counted, pictures)[1]
+    ]
+    return abs(first.rank_by - other.rank_by) <= half_width(parts)
 
 
 def show_finalist_run(run: FinalistRun, done: int, runs: int, seconds_left: float | None) -> None:

@@ -45,8 +45,8 @@ def test_how_often_the_controller_learned_is_said_right(trials, said, capsys):
     assert (said in out) if said else not out
 
 
-def finalist(number, *rewards, failed=0):
-    return Finalist(Trial(Proposal(number, (0,), (0.0,)), Outcome.OK, 0.5, 1.0), rewards, failed, worst=0.1)
+def finalist(number, *rewards, failed=0, factor=1.0):
+    return Finalist(Trial(Proposal(number, (0,), (0.0,)), Outcome.OK, 0.5, 1.0), rewards, failed, 0.1, factor)
 
 
 def test_finalists_are_shown_with_an_interval_and_ties_are_called_so(capsys):
@@ -65,6 +65,27 @@ def test_finalists_are_shown_with_an_interval_and_ties_are_called_so(capsys):
     assert "cannot be told" in capsys.readouterr().out  # by 40,000 pictures, but by two starts
     say_ranking([finalist(7, 0.9, 0.9), finalist(8, 0.88, 0.88)], 40_000)
     assert "cannot be told" not in capsys.readouterr().out
+
+
+def test_an_interval_says_what_it_is_over_and_is_never_one_of_nothing(capsys):
+    """One start tells of no others; all pictures right is no proof that all others would be."""
+    show_finalist(finalist(7, 0.9), 1, 400)
+    assert capsys.readouterr().out.endswith("; mean 0.9000 +- 0.0295 over other pictures alone\n")
+    show_finalist(finalist(7, 1.0, 1.0), 1, 36)
+    assert capsys.readouterr().out.endswith("; mean 1.0000\n")
+
+
+def test_ties_are_of_what_finalists_are_ranked_by(capsys):
+    """Of one accuracy, and one of them by far too slow; of two accuracies that their latencies make up for."""
+    say_ranking([finalist(1, 0.9, 0.9), finalist(2, 0.9, 0.9, factor=0.8)], 10_000)
+    assert "cannot be told" not in capsys.readouterr().out
+    say_ranking([finalist(3, 0.85, 0.85, factor=1.1), finalist(4, 0.934, 0.934)], 1_000)
+    assert "trial 3 cannot be told from trial 4 by these 1,000 pictures" in capsys.readouterr().out
+    # 0.048 apart; 1.96 sqrt((1.1^2 * 0.85 * 0.15 + 0.887 * 0.113) / 400) is 0.0494, and 0.0468 without the factor
+    say_ranking([finalist(3, 0.85, factor=1.1), finalist(4, 0.887)], 400)
+    assert "cannot be told" in capsys.readouterr().out
+    show_finalist(finalist(3, 0.85, 0.85, factor=1.1), 1, 1_000)
+    assert capsys.readouterr().out.endswith("; mean 0.8500 +- 0.0222, with its latency 0.9350\n")
 
 
 class Busy:
