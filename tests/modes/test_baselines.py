@@ -102,6 +102,22 @@ def test_what_cannot_be_one_is_left_out_in_one_line(tmp_path):
     assert not any("\n" in line for line in left_out)
 
 
+def test_a_found_network_is_not_held_against_itself_nor_against_those_it_was_drawn_among(tmp_path):
+    """Trial 1 was drawn blindly too, and won by the longer training alone; a file names the found network."""
+    search = searched(tmp_path, [0.1, 0.3, 0.4, *[0.2] * 9], NASNetSpace(2))
+    small = {"filters": 4, "repeats": 1, "blocks": 2, "strategy": "random"}
+    found, left_out = entrants(search, 1, **small, baselines="random")
+    assert [each.contender.name for each in found] == ["found (trial 1)"]
+    assert left_out == [
+        "the best of 3 random trials is left out: one of them is the found cell itself: what came after was no better"
+    ]
+    write_json(tmp_path / "best" / "genotype.json", found[0].contender.spec.to_json())
+    path = str(tmp_path / "best" / "genotype.json")
+    found, left_out = entrants(search, 1, **small, baselines=f"{path},resnet20")
+    assert [each.contender.name for each in found] == ["found (trial 1)", "resnet20"]
+    assert [line.partition(" is ")[2] for line in left_out] == ["the found cell itself"]
+
+
 @pytest.mark.parametrize(
     ("strategy", "trials", "expected"),
     [
@@ -118,9 +134,9 @@ def test_the_random_one_is_the_best_of_the_trials_before_anything_was_learned(tm
     """Rewards rise, so that it is the last of them; at most a fourth of the budget."""
     search = searched(tmp_path, [0.01 * number for number in range(1, 41)], NASNetSpace(1), trials=trials)
     own = {"evolution_population": 5, "uniform_trials": 7, "update_trials": 6}
-    found = baselines._best_blind(search, resolve("search", 0, {"strategy": strategy, "blocks": 1, **own}))
+    found = baselines._blind(search, resolve("search", 0, {"strategy": strategy, "blocks": 1, **own}))
     assert not isinstance(found, str)
-    assert (found[0], found[1].proposal.trial_id) == expected
+    assert (found[0], found[1][0].proposal.trial_id) == expected
 
 
 def test_where_there_are_rungs_the_random_one_is_the_best_of_the_highest(tmp_path):
@@ -128,9 +144,9 @@ def test_where_there_are_rungs_the_random_one_is_the_best_of_the_highest(tmp_pat
     for number in (1, 3):
         trial = search.journal.trials[number]
         search.journal.trials[number] = dataclasses.replace(trial, earlier=(0.05,))
-    found = baselines._best_blind(search, resolve("search", 0, {"strategy": "random", "blocks": 1}))
+    found = baselines._blind(search, resolve("search", 0, {"strategy": "random", "blocks": 1}))
     assert not isinstance(found, str)
-    assert (found[0], found[1].proposal.trial_id) == ("the best of 5 random trials", 3)
+    assert (found[0], found[1][0].proposal.trial_id) == ("the best of 5 random trials", 3)
 
 
 def test_known_networks_that_it_began_with_are_not_random(tmp_path, monkeypatch):
@@ -141,19 +157,19 @@ def test_known_networks_that_it_began_with_are_not_random(tmp_path, monkeypatch)
         ("ppo", ("the best of the first 4 trials", 5)),
         ("random", ("the best of 10 random trials", 11)),
     ):
-        found = baselines._best_blind(search, resolve("search", 0, {"strategy": strategy, "update_trials": 6}))
+        found = baselines._blind(search, resolve("search", 0, {"strategy": strategy, "update_trials": 6}))
         assert not isinstance(found, str)
-        assert (found[0], found[1].proposal.trial_id) == expected
-    found = baselines._best_blind(search, resolve("search", 0, {"strategy": "ppo", "update_trials": 2}))
+        assert (found[0], found[1][0].proposal.trial_id) == expected
+    found = baselines._blind(search, resolve("search", 0, {"strategy": "ppo", "update_trials": 2}))
     assert found == "random is left out: ppo draws no trials at random after those of start"
 
 
 def test_where_no_trial_was_random_or_none_succeeded_that_is_said(tmp_path):
     search = searched(tmp_path, [None, None, *[0.5] * 6], NASNetSpace(1))
     config = resolve("search", 0, {"strategy": "random", "blocks": 1})
-    assert baselines._best_blind(search, config) == "random is left out: none of trials 0 to 1 succeeded"
+    assert baselines._blind(search, config) == "random is left out: none of trials 0 to 1 succeeded"
     config = resolve("search", 0, {"strategy": "grid", "blocks": 1})
-    assert baselines._best_blind(search, config) == "random is left out: grid draws no trials at random"
+    assert baselines._blind(search, config) == "random is left out: grid draws no trials at random"
 
 
 def test_each_seed_is_another_one_and_trained_for_a_baseline_s_steps():

@@ -137,21 +137,28 @@ def _entrants(
             except UserError as error:
                 left_out.append(f"{name} is left out: {error}")
             continue
-        blind = _best_blind(search, config)
+        blind = _blind(search, config)
         if isinstance(blind, str):
             left_out.append(blind)
-        elif search.space.decode(blind[1].proposal.tokens).canonical() == genotype.canonical():
-            left_out.append(f"{blind[0]} is the found {_what(config)} itself: what came after was no better")
+            continue
+        called, drawn = blind
+        networks = [search.space.decode(trial.proposal.tokens) for trial in drawn]
+        same = [network.canonical() == genotype.canonical() for network in networks]
+        if any(same):  # if not the best of them: the longer training chose otherwise than the search's reward
+            it = f"{called} is" if same[0] else f"{called} is left out: one of them is"
+            left_out.append(f"{it} the found {_what(config)} itself: what came after was no better")
         else:
-            trials[len(found)] = blind[1].proposal.trial_id
-            found.append(_contender(blind[0], search.space.decode(blind[1].proposal.tokens), config, data))
+            trials[len(found)] = drawn[0].proposal.trial_id
+            found.append(_contender(called, networks[0], config, data))
     entrants: list[_Entrant] = []
     if options.match == "latency":
         found = contenders_as_fast(found, config.group(LatencyConfig).latency_on, workdir)
         for contender in found[1:]:
             say(f"{contender.name}: {contender.note}")
     for number, contender in enumerate(as_large(found, options.match, data)):
-        if contender.matched:
+        if number and contender.spec == found[0].spec:
+            left_out.append(f"{contender.name} is the found {_what(config)} itself")
+        elif contender.matched:
             entrants.append(_Entrant(contender, trials.get(number)))
         else:
             left_out.append(f"{contender.name} is left out: {contender.note}")
@@ -166,10 +173,10 @@ def _contender(name: str, model: NamedModel | Genotype, config: RunConfig, data:
     return Contender(name, spec, count(spec.architecture, spec.image_shape))
 
 
-def _best_blind(search: Search, config: RunConfig) -> tuple[str, Trial] | str:
-    """The best of the first trials, by the reward of the search, that were drawn before anything was learned.
+def _blind(search: Search, config: RunConfig) -> tuple[str, list[Trial]] | str:
+    """The first trials, the best by the reward of the search first, that were drawn before anything was learned.
 
-    With what it is called; or why there is none.
+    With what that best one is called; or why there is none.
     """
     options = config.group(SearchConfig)
     if "strategy" in config.own:
@@ -189,8 +196,7 @@ def _best_blind(search: Search, config: RunConfig) -> tuple[str, Trial] | str:
     called = f"the best of {len(drawn)} random trials"
     if strategy in ("ppo", "reinforce"):  # which draw not quite uniformly (`blind_trials`)
         called = f"the best of the first {len(drawn)} trials"
-    best = min(found, key=lambda trial: trial.rank)
-    return called if len(drawn) > 1 else "the first trial", best
+    return called if len(drawn) > 1 else "the first trial", sorted(found, key=lambda trial: trial.rank)
 
 
 def _clear_another(folder: Path, specs: Sequence[NetworkSpec]) -> None:
