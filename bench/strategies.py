@@ -14,7 +14,7 @@ strategies; beyond, it answers with the nearest of those. It counts operations, 
 `predictor` does in part, which flatters what learns from those.
 
 Trials are made as a search makes them, in waves of 20: all of one are proposed before the first of them is observed,
-and a tuple that was tried before has the reward that it had. After +- stands half of a 95% interval over seeds. Last
+and a tuple that was tried before has the reward that it had. After +- stands half of a 95% t-interval over seeds. Last
 comes one line: nb201_150 and macro_150 are the best strategy's mean best reward after 150 trials,
 paper_minus_random_300 is that of ppo less random's after 300 on nb201, space_100 the best strategy's less random's.
 """
@@ -44,6 +44,7 @@ from controller.config import FailureConfig, PolicyGradientConfig
 from controller.strategies import STRATEGIES, make_strategy
 from controller.strategy import Features, Outcome, Trial
 from nasnet.estimators.table import Known, Table
+from nasnet.reports.intervals import half_width
 
 WAVE = 20
 TRIALS = {"nb201": 300, "macro": 300, "space": 200}
@@ -258,8 +259,9 @@ def _say(table: str, name: str, runs: dict[Key, Run], folder: Path) -> None:
     best = played(table, folder).best if table != "space" else None  # which would fit the forest here too
     for mark in (mark for mark in MARKS if mark <= _trials(table, name)):
         rewards, shown = _at(runs, table, name, mark).T
-        error = rewards.std(ddof=1) / np.sqrt(len(rewards)) if len(rewards) > 1 else 0.0
-        part = f"{mark}: {rewards.mean():.3f} +- {1.96 * error:.3f}"
+        part = f"{mark}: {rewards.mean():.3f}"
+        if len(rewards) > 1:
+            part += f" +- {half_width([(float(rewards.var(ddof=1)) / len(rewards), len(rewards) - 1)]):.3f}"
         part += f" ({shown.mean():.2f})" if table == "nb201" else ""
         parts.append(part + (f", optimum in {np.mean(rewards >= best - 1e-9):.0%}" if best else ""))
     seeds = sum(key[:2] == (table, name) for key in runs)

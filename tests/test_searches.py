@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.searches import Ended, Results
+from bench.strategies import _say
 from nasnet.runtime.errors import UserError
 
 MEASURED = Path(__file__).parents[1] / "bench" / "measured" / "searches_fashion.csv"
@@ -79,3 +80,13 @@ def test_what_was_measured_is_written_as_it_stands(tmp_path):
     (strategy, seed), ended = next(iter(results.searches.items()))
     results.add(strategy, seed, ended)
     assert path.read_text() == MEASURED.read_text()
+
+
+def test_few_searches_of_a_strategy_have_the_interval_of_few_and_one_has_none(capsys):
+    """Rewards of 0.2, 0.4 and 0.6: 0.4 +- t(0.975, 2) 0.2 / sqrt(3)."""
+    for seeds, said in ((1, "50: 0.200; "), (3, "50: 0.400 +- 0.497; ")):
+        runs = {
+            ("space", "ppo", seed): dict.fromkeys((50, 100, 150, 200), (0.2 + 0.2 * seed, 0.0)) for seed in range(seeds)
+        }
+        _say("space", "ppo", runs, Path("not read"))
+        assert said in capsys.readouterr().out

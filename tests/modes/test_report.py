@@ -138,7 +138,7 @@ def test_entropy_is_that_of_the_log_probabilities(shown):
         surprise = [-sum(record["log_probs"]) for record in proposals[first : first + 20]]
         assert row[0] == f"{first} to {first + 19}"
         assert float(row[1]) == pytest.approx(np.mean(surprise), abs=0.006)
-        assert float(row[2]) == pytest.approx(1.96 * np.std(surprise, ddof=1) / 20**0.5, abs=0.006)
+        assert float(row[2]) == pytest.approx(t.ppf(0.975, 19) * np.std(surprise, ddof=1) / 20**0.5, abs=0.006)
         assert float(row[3]) == pytest.approx(sum(map(math.log, sizes)) - np.mean(surprise), abs=0.006)
 
 

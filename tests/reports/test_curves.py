@@ -60,9 +60,10 @@ def test_entropy_is_of_what_a_policy_drew_wave_by_wave():
     nats = math.log(2) * np.array([2, 3, 5])  # minus the sums of the log-probabilities
     assert (first.first, first.end, second.first, second.end) == (0, 4, 8, 9)
     assert first.entropy == pytest.approx(nats.mean())
-    assert first.error == pytest.approx(math.sqrt(sum((nats - nats.mean()) ** 2) / 2 / 3))
+    error = math.sqrt(sum((nats - nats.mean()) ** 2) / 2 / 3)
+    assert first.half == pytest.approx(4.302653 * error)  # t(0.975, 2)
     assert first.most == pytest.approx(math.log(2) * (3 + 3 + 6) / 3)
-    assert (second.entropy, second.error, second.most) == (pytest.approx(math.log(8)), None, pytest.approx(math.log(8)))
+    assert (second.entropy, second.half, second.most) == (pytest.approx(math.log(8)), None, pytest.approx(math.log(8)))
     assert curves.entropies(proposals[4:8], sizes, 4) == []
 
 

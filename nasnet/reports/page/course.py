@@ -154,14 +154,14 @@ def controller_section(name: str, run: SearchRun) -> Markup:
 def _entropy(name: str, run: SearchRun, waves: Sequence[curves.Wave]) -> Markup:
     middle = np.array([(wave.first + wave.end - 1) / 2 for wave in waves])
     entropy, most = (np.array([getattr(wave, of) for wave in waves]) for of in ("entropy", "most"))
-    error = np.array([np.nan if wave.error is None else wave.error for wave in waves])
-    picture = plots.entropy_plot(f"{name}-entropy", middle, entropy, error, most)
+    half = np.array([np.nan if wave.half is None else wave.half for wave in waves])
+    picture = plots.entropy_plot(f"{name}-entropy", middle, entropy, half, most)
     shown = curves.evenly(len(waves), _ROWS)
     rows = [
         (
             f"{waves[i].first} to {waves[i].end - 1}",
             f"{entropy[i]:.2f}",
-            "-" if np.isnan(error[i]) else f"{1.96 * error[i]:.2f}",
+            "-" if np.isnan(half[i]) else f"{half[i]:.2f}",
             f"{most[i] - entropy[i]:.2f}",
         )
         for i in shown

@@ -1,4 +1,4 @@
-"""The numbers behind a report's pictures, from the trials of a search in the order in which they ended. NumPy alone."""
+"""The numbers behind a report's pictures, from a search's trials in the order in which they ended. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from controller.strategy import Proposal, Trial
+from nasnet.reports.intervals import half_width
 
 
 def rewards_of(trials: Sequence[Trial]) -> np.ndarray:
@@ -52,14 +53,14 @@ class Wave:
     """Proposals that follow one another: the first, one past the last, and what is known of the controller in them.
 
     `entropy` is the mean of minus the log-probability of what was drawn, in nats a trial: an estimate, without bias, of
-    the entropy of the policy that drew it. `error` is its standard error (None of one proposal). `most` is the entropy
+    the entropy of the policy that drew it. `half` is half of its 95% t-interval (None of one proposal). `most` is that
     of uniform choices among the same decisions: `most - entropy` estimates the policy's KL divergence from those.
     """
 
     first: int
     end: int
     entropy: float
-    error: float | None
+    half: float | None
     most: float
 
 
@@ -79,8 +80,9 @@ def entropies(proposals: Sequence[Proposal], sizes: Sequence[int], wave: int) ->
             continue
         surprise = -np.array([sum(proposal.log_probs) for proposal in drawn])
         most = float(np.mean([uniform[len(proposal.tokens)] for proposal in drawn]))
-        error = float(surprise.std(ddof=1)) / len(drawn) ** 0.5 if len(drawn) > 1 else None
-        found.append(Wave(first, min(first + wave, len(proposals)), float(surprise.mean()), error, most))
+        part = (float(surprise.var(ddof=1)) / len(drawn), len(drawn) - 1) if len(drawn) > 1 else None
+        half = None if part is None else half_width([part])
+        found.append(Wave(first, min(first + wave, len(proposals)), float(surprise.mean()), half, most))
     return found
 
 

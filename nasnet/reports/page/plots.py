@@ -151,11 +151,11 @@ def percent(share: float) -> str:
     return "-" if np.isnan(share) else f"{100 * share:.0f}%"
 
 
-def entropy_plot(name: str, x: np.ndarray, entropy: np.ndarray, error: np.ndarray, most: np.ndarray) -> Markup:
+def entropy_plot(name: str, x: np.ndarray, entropy: np.ndarray, half: np.ndarray, most: np.ndarray) -> Markup:
     """The estimated entropy of the controller in each wave with its 95% interval, and that of uniform choices."""
     with settings():
         figure, axes = _canvas()
-        half = 1.96 * np.nan_to_num(error)
+        half = np.nan_to_num(half)
         axes.fill_between(x, entropy - half, entropy + half, color=COLOUR["four"], alpha=0.25, linewidth=0)
         axes.plot(x, entropy, color=COLOUR["four"], linewidth=1.8, marker="o" if len(x) < 60 else None, markersize=3)
         axes.plot(x, most, color=COLOUR["muted"], linewidth=1.4, linestyle=DASHES[2])
