@@ -17,6 +17,7 @@ from nasnet.runtime.files import replaced, write_text
 
 CONFIDENCE = 0.95
 _MOST_LETTERS = 28  # of a network's name on the screen
+_ALIKE = 1e-9  # differences of shares that are one but for the last bits
 _WIDE = 3  # sizes that differ by more are drawn over logarithms
 
 
@@ -24,7 +25,8 @@ _WIDE = 3  # sizes that differ by more are drawn over logarithms
 class Paired:
     """The mean of the differences over the seeds that two networks share, and its 95% t-interval.
 
-    The interval is None of fewer than two seeds. It speaks of other seeds on the same pictures, of nothing else.
+    The interval is None of fewer than two seeds, and where they all differ alike: of few pictures there are few values
+    that a difference can have. It speaks of other seeds on the same pictures, of nothing else.
     """
 
     mean: float
@@ -77,7 +79,7 @@ def paired(values: Mapping[int, float], base: Mapping[int, float]) -> Paired | N
     if not differences:
         return None
     mean, count = statistics.fmean(differences), len(differences)
-    if count < 2:
+    if max(differences) - min(differences) < _ALIKE:
         return Paired(mean, None, count)
     half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * statistics.stdev(differences) / count**0.5
     return Paired(mean, (mean - half, mean + half), count)
@@ -151,7 +153,7 @@ def table(rows: Sequence[Row]) -> list[str]:
         line += [_number(mean_and_sd(row.train_seconds)[0], ".1f"), _number(mean_and_sd(row.pictures_per_second)[0])]
         for values, base in ((row.accuracies, first.accuracies), (row.test, first.test)):
             if values is not None and base is not None:
-                line += [spread(values), "" if row is first else _against(paired(values, base))]
+                line += [spread(values), "" if row is first else with_interval(paired(values, base))]
         lines.append(line)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(aligned(line, widths)).rstrip() for line in lines]
@@ -184,11 +186,13 @@ def spread(values: Mapping[int, float]) -> str:
     return f"{mean:.4f}" if sd is None else f"{mean:.4f} sd {sd:.4f}"
 
 
-def _against(found: Paired | None) -> str:
+def with_interval(found: Paired | None, none: str = "-") -> str:
+    """A difference with its interval, or why it has none; `none` where there is no difference."""
     if found is None:
-        return "-"
+        return none
     if found.interval is None:
-        return f"{found.mean:+.4f} (one seed)"
+        why = "one seed" if found.seeds == 1 else f"the same from all {found.seeds} seeds"
+        return f"{found.mean:+.4f} ({why})"
     return f"{found.mean:+.4f} ({found.interval[0]:+.4f} to {found.interval[1]:+.4f})"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import ttest_rel
 
-from nasnet.reports.comparison import Row, draw, figures, mean_and_sd, paired, table, write_csv
+from nasnet.reports.comparison import Row, draw, figures, mean_and_sd, paired, table, with_interval, write_csv
 
 LONG = "runs/a_$folder_of_a_very_long_name/best"
 SHARES = st.floats(0, 1)
@@ -34,6 +34,9 @@ def test_the_interval_is_that_of_the_paired_t_test(pairs):
 def test_too_few_seeds_have_no_interval():
     assert paired({0: 0.7}, {0: 0.5}).interval is None
     assert paired({0: 0.7}, {1: 0.5}) is None
+    alike = paired({0: 0.91, 1: 0.82}, {0: 0.9, 1: 0.81})
+    assert (alike.interval, alike.seeds, alike.mean) == (None, 2, pytest.approx(0.01))
+    assert with_interval(alike) == "+0.0100 (the same from all 2 seeds)"
     assert mean_and_sd({0: 0.7}) == (0.7, None)
     assert mean_and_sd({}) == (None, None)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from controller.config import LearnerConfig, PolicyGradientConfig
-from nasnet.reports.comparison import paired
+from nasnet.reports.comparison import paired, with_interval
 from nasnet.reports.intervals import half_width
 from nasnet.reports.page import curves, plots
 from nasnet.reports.page.html import Markup, element, figure, is_number, joined, table
@@ -134,9 +134,8 @@ def _curves(groups: Sequence[Group]) -> Markup:
     rows = []
     for group, (x, mean, half, _) in zip(groups, drawn, strict=True):
         for place in np.unique(np.linspace(0, len(x) - 1, _ROWS // len(groups) + 2).astype(int)) if len(x) else ():
-            rows.append(
-                (group.name, int(x[place]), f"{mean[place]:.4f}", "-" if half is None else f"{half[place]:.4f}")
-            )
+            beside = "-" if half is None or not half[place] else f"{half[place]:.4f}"
+            rows.append((group.name, int(x[place]), f"{mean[place]:.4f}", beside))
     numbers = table("Best so far, at some trials", ("searches", "trials", "mean", "± (95%)"), rows)
     legend = keys(*(_key(place, f"{group.name}, {len(group.runs)} seeds") for place, group in enumerate(groups)))
     said = (
@@ -160,7 +159,7 @@ def _ends(groups: Sequence[Group]) -> Markup:
         values = list(known.values())
         mean = float(np.mean(values)) if values else float("nan")
         half = "-"
-        if len(values) > 1:
+        if len(values) > 1 and np.ptp(values):  # of few pictures the best of several seeds may be one number
             half = f"{half_width([(float(np.var(values, ddof=1)) / len(values), len(values) - 1)]):.4f}"
         against = "" if of is best[0] else _against(known, best[0])
         each = " ".join(f"{value:.4f}" for value in values)
@@ -170,12 +169,8 @@ def _ends(groups: Sequence[Group]) -> Markup:
 
 
 def _against(of: Mapping[int, float], first: Mapping[int, float]) -> str:
-    found = paired(of, {seed: value for seed, value in first.items() if np.isfinite(value)})
-    if found is None:
-        return "no seed in both"
-    if found.interval is None:
-        return f"{found.mean:+.4f} (one seed)"
-    return f"{found.mean:+.4f} ({found.interval[0]:+.4f} to {found.interval[1]:+.4f})"
+    known = {seed: value for seed, value in first.items() if np.isfinite(value)}
+    return with_interval(paired(of, known), "no seed in both")
 
 
 def _runs(runs: Sequence[SearchRun]) -> Markup:
