@@ -87,7 +87,7 @@ class Child:
         """Trains to the end; scores at the end of the last epochs, before which it may `reestimate` its statistics.
 
         Its weights are then those that scored best, the later ones of equals, with the statistics that they were scored
-        with. Raises DivergedError at the first bad loss.
+        with. Raises DivergedError at the first bad loss, a score's too.
         """
         losses: list[float] = []
         seconds: list[float] = []
@@ -110,7 +110,7 @@ class Child:
                     self._take(session.vectors())
                     if reestimated:
                         self.reestimate()
-                    scores.append(score := self.score(self._data.valid))
+                    scores.append(score := self.score(self._data.valid).checked())
                     if best is None or score.accuracy >= best[0]:
                         best = score.accuracy, (self.weights.numpy(), self.statistics.numpy())
                     scoring += time.monotonic() - before

@@ -104,7 +104,7 @@ class ProxyEstimator:
             model = training.inference_model()
             if self.statistics == "reestimated":
                 reestimate(model, self.data.train.images, batch_size=REESTIMATED_ON, most=REESTIMATED_ON)
-            accuracy = evaluate(model, self.data.valid).accuracy
+            accuracy = evaluate(model, self.data.valid).checked().accuracy
             if best is None or accuracy >= best[0]:
                 best = accuracy, {name: variable.numpy() for name, variable in named_weights(model).items()}
             scoring += time.monotonic() - before

@@ -68,7 +68,7 @@ class WholeTraining:
         training.run(self.checkpoints, shown.append, options)
         seconds = step_seconds(training, shown)
         model = training.inference_model()
-        score = evaluate(model, data.valid)
+        score = evaluate(model, data.valid).checked()
         speed = pictures_per_second(model, data.valid.images, self.batch_size)
         figures = {"loss": score.loss, "pictures": score.pictures, "pictures_per_second": speed}
         if seconds is not None:

@@ -15,6 +15,8 @@ from cells.zoo.cells import NASNET_A, ZOO
 from nasnet.data.dataset import Split, open_dataset
 from nasnet.estimators.child import Child
 from nasnet.estimators.config import ChildConfig
+from nasnet.estimators.proxy import ProxyEstimator
+from nasnet.networks.config import NetworkConfig
 from nasnet.networks.keras_model import build, named_weights
 from nasnet.runtime.errors import DivergedError, SettingError
 from nasnet.training.config import TrainingConfig
@@ -188,6 +190,16 @@ def test_divergence_is_told_with_its_step():
     config = dataclasses.replace(CONFIG, learning_rate=1e30, clip_norm=0.0, epochs=4)
     with pytest.raises(DivergedError, match=r"loss was (nan|inf) at step \d"):
         Child(drawn_spec(NASNET_A, data), data, ChildConfig.of(config, data), seed=0).run()
+
+
+@pytest.mark.parametrize("child", ["functions", "keras"])
+def test_a_last_step_that_diverges_is_no_score(child):
+    """Its loss is of the weights before it; what is left answers nothing, which was counted as the first class."""
+    data = drawn_pictures(8, train=64)
+    config = dataclasses.replace(CONFIG, learning_rate=1e30, clip_norm=0.0, steps=1)
+    proxy = ProxyEstimator(data, NetworkConfig(filters=2), config, 0, child, statistics="reestimated")
+    with pytest.raises(DivergedError, match=r"the loss on 64 pictures was (nan|inf) after the last step"):
+        proxy.train(drawn_spec(NASNET_A, data).architecture, 0)
 
 
 def test_its_pictures_are_augmented_as_those_of_the_training_that_it_stands_for():

@@ -16,7 +16,9 @@ import pytest
 from bench.drawn import cheap_genotype, drawn_genotypes, drawn_spec
 from cells.count import count
 from controller.strategy import Outcome
+from nasnet.data.config import DataConfig
 from nasnet.data.dataset import open_dataset
+from nasnet.estimators.training import WholeTraining
 from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.job import Result
 from nasnet.modes.compared import timed
@@ -29,9 +31,10 @@ from nasnet.networks.keras_model import build, named_weights
 from nasnet.networks.latency.match import AsFast
 from nasnet.networks.latency.table import Time
 from nasnet.networks.saved import load_source, save_weights
-from nasnet.runtime.errors import UserError
+from nasnet.runtime.errors import DivergedError, UserError
 from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
+from nasnet.training.config import TrainingConfig
 from nasnet.training.metrics import evaluate
 from tests.support.processes import wait_until_gone, workers_of
 
@@ -262,6 +265,15 @@ def test_what_was_trained_of_another_network_is_not_taken_for_this_one(tmp_path,
     assert [training.network for training in planned if (tmp_path / training.label).exists()] == [0, 0]
     said = [f"{tmp_path / training.label} is of another network" for training in planned if training.network == 1]
     assert [line.partition(" than ")[0] for line in capsys.readouterr().out.splitlines()] == said
+
+
+def test_a_training_whose_last_step_diverged_has_failed(tmp_path):
+    """No loss said so: what is left answers nothing, and had the share of the first class as its accuracy."""
+    training = TrainingConfig(steps=1, batch_size=8, learning_rate=1e30, clip_norm=0.0)
+    spec = drawn_spec(cheap_genotype(), DIGITS, repeats=1, filters=2)
+    whole = WholeTraining(spec, DataConfig(dataset="digits"), training, 0, tmp_path, 8)
+    with pytest.raises(DivergedError, match=r"the loss on \d+ pictures was (nan|inf) after the last step"):
+        whole.estimate(None, "")
 
 
 def test_what_has_not_ended_or_failed_may_be_of_another_network_once_they_are_timed_anew(tmp_path, capsys):
