@@ -12,7 +12,7 @@ from nasnet.reports.comparison import CONFIDENCE, aligned, mean_and_sd, millions
 from nasnet.reports.intervals import Interval, paired_difference
 
 EASY = 0.95
-"""Accuracy of the worst of them from which on a data set is called easy."""
+"""Where one answer for all pictures is wrong, the share of them that the worst has right in an easy data set."""
 ON_VALID = "there is no test split to score on: on valid, which chose it, the found one looks better"
 _THOUSAND, _MILLION = 10**3, 10**6
 
@@ -59,6 +59,7 @@ class Verdict:
         dataset: its name.
         steps: training steps of each.
         match: what they were made alike in.
+        one_answer: share of the pictures that naming the largest class each time has right.
     """
 
     what: str
@@ -69,6 +70,7 @@ class Verdict:
     dataset: str
     steps: int
     match: str
+    one_answer: float = 0.0
 
     @property
     def pictures(self) -> int:
@@ -131,6 +133,11 @@ class Verdict:
         means = [mean for side in (self.found, *self.others) if (mean := mean_and_sd(side.accuracies)[0]) is not None]
         return min(means, default=None)
 
+    @property
+    def too_easy(self) -> bool:
+        """Whether all of them have nearly all right. Where most pictures are of one class that alone says nothing."""
+        return self.least is not None and 1 - self.least <= (1 - EASY) * (1 - self.one_answer)
+
     def lines(self) -> list[str]:
         """For the screen: the table, what is to be known of it, and the sentence."""
         if not self.others:
@@ -148,7 +155,7 @@ class Verdict:
         if self.split == "valid":
             lines.append(f"note: {ON_VALID}")
         lines.append(self.sentence())
-        if self.least is not None and self.least >= EASY:
+        if self.least is not None and self.too_easy:
             lines.append(
                 f"note: {self.dataset} is too easy to tell good networks apart: each of these has "
                 f"{100 * self.least:.1f}% or more right after {self.steps} steps"
@@ -177,7 +184,7 @@ class Verdict:
             )
         return {
             "sentence": self.sentence(),
-            "too_easy": self.least is not None and self.least >= EASY,
+            "too_easy": self.too_easy,
             "split": self.split,
             "pictures": self.pictures,
             "steps": self.steps,

@@ -114,6 +114,18 @@ def test_it_says_where_a_data_set_is_too_easy_and_where_valid_is_scored(least, e
     assert any("there is no test split" in line for line in found.lines())
 
 
+def test_nine_in_ten_pictures_of_one_class_make_no_set_easy():
+    """95% right are then half of what naming that class each time has wrong; 99.8% are a fiftieth."""
+    for wrong, easy in ((48, False), (2, True)):
+        right = dict.fromkeys(range(2), np.arange(1_000) >= wrong)
+        sides = Side("found", "", 9, 9, right), Side("nasnet_a", "", 9, 9, right)
+        found = Verdict("cell", sides[0], sides[1:], (), "test", "drawn", 9, "none")
+        assert found.too_easy
+        found = dataclasses.replace(found, one_answer=0.9)
+        assert found.too_easy is found.to_json()["too_easy"] is easy
+        assert any("too easy" in line for line in found.lines()) is easy
+
+
 def test_its_json_holds_what_the_table_shows():
     other = side("nasnet_a", 0.85, trial_id=3, failures={5: "nan"}, note="matched by filters 6")
     found = verdict(other)

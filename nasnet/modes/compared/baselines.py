@@ -113,7 +113,10 @@ def hold_against_baselines(
     if len({len(right) for side in (found, *others) for right in side.right.values()}) > 1:
         raise UserError(f"{folder}: not all were scored on as many pictures; delete each {_SCORED} in it to score anew")
     scored = "test" if data.has_test else "valid"
-    verdict = Verdict(_what(config), found, others, left_out, scored, data.name, steps, options.match)
+    # Of valid: test stays closed where all of them were scored before.
+    one_answer = float(np.bincount(data.valid.labels).max() / len(data.valid))
+    told = scored, data.name, steps, options.match, one_answer
+    verdict = Verdict(_what(config), found, others, left_out, *told)
     for line in verdict.lines():
         say(line)
     return verdict.to_json()

@@ -211,7 +211,8 @@ def _held(name: str, held: Mapping[str, Any], networks: Sequence[Mapping[str, An
     rows = []
     for of in networks:
         values = list(of["accuracies"].values())
-        mean = f"{sum(values) / len(values):.4f}" if values else "none succeeded"
+        none = "none succeeded" if of.get("failures") else "-"  # of one that nothing was held against none was made
+        mean = f"{sum(values) / len(values):.4f}" if values else none
         each = " ".join(f"{value:.4f}" for value in values)
         rows.append(
             (of["name"], each, mean, f"{of['parameters']:,}", millions(of["mult_adds"]), _points(of["difference"]))
