@@ -335,6 +335,28 @@ def test_two_strategies_side_by_side(tmp_path):
     assert len(page.table("Each search")) == 5
 
 
+def test_rewards_of_another_objective_or_children_are_not_told_as_the_same(tmp_path):
+    soft = {"objective": "accuracy*latency", "latency_ms": 2.0}
+    for name, flags in {
+        "a": {},
+        "b": {"latency_ms": 4.0},
+        "c": soft,
+        "d": {**soft, "latency_ms": 3.0},
+        "e": {"learning_rate": 0.3, "filters": 5},
+    }.items():
+        written_search(tmp_path / name, 3, failing=0.0, blocks=1, **flags)
+    for names, said in (
+        ("ab", None),  # a limit: of what is tried, and not of what that is worth
+        ("bc", "objective, latency_ms"),
+        ("cd", "latency_ms"),
+        ("ae", "filters, learning_rate"),
+    ):
+        runs = [read_run(tmp_path / name, mode.setup_of(tmp_path / name)) for name in names]
+        note = f"note: these searches differ in {said}: their rewards do not measure the same."
+        text = read_part(compared_section(runs)).text
+        assert (note in text) if said else ("do not measure the same" not in text)
+
+
 def test_searches_that_all_came_to_one_reward_have_no_interval(tmp_path):
     """On few pictures rewards take few values: that two seeds found the same does not say that a third one would."""
     for number, (strategy, top) in enumerate((("ppo", 0.75), ("evolution", 0.5)) * 2):

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from controller.config import LearnerConfig, PolicyGradientConfig
+from nasnet.networks.config import NetworkConfig
 from nasnet.reports.comparison import paired, with_interval
 from nasnet.reports.intervals import half_width
 from nasnet.reports.page import curves, plots
 from nasnet.reports.page.html import Markup, element, figure, is_number, joined, table
 from nasnet.reports.page.run import SearchRun
 from nasnet.reports.page.style import keys
+from nasnet.training.config import TrainingConfig
 
 _POINTS, _ROWS = 400, 50
 _NEEDED = (
@@ -25,9 +27,12 @@ _NEEDED = (
     "space",
     "table",
     "estimator",
-    "steps",
-    "epochs",
     "rungs",
+    "reward",
+    "statistics",
+    "objective",
+    "latency_weight",
+    *(field.name for config in (NetworkConfig, TrainingConfig) for field in dataclasses.fields(config)),
 )
 """Settings without which rewards are of one kind: where they differ, a higher one says nothing."""
 _OF_STRATEGIES = {
@@ -103,7 +108,10 @@ def mean_curve(of: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.nda
 def compared_section(runs: Sequence[SearchRun]) -> Markup:
     """The groups side by side, then each search."""
     parts: list[object] = []
-    if unlike := [name for name in _NEEDED if name in differences(runs)]:
+    # What a latency is held against is part of a reward by an objective that has it; else it is a limit.
+    soft = any(run.setup.values.get("objective", "accuracy") != "accuracy" for run in runs)
+    needed = (*_NEEDED, *["latency_ms", "latency_on"] * soft)
+    if unlike := [name for name in needed if name in differences(runs)]:
         parts.append(
             element("p", f"note: these searches differ in {', '.join(unlike)}: their rewards do not measure the same.")
         )
