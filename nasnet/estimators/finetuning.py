@@ -51,5 +51,5 @@ class FineTuning:
         training.run(self.checkpoints, shown.append)
         steps = step_seconds(training, shown) or 0.0
         # A trial may be too short for its moving statistics to come after its weights; those of the end are made anew.
-        accuracy = evaluate(training.inference_model(reestimated=True), data.valid).accuracy
+        accuracy = evaluate(training.inference_model(reestimated=True), data.valid).checked().accuracy
         return Estimate(accuracy, Timing(steps=steps, other=max(0.0, time.monotonic() - start - steps)))
