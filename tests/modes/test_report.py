@@ -475,9 +475,13 @@ def test_a_table_that_is_there_that_changed_and_that_is_gone(tmp_path, monkeypat
 def test_a_seed_counts_once_and_other_data_is_told(tmp_path):
     for name, flags in {"a": {}, "b": {}, "c": {"seed": 1, "valid_fraction": 0.2}, "d": {"failing": 1.0}}.items():
         written_search(tmp_path / name, 8, **{"blocks": 1, "failing": 0.0, **flags})
+    journal = written_search(tmp_path / "e", 0, blocks=1, rungs="2,6")
+    journal.end_rung(Trial(journal.proposals[0], Outcome.OK, 0.5, 1.0), 1.0)
     page = read_part(compared_section([read_run(tmp_path / n, mode.setup_of(tmp_path / n)) for n in "abcd"]))
     assert f"{tmp_path / 'b'} has the seed of {tmp_path / 'a'}" in page.text
     assert f"{tmp_path / 'd'} has no success yet" in page.text
+    waiting = read_part(compared_section([read_run(tmp_path / n, mode.setup_of(tmp_path / n)) for n in "ae"]))
+    assert f"{tmp_path / 'e'} has no success yet" in waiting.text
     assert "differ in valid_fraction: their rewards do not measure the same" in page.text
     rows = page.table("The best reward after 8 trials")[1:]
     assert [row[0] for row in rows] == ["ppo (valid_fraction=0.1)", "ppo (valid_fraction=0.2)"]

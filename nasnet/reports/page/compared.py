@@ -119,7 +119,7 @@ def compared_section(runs: Sequence[SearchRun]) -> Markup:
     for group in groups_of(runs):
         good: dict[int, SearchRun] = {}
         for run in group.runs:
-            if not run.ranked:
+            if all(trial.reward is None for trial in run.trials):  # of those between two rungs none has ended
                 parts.append(element("p", f"note: {run.name} has no success yet; it is in no mean."))
             elif run.setup.seed in good:
                 twin = good[run.setup.seed].name
