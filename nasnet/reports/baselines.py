@@ -144,7 +144,7 @@ class Verdict:
             return [*(f"note: {why}" for why in self.left_out), self.sentence()]
         table = [["", "parameters", "mult-adds", f"{self.split} accuracy", "found minus it, points (95%)"]]
         for side, difference in zip((self.found, *self.others), (None, *self.differences()), strict=True):
-            against = "" if difference is None else f"{_points(difference.mean)}{_half(difference)}"
+            against = "" if difference is None else _points(difference)
             sizes = [f"{side.parameters:,}", millions(side.mult_adds)]
             table.append([side.name, *sizes, spread(side.accuracies), against])
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -200,22 +200,25 @@ def _interval_json(found: Interval) -> dict[str, float | None]:
     return {"mean": found.mean, "low": low, "high": high}
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}"
-
-
 def _size(found: Interval) -> str:
-    # A difference that is there is not told as one of 0.0.
-    digits = next((digits for digits in (1, 2) if float(f"{100 * abs(found.mean):.{digits}f}")), 3)
-    return f"{100 * abs(found.mean):.{digits}f}{_half(found, digits)}"
+    return f"{100 * abs(found.mean):.{_digits(found)}f}{_half(found)}"
+
+
+def _points(found: Interval) -> str:
+    return f"{100 * found.mean:+.{_digits(found)}f}{_half(found)}"
 
 
 def _against(found: Interval) -> str:
-    return f"{_points(found.mean)}{_half(found)} points" + (f", {found.why}" if found.half is None else "")
+    return f"{_points(found)} points" + (f", {found.why}" if found.half is None else "")
 
 
-def _half(found: Interval, digits: int = 1) -> str:
-    return "" if found.half is None else f" +- {100 * found.half:.{digits}f}"
+def _half(found: Interval) -> str:
+    return "" if found.half is None else f" +- {100 * found.half:.{_digits(found)}f}"
+
+
+def _digits(found: Interval) -> int:
+    """After the point: one, or as many as an interval needs to be one of more than 0, up to three."""
+    return next((digits for digits in (1, 2) if found.half is None or round(100 * found.half, digits)), 3)
 
 
 def _listed(words: Sequence[str]) -> str:

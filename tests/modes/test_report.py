@@ -287,6 +287,9 @@ def test_what_a_comparison_says_on_the_screen_the_page_says_too(tmp_path):
     assert "note: there is no test split to score on" in page.text
     assert "note: these pictures are too easy to tell good networks apart: each has 95% or more right" in page.text
     assert page.table("40 valid pictures")[2][5] == "+0.0 (no interval)"
+    held["networks"][1]["difference"] = {"mean": 0.0004, "low": 0.0002, "high": 0.0006}
+    write_json(tmp_path / "run" / "best" / "metrics.json", {**METRICS, "baselines": held})
+    assert reported(tmp_path / "run").table("40 valid pictures")[2][5] == "+0.04 (+0.02 to +0.06)"
     alone = Verdict("cell", Side("found (trial 1)", "", 9, 9, {}), [], (), "test", "drawn", 5, "none").to_json()
     write_json(tmp_path / "run" / "best" / "metrics.json", {**METRICS, "baselines": alone})
     assert "none succeeded" not in reported(tmp_path / "run").text  # it was not trained: there was nothing beside it

@@ -99,6 +99,10 @@ def test_a_difference_that_is_there_is_not_told_as_none():
     other = Side("nasnet_a", "", 99, 9, dict.fromkeys(range(3), right & (np.arange(40_000) >= 15)))
     found = Verdict("cell", first, [other], (), "test", "drawn", 9, "none")
     assert found.sentence() == "the found cell is 0.04 +- 0.02 points above nasnet_a"
+    other = dataclasses.replace(other, right=dict.fromkeys(range(3), np.roll(right, 5)))  # 5 lost, 5 won
+    found = dataclasses.replace(found, others=[other])
+    assert found.sentence().endswith(" nasnet_a (+0.00 +- 0.02 points)")
+    assert found.lines()[2].endswith("  +0.00 +- 0.02")
 
 
 def test_the_size_that_they_have_in_common_is_told_in_its_unit():

@@ -257,7 +257,8 @@ def _points(found: object) -> str:
     mean, low, high = found["mean"], found.get("low"), found.get("high")
     if not is_number(low) or not is_number(high):
         return f"{100 * mean:+.1f} (no interval)"
-    return f"{100 * mean:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    digits = 1 if high - low >= 1e-3 else 2  # as on the screen: an interval is not one of 0
+    return f"{100 * mean:+.{digits}f} ({100 * low:+.{digits}f} to {100 * high:+.{digits}f})"
 
 
 def _short(of: Mapping[str, Sequence[float]]) -> list[tuple[str, Sequence[float]]]:
