@@ -159,8 +159,8 @@ def _alike(first: Finalist, other: Finalist, pictures: int) -> bool:
 
 
 def show_finalist_run(run: FinalistRun, done: int, runs: int, seconds_left: float | None) -> None:
-    """One longer training that ended, and the time until everything has."""
-    result = f"reward {run.reward:.4f}" if run.reward is not None else f"{run.outcome}: {run.cause}"
+    """One longer training that ended, its accuracy before a latency is in it, and the time until everything has."""
+    result = f"accuracy {run.reward:.4f}" if run.reward is not None else f"{run.outcome}: {run.cause}"
     left = "" if seconds_left is None else f", {clock(seconds_left)} left"
     say(f"finalist run {done}/{runs}  trial {run.trial_id}, start {run.start}  {result}  {run.seconds:.1f} s{left}")
 

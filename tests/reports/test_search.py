@@ -10,9 +10,9 @@ from bench.drawn import drawn_pictures
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import Split
 from nasnet.execution.job import Job
-from nasnet.reports.search import at_work, say_pictures, say_ranking, say_updates, show_finalist
+from nasnet.reports.search import at_work, say_pictures, say_ranking, say_updates, show_finalist, show_finalist_run
 from nasnet.trials.finalists import Finalist
-from nasnet.trials.journal import Journal
+from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.retries import RetryingEngine
 
 
@@ -86,6 +86,12 @@ def test_ties_are_of_what_finalists_are_ranked_by(capsys):
     assert "cannot be told" in capsys.readouterr().out
     show_finalist(finalist(3, 0.85, 0.85, factor=1.1), 1, 1_000)
     assert capsys.readouterr().out.endswith("; mean 0.8500 +- 0.0222, with its latency 0.9350\n")
+
+
+def test_a_finalists_training_is_told_by_its_accuracy(capsys):
+    """It is no reward where a latency makes one of it."""
+    show_finalist_run(FinalistRun(7, 1, Outcome.OK, 0.9, 3.2), 1, 6, None)
+    assert capsys.readouterr().out == "finalist run 1/6  trial 7, start 1  accuracy 0.9000  3.2 s\n"
 
 
 class Busy:
