@@ -115,6 +115,7 @@ def test_killed_it_goes_on_and_nothing_that_ended_is_trained_again(cells, tmp_pa
     assert evaluate(model, data.valid).accuracy == second["valid_accuracies"]["6"]
     assert evaluate(model, data.test()).accuracy == second["test_accuracies"]["6"]
     assert "test accuracy" in done.stdout
+    assert f"\nvalid accuracies are shares of {len(data.valid)} pictures; " in done.stdout  # those on test of others
 
 
 @pytest.mark.slow

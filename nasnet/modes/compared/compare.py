@@ -263,7 +263,7 @@ def _leave(
         for seed, cause in row.failures.items():
             say(f"note: {row.name}, seed {seed}, failed and is left out: {cause}")
     say(
-        f"accuracies are shares of {len(data.valid)} valid pictures; the intervals are of the differences seed by seed "
+        f"valid accuracies are shares of {len(data.valid)} pictures; the intervals are of the differences seed by seed "
         f"(t, {comparison.CONFIDENCE:.0%}); pictures/s is inference {options.inference_batch} at a time"
     )
     for name in ("compare.json", "compare.csv", "compare.png"):
