@@ -35,12 +35,15 @@ from nasnet.runtime.files import write_json
 from nasnet.runtime.signals import Stopping
 from nasnet.training.config import ReplicaConfig, TrainingConfig, TransferConfig
 from nasnet.training.loop import Training
-from nasnet.training.metrics import evaluate
+from nasnet.training.metrics import check_answers, evaluate, logits_of
 from nasnet.training.optimizers import inner_parts
 from nasnet.training.progress import Progress
 from nasnet.training.recipes import recipe_json
 from nasnet.training.replicas import Replicas, open_replicas
 from nasnet.training.statistics import unsettled
+
+_ASKED = 256
+"""Pictures that a trained network is asked of before it is kept."""
 
 
 def train_to(
@@ -86,6 +89,7 @@ def train_to(
     if not chief:
         return spec, training.model  # who does not write needs none for inference
     model = training.inference_model()
+    check_answers(logits_of(model, data.valid.images[:_ASKED]), "valid")  # a step's loss is of the weights before it
     save_trained(folder, spec, model)
     return spec, model
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from nasnet.data.dataset import Split
 from nasnet.data.input_pipeline import feed, in_order
+from nasnet.runtime.errors import RunError
 from nasnet.training.score import Score
 
 LogitsOf = Callable[[tf.Tensor], tf.Tensor]
@@ -28,6 +29,16 @@ def logits_of(model: keras.Model, images: np.ndarray, batch_size: int = 256) -> 
     step = tf.function(lambda batch: model(tf.cast(batch, tf.float32), training=False), autograph=False)
     starts = range(0, len(images), batch_size)
     return np.concatenate([step(tf.constant(images[start : start + batch_size])).numpy() for start in starts])
+
+
+def check_answers(logits: np.ndarray, split: str = "") -> None:
+    """Raises RunError, naming the split, where answers are not finite: they would count as ones of the first class."""
+    if wrong := int((~np.isfinite(logits)).any(axis=-1).sum()):
+        of_them = (
+            f"{wrong:,} of {len(logits):,} {split} pictures" if split else f"{wrong:,} of {len(logits):,} pictures"
+        )
+        rule = "as after a last step that diverges; expected one trained with a smaller learning rate"
+        raise RunError(f"the network's answers to {of_them} are not finite, {rule}")
 
 
 class Scorer:

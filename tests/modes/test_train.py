@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from bench.drawn import cheap_genotype, drawn_pictures, drawn_spec
 from cells.zoo.lenet import LeNet5
@@ -16,6 +17,7 @@ from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import open_dataset
 from nasnet.modes import train
 from nasnet.modes.flags import resolve
+from nasnet.modes.runners import runner
 from nasnet.modes.train import train_to
 from nasnet.modes.trained import winner
 from nasnet.modes.trained.export import export_trained
@@ -41,6 +43,34 @@ def test_a_finished_training_is_what_its_folder_holds_and_not_what_would_be_trai
     assert spec == before
     for name, value in named_weights(model).items():
         np.testing.assert_array_equal(named_weights(found)[name], value)
+
+
+def test_a_training_whose_last_step_diverged_leaves_no_network(tmp_path):
+    """No loss has said so: each is of the weights before its step."""
+    data = drawn_pictures(8, train=32)
+    config = TrainingConfig(steps=1, batch_size=32, learning_rate=1e30, clip_norm=0.0)
+    with pytest.raises(RunError, match=r"^the network's answers to (\d+) of \1 valid pictures are not finite, "):
+        train_to(tmp_path, drawn_spec(cheap_genotype(), data), data, config, 0)
+    assert not (tmp_path / "model.keras").exists()
+
+
+@pytest.mark.parametrize("mode", ["export", "evaluate", "predict"])
+def test_a_network_without_answers_is_not_scored_as_if_it_named_the_first_class(tmp_path, mode):
+    """Of an earlier version's training, or of weights that something else has spoiled."""
+    data = open_dataset("digits")
+    spec = drawn_spec(cheap_genotype(), data)
+    model = build(spec)
+    model.layers[-1].set_weights([np.full_like(weight, np.nan) for weight in model.layers[-1].get_weights()])
+    save_trained(tmp_path / "source", spec, model)
+    Image.fromarray(data.valid.images[0, :, :, 0]).save(tmp_path / "one.png")
+    config = resolve(mode, 0, {"from": str(tmp_path / "source")} | ({} if mode == "predict" else {"dataset": "digits"}))
+    config = dataclasses.replace(config, paths=(str(tmp_path / "one.png"),) if mode == "predict" else ())
+    with pytest.raises(
+        RunError, match=r"^the network's answers to (\S+) of \1 (valid |test |)pictures are not finite, "
+    ):
+        runner(config)(config, tmp_path / mode)
+    for name in ("best", "evaluation.json", "predictions.csv"):
+        assert not (tmp_path / mode / name).exists()
 
 
 @pytest.mark.parametrize(("length", "other"), [({"steps": 1}, "epochs"), ({"epochs": 1}, "steps")])

@@ -20,7 +20,7 @@ from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError
 from nasnet.runtime.files import create_folder, write_json
-from nasnet.training.metrics import logits_of
+from nasnet.training.metrics import check_answers, logits_of
 
 
 def run_evaluate(config: RunConfig, workdir: Path) -> None:
@@ -73,7 +73,9 @@ def _scored(
     trained_on: Fingerprint | None,
     source_data: Fingerprint | None,
 ) -> dict[str, Any]:
-    found = figures(split.labels, logits_of(model, split.images), classes)
+    logits = logits_of(model, split.images)
+    check_answers(logits, name)
+    found = figures(split.labels, logits, classes)
     low, high = found["accuracy_95"]
     say(
         f"{name}: accuracy {found['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f}), loss {found['loss']:.4f}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import read_json, write_json
-from nasnet.training.metrics import evaluate
+from nasnet.training.metrics import check_answers, evaluate, logits_of
 
 
 def export_trained(
@@ -102,6 +103,8 @@ def _scored(
     if known["trained_on"]:
         say(f"{name}: {trained_on_words(split, known)}")
     score = evaluate(model, split)
+    if not math.isfinite(score.loss):
+        check_answers(logits_of(model, split.images), name)
     if idle := no_better_than_one_answer(score.accuracy, split.labels, classes):
         say(f"note: {name} accuracy {score.accuracy:.4f} is {idle}")
     return {**dataclasses.asdict(score), **known}

@@ -24,7 +24,7 @@ from nasnet.runtime import devices
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError, UserError
 from nasnet.runtime.files import expanded, replaced
-from nasnet.training.metrics import logits_of
+from nasnet.training.metrics import check_answers, logits_of
 
 _BATCH = 64
 _NAMED = 5  # broken pictures that the last line names
@@ -108,7 +108,8 @@ def _predicted(
 
 
 def _likeliest(spec: NetworkSpec, model: keras.Model, images: np.ndarray, top: int) -> list[Prediction]:
-    probabilities = softmax(logits_of(model, images).astype(np.float64), axis=1)
+    check_answers(logits := logits_of(model, images))
+    probabilities = softmax(logits.astype(np.float64), axis=1)
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     return [
         [(spec.classes[k], float(of_picture[k])) for k in likeliest]
