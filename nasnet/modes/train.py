@@ -89,7 +89,8 @@ def train_to(
     if not chief:
         return spec, training.model  # who does not write needs none for inference
     model = training.inference_model()
-    check_answers(logits_of(model, data.valid.images[:_ASKED]), "valid")  # a step's loss is of the weights before it
+    # Asked here: the last loss is of the weights before its step.
+    check_answers(logits_of(model, data.valid.images[:_ASKED]), "valid pictures")
     save_trained(folder, spec, model)
     return spec, model
 

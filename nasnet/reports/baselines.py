@@ -201,11 +201,11 @@ def _interval_json(found: Interval) -> dict[str, float | None]:
 
 
 def _size(found: Interval) -> str:
-    return f"{100 * abs(found.mean):.{_digits(found)}f}{_half(found)}"
+    return f"{100 * abs(found.mean):.{digits_of(found)}f}{_half(found)}"
 
 
 def _points(found: Interval) -> str:
-    return f"{100 * found.mean:+.{_digits(found)}f}{_half(found)}"
+    return f"{100 * found.mean:+.{digits_of(found)}f}{_half(found)}"
 
 
 def _against(found: Interval) -> str:
@@ -213,10 +213,10 @@ def _against(found: Interval) -> str:
 
 
 def _half(found: Interval) -> str:
-    return "" if found.half is None else f" +- {100 * found.half:.{_digits(found)}f}"
+    return "" if found.half is None else f" +- {100 * found.half:.{digits_of(found)}f}"
 
 
-def _digits(found: Interval) -> int:
+def digits_of(found: Interval) -> int:
     """After the point: one, or as many as an interval needs to be one of more than 0, up to three."""
     return next((digits for digits in (1, 2) if found.half is None or round(100 * found.half, digits)), 3)
 

@@ -31,14 +31,11 @@ def logits_of(model: keras.Model, images: np.ndarray, batch_size: int = 256) -> 
     return np.concatenate([step(tf.constant(images[start : start + batch_size])).numpy() for start in starts])
 
 
-def check_answers(logits: np.ndarray, split: str = "") -> None:
-    """Raises RunError, naming the split, where answers are not finite: they would count as ones of the first class."""
+def check_answers(logits: np.ndarray, pictures: str = "pictures") -> None:
+    """Raises RunError, naming the pictures, where answers are not finite: they would count as of the first class."""
     if wrong := int((~np.isfinite(logits)).any(axis=-1).sum()):
-        of_them = (
-            f"{wrong:,} of {len(logits):,} {split} pictures" if split else f"{wrong:,} of {len(logits):,} pictures"
-        )
         rule = "as after a last step that diverges; expected one trained with a smaller learning rate"
-        raise RunError(f"the network's answers to {of_them} are not finite, {rule}")
+        raise RunError(f"the network's answers to {wrong:,} of {len(logits):,} {pictures} are not finite, {rule}")
 
 
 class Scorer:

@@ -74,7 +74,7 @@ def _scored(
     source_data: Fingerprint | None,
 ) -> dict[str, Any]:
     logits = logits_of(model, split.images)
-    check_answers(logits, name)
+    check_answers(logits, f"{name} pictures")
     found = figures(split.labels, logits, classes)
     low, high = found["accuracy_95"]
     say(

@@ -104,7 +104,7 @@ def _scored(
         say(f"{name}: {trained_on_words(split, known)}")
     score = evaluate(model, split)
     if not math.isfinite(score.loss):
-        check_answers(logits_of(model, split.images), name)
+        check_answers(logits_of(model, split.images), f"{name} pictures")
     if idle := no_better_than_one_answer(score.accuracy, split.labels, classes):
         say(f"note: {name} accuracy {score.accuracy:.4f} is {idle}")
     return {**dataclasses.asdict(score), **known}

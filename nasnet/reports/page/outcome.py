@@ -9,8 +9,9 @@ from cells.drawing import cell, chain
 from cells.genotype.cell import CellGenotype
 from cells.genotype.chain import ChainGenotype
 from nasnet.estimators.table import Choices
-from nasnet.reports.baselines import EASY, ON_VALID
+from nasnet.reports.baselines import EASY, ON_VALID, digits_of
 from nasnet.reports.comparison import millions, short
+from nasnet.reports.intervals import Interval
 from nasnet.reports.page import plots
 from nasnet.reports.page.html import NOTHING, Markup, element, figure, is_number, joined, table
 from nasnet.reports.page.run import SearchRun
@@ -257,7 +258,7 @@ def _points(found: object) -> str:
     mean, low, high = found["mean"], found.get("low"), found.get("high")
     if not is_number(low) or not is_number(high):
         return f"{100 * mean:+.1f} (no interval)"
-    digits = 1 if high - low >= 1e-3 else 2  # as on the screen: an interval is not one of 0
+    digits = digits_of(Interval(mean, (high - low) / 2))
     return f"{100 * mean:+.{digits}f} ({100 * low:+.{digits}f} to {100 * high:+.{digits}f})"
 
 
