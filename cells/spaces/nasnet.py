@@ -8,8 +8,8 @@ import functools
 from cells.architecture import BadField
 from cells.genotype.cell import Block, Cell, CellGenotype, loose_ends
 from cells.genotype.genotype import Genotype
-from cells.operations import COMBINERS, NASNET_OPERATIONS, OPERATIONS
-from cells.spaces.space import Decision, Tokens, check_tokens
+from cells.operations import COMBINERS, NASNET_OPERATIONS
+from cells.spaces.space import Decision, Tokens, check_operations, check_tokens
 
 
 @functools.cache
@@ -45,11 +45,7 @@ class NASNetSpace:
     def __post_init__(self) -> None:
         if self.blocks < 1:
             raise BadField("blocks", self.blocks, "must be 1 or more")
-        if not self.operations or len(set(self.operations)) < len(self.operations):
-            raise BadField("operations", self.operations, "must be one or more different names")
-        for name in self.operations:
-            if name not in OPERATIONS:
-                raise BadField("operations", name, f"must be of {', '.join(OPERATIONS)}")
+        check_operations(self.operations)
 
     @property
     def decisions(self) -> tuple[Decision, ...]:

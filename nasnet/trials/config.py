@@ -11,7 +11,8 @@ from controller.config import CHAIN_DEFAULTS
 from nasnet.runtime.errors import SettingError
 from nasnet.runtime.setting import Settings, setting
 
-NASNET, CHAIN, SETTINGS, TABLE = "nasnet", "chain", ("lenet5", "alexnet", "vgg16"), "table"
+NASNET, DARTS, CHAIN, SETTINGS, TABLE = "nasnet", "darts", "chain", ("lenet5", "alexnet", "vgg16"), "table"
+CELLS = NASNET, DARTS
 """The spaces: of cells, of layers one by one, of the settings of a known network, of what a file knows."""
 SETTINGS_DEFAULTS = MappingProxyType({"learning_rate": 0.02, "final_learning_rate": 0.02})
 """Of the last kind, whose networks have no batch norm: the best of four measured rates (docs/search.md)."""
@@ -22,6 +23,7 @@ RANDOM, NO_BASELINES = "random", "none"
 TABLE_DEFAULTS = MappingProxyType({"estimator": TABLE, "workers": 0, "gpus_per_child": 0, "baselines": NO_BASELINES})
 """Of a table, which is looked up in this process: the machine decides nothing, and it has no network to train."""
 SPACE_DEFAULTS: dict[str, Mapping[str, Any]] = {
+    DARTS: {"blocks": 4},
     CHAIN: {**CHAIN_DEFAULTS, "baselines": f"lenet5,resnet20,{RANDOM}"},
     **{name: {**SETTINGS_DEFAULTS, "baselines": f"{name},resnet20,{RANDOM}"} for name in SETTINGS},
     TABLE: TABLE_DEFAULTS,
@@ -34,16 +36,16 @@ _RUNGS = "must be two or more numbers of steps with commas between, each above t
 class SearchConfig(Settings):
     """What is searched, how, and for how long."""
 
-    space: Literal["nasnet", "chain", "lenet5", "alexnet", "vgg16", "table"] = setting(
+    space: Literal["nasnet", "darts", "chain", "lenet5", "alexnet", "vgg16", "table"] = setting(
         "nasnet",
-        "search space: nasnet, two cells (section 3); chain, layer by layer with skip connections (2017 paper), with "
-        "that paper's controller and reward where no flag says otherwise; the settings of a known network, three "
-        "options each; or table, the tuples of a CSV file of known rewards: nothing is trained (docs/search.md)",
+        "search space: nasnet, two cells (section 3); darts, two of DARTS (arXiv 1806.09055); chain, layer by layer "
+        "with skip connections, its paper's controller and reward where no flag says otherwise (2017); the settings of "
+        "a known network, three options each; or table, a CSV file of known rewards (docs/search.md)",
     )
     table: str | None = setting(
         None, "CSV file of space=table: a column for each decision, and reward; test and seconds may be there"
     )
-    blocks: int = setting(5, "blocks a cell: B of the paper, section 3", unit="blocks", least=1, most=20)
+    blocks: int = setting(5, "blocks a cell (section 3; unset with space=darts: 4)", unit="blocks", least=1, most=20)
     strategy: Literal[
         "ppo",
         "reinforce",

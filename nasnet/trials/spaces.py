@@ -10,6 +10,7 @@ from cells.architecture import BadField
 from cells.genotype.cell import CellGenotype, loose_ends
 from cells.genotype.genotype import Genotype
 from cells.spaces.chain import ChainSpace
+from cells.spaces.darts import DARTSSpace
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.settings import SettingsSpace
 from cells.spaces.space import Space, Tokens
@@ -21,13 +22,13 @@ from nasnet.networks.config import NetworkConfig
 from nasnet.networks.models import named_model
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import SettingError
-from nasnet.trials.config import CHAIN, NASNET, SETTINGS, TABLE, ChainConfig, SearchConfig
+from nasnet.trials.config import CELLS, CHAIN, DARTS, NASNET, SETTINGS, TABLE, ChainConfig, SearchConfig
 
 _OF_CELLS = ("blocks", "final_repeats", "final_filters")
 _OF_SETTINGS = ("free", "width")
 _MEANT_FOR: dict[str, tuple[str, ...]] = {
-    **{field.name: (NASNET,) for field in dataclasses.fields(NetworkConfig) if field.name != "parameters"},
-    **dict.fromkeys(_OF_CELLS, (NASNET,)),
+    **{field.name: CELLS for field in dataclasses.fields(NetworkConfig) if field.name != "parameters"},
+    **dict.fromkeys(_OF_CELLS, CELLS),
     **{field.name: (CHAIN,) for field in dataclasses.fields(ChainConfig)},
     **dict.fromkeys(_OF_SETTINGS, SETTINGS),
     "table": (TABLE,),
@@ -71,6 +72,8 @@ def make_space(
     try:
         if options.space == NASNET:
             return NASNetSpace(options.blocks)
+        if options.space == DARTS:
+            return DARTSSpace(options.blocks)
         if options.space == CHAIN:
             return ChainSpace(
                 layers=chain.max_layers,
@@ -134,7 +137,7 @@ def _known(space: Space, name: str) -> tuple[Tokens, str]:
     if genotype is None:
         raise ValueError("was drawn by hand, and is no network of this space")
     tokens = space.encode(_in_space(genotype))
-    return tokens, "" if space.decode(tokens) == genotype else _CHANGED
+    return tokens, "" if space.decode(tokens).canonical() == genotype.canonical() else _CHANGED
 
 
 _CHANGED = ", its outputs being those states that no block reads"
@@ -152,7 +155,7 @@ def _in_space(genotype: Genotype) -> Genotype:
 
 def features_of(space: Space) -> Features | None:
     """What a model of the reward is given of a space's tokens; None: which options they are."""
-    return space.features if isinstance(space, NASNetSpace | ChainSpace) else None
+    return space.features if isinstance(space, NASNetSpace | DARTSSpace | ChainSpace) else None
 
 
 def trials_of(options: SearchConfig, space: Space) -> int:
@@ -193,6 +196,6 @@ def children_of(space: Space, network: NetworkConfig) -> str:
         return f"of {first} layers{growing if first < last else ''}{size}"
     if isinstance(space, SettingsSpace):
         return f"like {space.network}" + ("" if space.width == 1 else f", width {space.width:g}") + size
-    if not isinstance(space, NASNetSpace):
+    if not isinstance(space, NASNetSpace | DARTSSpace):
         return f"from {type(space).__name__}{size}"
     return f"of N={network.repeats}{size or f' F={network.filters}'}"

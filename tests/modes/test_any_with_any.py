@@ -43,6 +43,7 @@ TINY: dict[str, Any] = {
 }
 SPACES: dict[str, dict[str, Any]] = {
     "nasnet": {"blocks": 1, "repeats": 1, "filters": 2},
+    "darts": {"blocks": 2, "repeats": 1, "filters": 2},
     "chain": {"max_layers": 2, "start_layers": 2, "scale": 0.1, "pool_at": "1"},
     "growing": {"space": "chain", "start_layers": 1, "grow_layers": 1, "grow_every": 2, "scale": 0.1, "strides": True},
     "lenet5": {"width": 0.5, "free": 2},
@@ -57,7 +58,7 @@ REFUSED = {("growing", "grid"): "--strategy=grid: cannot exhaust a space that gr
 
 TABLE = [(space, strategy, child) for space in SPACES for strategy in STRATEGIES for child in CHILDREN]
 LEARNERS_NOW = {("nasnet", "predictor"), ("growing", "evolution"), ("growing", "predictor"), ("lenet5", "local_search")}
-LEARNERS_NOW |= {("lenet5", "dyna_ppo")}
+LEARNERS_NOW |= {("lenet5", "dyna_ppo"), ("darts", "predictor")}
 KERAS_NOW = {("growing", "reinforce"), ("lenet5", "random")}
 """Keras' children take ten times as long."""
 LATER = {
@@ -66,7 +67,8 @@ LATER = {
     if (space, strategy) not in REFUSED
     and (
         space in ("alexnet", "vgg16")
-        or (space, strategy) in {("chain", "ppo"), ("chain", "reinforce"), ("lenet5", "ppo")}
+        or (space, strategy)
+        in {("chain", "ppo"), ("chain", "reinforce"), ("darts", "reinforce"), ("darts", "grid"), ("lenet5", "ppo")}
         or strategy in KERAS_TUNER
         or (strategy in LEARNERS and (space, strategy) not in LEARNERS_NOW)
         or (child == "keras" and (space, strategy) not in KERAS_NOW)

@@ -24,7 +24,7 @@ from nasnet.runtime.errors import UserError
 from nasnet.runtime.files import write_json
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import ChainConfig, SearchConfig
+from nasnet.trials.config import CELLS, ChainConfig, SearchConfig
 from nasnet.trials.ending import Ending
 from nasnet.trials.forecast import Forecast
 from nasnet.trials.journal import Journal
@@ -193,7 +193,11 @@ def test_each_seed_is_another_one_and_trained_for_a_baseline_s_steps():
 
 @pytest.mark.parametrize(
     ("space", "names"),
-    [("chain", "lenet5,resnet20,random"), ("vgg16", "vgg16,resnet20,random"), ("nasnet", "nasnet_a,resnet20,random")],
+    [
+        ("chain", "lenet5,resnet20,random"),
+        ("vgg16", "vgg16,resnet20,random"),
+        *((name, "nasnet_a,resnet20,random") for name in CELLS),
+    ],
 )
 def test_each_space_has_baselines_of_its_own(space, names, tmp_path):
     config = resolve("search", 0, {"space": space})

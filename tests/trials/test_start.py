@@ -9,6 +9,7 @@ import pytest
 
 from cells.genotype.cell import loose_ends
 from cells.spaces.chain import ChainSpace
+from cells.spaces.darts import DARTSSpace
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.settings import SettingsSpace
 from cells.zoo.cells import ZOO
@@ -33,6 +34,14 @@ def test_published_cells_are_taken_with_the_space_s_outputs_and_that_is_said():
             assert cell.outputs == loose_ends(cell.blocks)
         assert said == f"{name}, its outputs being those states that no block reads"
     assert not start(SPACE, None)
+
+
+def test_cells_of_darts_are_networks_of_its_space_as_they_are():
+    space = DARTSSpace()
+    found = start(space, "darts_v1,darts_v2")
+    assert list(found.values()) == ["darts_v1", "darts_v2"]
+    for tokens, name in found.items():
+        assert space.decode(tokens).canonical() == ZOO[name].canonical()
 
 
 def test_files_and_folders_are_taken_as_they_are(tmp_path):
@@ -61,6 +70,12 @@ def test_files_and_folders_are_taken_as_they_are(tmp_path):
         (SPACE, "resnet20", r"start=resnet20: was drawn by hand, and is no network of this space"),
         (SPACE, "nasnet_a,nasnet_a", r"start=nasnet_a: stands twice; expected different networks"),
         (NASNetSpace(4), "nasnet_a", r"start=nasnet_a: the space has 4 blocks a cell, the normal cell has 5"),
+        (
+            DARTSSpace(),
+            "darts_v2,nasnet_a",
+            r"start=nasnet_a: the space's cells are put together by DARTS' rules, these by those of nasnet",
+        ),
+        (DARTSSpace(5), "darts_v1", r"start=darts_v1: the space has 5 blocks a cell, the normal cell has 4"),
         (CHAIN, "nasnet_a", r"start=nasnet_a: the space holds chains, got a genotype of kind 'cells'"),
         (SettingsSpace("lenet5", (28, 28, 1)), "alexnet", r"start=alexnet: was drawn by hand[^\n]*"),
     ],

@@ -42,7 +42,7 @@ from nasnet.runtime.files import write_json
 from nasnet.runtime.schema import read_as
 from nasnet.runtime.seeds import name_seed
 from nasnet.training.config import TrainingConfig
-from nasnet.trials.config import RANDOM, BaselineConfig, LatencyConfig, SearchConfig
+from nasnet.trials.config import CELLS, RANDOM, BaselineConfig, LatencyConfig, SearchConfig
 from nasnet.trials.ending import Ending
 from nasnet.trials.plan import baseline_names, baseline_steps
 from nasnet.trials.search import Search
@@ -123,7 +123,7 @@ def hold_against_baselines(
 
 
 def _what(config: RunConfig) -> str:
-    return "cell" if config.group(SearchConfig).space == "nasnet" else "network"
+    return "cell" if config.group(SearchConfig).space in CELLS else "network"
 
 
 def _entrants(
