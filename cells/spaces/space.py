@@ -8,9 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from cells.architecture import BadField
 from cells.genotype.genotype import Genotype
-from cells.operations import OPERATIONS
 
 Tokens = tuple[int, ...]
 
@@ -62,15 +60,6 @@ def check_tokens(decisions: tuple[Decision, ...], tokens: Tokens) -> None:
     for decision, token in zip(decisions, tokens, strict=True):
         if not 0 <= token < decision.size:
             raise ValueError(f"decision {decision.name!r} takes 0 to {decision.size - 1}, got {token}")
-
-
-def check_operations(names: tuple[str, ...]) -> None:
-    """Raises BadField unless these can be the operations of a space: different ones, each known by its name."""
-    if not names or len(set(names)) < len(names):
-        raise BadField("operations", names, "must be one or more different names")
-    for name in names:
-        if name not in OPERATIONS:
-            raise BadField("operations", name, f"must be of {', '.join(OPERATIONS)}")
 
 
 LENGTH = "decisions"

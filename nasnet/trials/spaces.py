@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from cells.architecture import BadField
 from cells.genotype.cell import CellGenotype, loose_ends
 from cells.genotype.genotype import Genotype
+from cells.spaces.cells import CellSpace
 from cells.spaces.chain import ChainSpace
 from cells.spaces.darts import DARTSSpace
 from cells.spaces.nasnet import NASNetSpace
@@ -155,7 +156,7 @@ def _in_space(genotype: Genotype) -> Genotype:
 
 def features_of(space: Space) -> Features | None:
     """What a model of the reward is given of a space's tokens; None: which options they are."""
-    return space.features if isinstance(space, NASNetSpace | DARTSSpace | ChainSpace) else None
+    return space.features if isinstance(space, CellSpace | ChainSpace) else None
 
 
 def trials_of(options: SearchConfig, space: Space) -> int:
@@ -196,6 +197,6 @@ def children_of(space: Space, network: NetworkConfig) -> str:
         return f"of {first} layers{growing if first < last else ''}{size}"
     if isinstance(space, SettingsSpace):
         return f"like {space.network}" + ("" if space.width == 1 else f", width {space.width:g}") + size
-    if not isinstance(space, NASNetSpace | DARTSSpace):
+    if not isinstance(space, CellSpace):
         return f"from {type(space).__name__}{size}"
     return f"of N={network.repeats}{size or f' F={network.filters}'}"

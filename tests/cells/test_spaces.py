@@ -144,7 +144,10 @@ V2 = DARTSSpace().encode(DARTS_V2)
         ({"rules": "nasnet"}, "by DARTS' rules, these by those of nasnet"),
         ({"normal": NASNET_A.normal}, "4 blocks a cell, the normal cell has 5"),
         ({"normal": dataclasses.replace(DARTS_V2.normal, outputs=(3, 4, 5))}, r"all of their blocks.*\(3, 4, 5\)"),
-        ({"reduction": Cell((Block(0, 0, *["identity"] * 2),) * 4, (2, 3, 4, 5))}, "block 0 of the reduction.*0 twice"),
+        (
+            {"reduction": Cell((Block(0, 0, *["skip connection"] * 2),) * 4, (2, 3, 4, 5))},
+            "block 0 of the reduction.*0 twice",
+        ),
         ({"reduction": Cell((Block(0, 1, *["identity"] * 2),) * 4, (2, 3, 4, 5))}, "'identity' of the reduction cell"),
         (
             {"normal": Cell((Block(0, 1, *["skip connection"] * 2, "concat"),) * 4, (2, 3, 4, 5))},

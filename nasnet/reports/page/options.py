@@ -6,9 +6,8 @@ import dataclasses
 
 from cells.drawing.cell import label
 from cells.genotype.chain import ChainGenotype
+from cells.spaces.cells import CellSpace
 from cells.spaces.chain import SIZES, STRIDES, ChainSpace
-from cells.spaces.darts import DARTSSpace
-from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.settings import SettingsSpace
 from cells.spaces.space import Space
 from nasnet.estimators.table import Table
@@ -25,7 +24,7 @@ class Choice:
 
 def choices_of(space: Space) -> list[Choice]:
     """What there is to choose, in the order of the decisions: operations, sizes of filters, options of a table."""
-    if isinstance(space, NASNetSpace | DARTSSpace):
+    if isinstance(space, CellSpace):
         operations = tuple(map(label, space.operations))
         return [
             Choice(f"{cell.title()} Cell", operations, _ending(space, "_op", cell)) for cell in ("normal", "reduction")
