@@ -138,10 +138,21 @@ def _known(space: Space, name: str) -> tuple[Tokens, str]:
     if genotype is None:
         raise ValueError("was drawn by hand, and is no network of this space")
     tokens = space.encode(_in_space(genotype))
-    return tokens, "" if space.decode(tokens).canonical() == genotype.canonical() else _CHANGED
+    return tokens, _changed(genotype, space.decode(tokens))
 
 
-_CHANGED = ", its outputs being those states that no block reads"
+def _changed(was: Genotype, now: Genotype) -> str:
+    """What the space says of a network otherwise than the network did."""
+    if not isinstance(was, CellGenotype) or not isinstance(now, CellGenotype) or was.canonical() == now.canonical():
+        return ""
+    pairs, said = ((was.normal, now.normal), (was.reduction, now.reduction)), ""
+    if any(set(one.outputs) != set(other.outputs) for one, other in pairs):
+        said += ", its outputs being those states that no block reads"
+    concatenated = (
+        other.fitted and not one.fitted and any(other.blocks[state - 2].combine == "concat" for state in other.outputs)
+        for one, other in pairs
+    )
+    return said + ", what is concatenated there fitted to the cell's channels" * any(concatenated)
 
 
 def _in_space(genotype: Genotype) -> Genotype:

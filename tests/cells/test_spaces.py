@@ -111,6 +111,23 @@ def test_different_tokens_are_different_cells_in_the_space_of_darts():
     assert len({genotype.canonical() for genotype in found}) == 4 * 3 * 4 - 6
 
 
+def test_a_token_of_the_space_of_darts_stands_for_what_it_always_did():
+    """Journals hold tokens alone: with states or operations in another order they would be of other cells."""
+    space = DARTSSpace(3)
+    assert space.operations == (
+        "3x3 max pooling",
+        "3x3 average pooling",
+        "skip connection",
+        "3x3 depthwise-separable conv",
+        "5x5 depthwise-separable conv",
+        "3x3 dilated separable conv",
+        "5x5 dilated separable conv",
+    )
+    read = [space.decode((*(0,) * 6, pair, 5, 2, *(0,) * 9)).normal.blocks[2] for pair in range(6)]
+    assert [(block.left, block.right) for block in read] == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert {(block.left_op, block.right_op) for block in read} == {("3x3 dilated separable conv", "skip connection")}
+
+
 @pytest.mark.parametrize(("genotype", "parameters"), [(DARTS_V1, 3_169_414), (DARTS_V2, 3_349_342)])
 def test_published_cells_come_back_with_their_published_sizes(genotype, parameters):
     space = DARTSSpace()

@@ -202,6 +202,7 @@ def test_each_seed_is_another_one_and_trained_for_a_baseline_s_steps():
 def test_each_space_has_baselines_of_its_own(space, names, tmp_path):
     config = resolve("search", 0, {"space": space})
     assert config.values["baselines"] == names
+    assert baselines._what(config) == ("cell" if space in ("nasnet", "darts") else "network")
     if space != "chain":
         return
     found, left_out = entrants(searched(tmp_path, [0.1, 0.2], made(space)), 1, space=space)

@@ -9,15 +9,21 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cells.spaces.darts import DARTSSpace
+from cells.spaces.nasnet import NASNetSpace
 from cells.walks.stack import CellNetwork
 from cells.zoo.cells import NASNET_A, UNPUBLISHED
 from nasnet.modes.flags import in_flags, resolve
 from nasnet.modes.inputs import check_inputs, open_matching
+from nasnet.networks.config import NetworkConfig
 from nasnet.networks.spec import NetworkSpec
 from nasnet.runtime.errors import SettingError, UserError
+from nasnet.trials.config import ChainConfig, SearchConfig
+from nasnet.trials.spaces import children_of, features_of, make_space
 
 SPEC = NetworkSpec(CellNetwork(NASNET_A, 1, 2, 10), tuple("0123456789"), (8, 8, 1), (1.0,), (1.0,))
 FEWER = {"architecture": CellNetwork(NASNET_A, 1, 2, 2), "classes": ("a", "b")}
@@ -93,6 +99,8 @@ CHAIN, LENET5 = {"space": "chain"}, {"space": "lenet5"}
         ("search", {**CHAIN, "grow_layers": 0}, "--grow_layers=0: must be 1 or more"),
         ("search", {**CHAIN, "scale": 0.01}, "--scale=0.01: must leave 4 different numbers of filters"),
         ("search", {**CHAIN, "pool_at": "3,99"}, "--pool_at=3,99: must be different depths from 1 to 15"),
+        ("search", {**CHAIN, "blocks": 2}, "--blocks=2: has no meaning with space=chain; .* nasnet or darts$"),
+        ("search", {"space": "darts", "skips": False}, "--skips=False: has no meaning with space=darts; .* chain$"),
         ("search", {"stem": "imagenet", "filters": 4}, "--filters=4: must be 8 or more"),
         ("search", {"stem": "imagenet", "final_filters": 5}, "--final_filters=5: must be 8 or more"),
         ("search", {"steps": 5, "finalist_steps": 3}, "--finalist_steps=3: a child itself is trained for 5"),
@@ -121,6 +129,24 @@ def test_an_impossible_value_names_its_own_flag_before_pictures_are_read(mode, f
     with pytest.raises(UserError) as raised:
         check_inputs(resolve(mode, 0, {"dataset": "digits", **flags}))
     assert re.match(said, in_flags(raised.value)), in_flags(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "of", "blocks"),
+    [
+        ({}, NASNetSpace, 5),
+        ({"blocks": 3}, NASNetSpace, 3),
+        ({"space": "darts"}, DARTSSpace, 4),
+        ({"space": "darts", "blocks": 2}, DARTSSpace, 2),
+    ],
+)
+def test_cells_have_the_blocks_that_were_asked_for_and_a_model_is_told_of_their_graphs(flags, of, blocks):
+    config = resolve("search", 0, {**flags, "repeats": 3, "filters": 6})
+    network = config.group(NetworkConfig)
+    space: Any = make_space(config.group(SearchConfig), config.group(ChainConfig), network, (8, 8, 1))
+    assert space == of(blocks)
+    assert features_of(space) == space.features
+    assert children_of(space, network) == "of N=3 F=6"
 
 
 @pytest.mark.parametrize("flags", [{"max_layers": 4}, {"max_layers": 4, "start_layers": 4}, {"start_layers": 15}])

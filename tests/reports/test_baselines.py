@@ -108,6 +108,8 @@ def test_a_difference_that_is_there_is_not_told_as_none():
 def test_the_size_that_they_have_in_common_is_told_in_its_unit():
     for parameters, said in ((9_876, "9,876"), (71_234, "71 thousand"), (3_349_342, "3.35 million")):
         assert verdict(side("nasnet_a", 0.8), parameters=parameters).sentence().endswith(f" at {said} parameters")
+    alike = verdict(side("nasnet_a", 0.8), match="latency").sentence()
+    assert alike.endswith(" points above nasnet_a at the same latency, within 10%")
 
 
 @pytest.mark.parametrize(("least", "easy"), [(0.97, True), (0.9, False)])
@@ -120,7 +122,7 @@ def test_it_says_where_a_data_set_is_too_easy_and_where_valid_is_scored(least, e
 
 def test_nine_in_ten_pictures_of_one_class_make_no_set_easy():
     """95% right are then half of what naming that class each time has wrong; 99.8% are a fiftieth."""
-    for wrong, easy in ((48, False), (2, True)):
+    for wrong, easy in ((48, False), (6, False), (2, True)):
         right = dict.fromkeys(range(2), np.arange(1_000) >= wrong)
         sides = Side("found", "", 9, 9, right), Side("nasnet_a", "", 9, 9, right)
         found = Verdict("cell", sides[0], sides[1:], (), "test", "drawn", 9, "none")

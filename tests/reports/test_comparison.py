@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import ttest_rel
 
-from nasnet.reports.comparison import Row, draw, figures, mean_and_sd, paired, table, with_interval, write_csv
+from nasnet.reports.comparison import Row, draw, figures, mean_and_sd, millions, paired, table, with_interval, write_csv
 
 LONG = "runs/a_$folder_of_a_very_long_name/best"
 SHARES = st.floats(0, 1)
@@ -37,8 +38,14 @@ def test_too_few_seeds_have_no_interval():
     alike = paired({0: 0.91, 1: 0.82}, {0: 0.9, 1: 0.81})
     assert (alike.interval, alike.seeds, alike.mean) == (None, 2, pytest.approx(0.01))
     assert with_interval(alike) == "+0.0100 (the same from all 2 seeds)"
+    one_of_a_thousand = paired({0: 0.91, 1: 0.821}, {0: 0.9, 1: 0.81})
+    assert one_of_a_thousand.interval == pytest.approx((0.0105 - 12.706205 * 0.0005, 0.0105 + 12.706205 * 0.0005))
     assert mean_and_sd({0: 0.7}) == (0.7, None)
     assert mean_and_sd({}) == (None, None)
+
+
+def test_mult_adds_are_told_in_millions_where_there_are_as_many():
+    assert [millions(number) for number in (5, 99_999, 100_000, 12_345_678)] == ["5", "99,999", "0.10M", "12.35M"]
 
 
 def rows(*, test=False):
@@ -58,6 +65,21 @@ def rows(*, test=False):
         Row("broken", "", 9_000_000, 10**9, {1: 0.6}, {1: 0.5} if test else None, failures={0: "nan"}),
         Row("none", "", 70_000, 10**9, {}, {} if test else None, failures={0: "nan", 1: "nan"}),
     ]
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_the_plot_is_of_the_split_that_it_names(tmp_path, monkeypatch, test):
+    drawn: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: (drawn.append(figure), save(figure, path)))
+    draw(tmp_path / "compare.png", rows(test=test), "pictures")
+    of_parameters, of_mult_adds = drawn[0].axes
+    assert of_parameters.get_ylabel().startswith("test accuracy" if test else "valid accuracy")
+    for axes, sizes in ((of_parameters, [61_706, 70_000, 9_000_000]), (of_mult_adds, [416_520, 5, 10**9])):
+        means = [bars[0] for bars in axes.containers]
+        assert [line.get_xdata()[0] for line in means] == sizes
+        shares = [0.45, 0.55, 0.5] if test else [0.55, 0.8, 0.6]
+        assert [line.get_ydata()[0] for line in means] == pytest.approx(shares)
 
 
 @pytest.mark.parametrize("test", [False, True])

@@ -78,3 +78,5 @@ def test_an_accuracy_has_the_variance_of_its_pictures_and_of_its_starts():
     assert half_width([(0.01, 4)]) == pytest.approx(t.ppf(0.975, 4) * 0.1)
     assert half_width([(0.01, 4), (0.01, 4)]) == pytest.approx(t.ppf(0.975, 8) * 0.02**0.5)
     assert half_width([(0.0, 4)]) == 0
+    of_one_picture, _ = accuracy([0.0, 1.0], 1)
+    assert (of_one_picture.mean, of_one_picture.shows) == (0.5, False)

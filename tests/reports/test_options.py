@@ -10,6 +10,7 @@ from cells.genotype.cell import CellGenotype
 from cells.genotype.chain import ChainGenotype
 from cells.genotype.genotype import Genotype
 from cells.spaces.chain import ChainSpace
+from cells.spaces.darts import DARTSSpace
 from cells.spaces.nasnet import NASNetSpace
 from cells.spaces.settings import SettingsSpace
 from cells.spaces.space import Decision, Space, Tokens
@@ -29,8 +30,8 @@ def said(space: Space, seed: int) -> tuple[dict[int, tuple[Choice, str]], tuple[
     return {place: (choice, choice.options[tokens[place]]) for choice in choices for place in choice.places}, tokens
 
 
-def test_of_cells_they_are_their_operations():
-    space = NASNetSpace(3)
+@pytest.mark.parametrize("space", [NASNetSpace(3), DARTSSpace(3)])
+def test_of_cells_they_are_their_operations(space):
     found, tokens = said(space, 0)
     genotype = space.decode(tokens)
     assert isinstance(genotype, CellGenotype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -60,6 +61,8 @@ def test_without_latencies_there_is_a_front_for_each_count(tmp_path, capsys):
         ("1", "mult_adds"),
     ]
     assert "accuracy against parameters: 1 of 3 trials" in capsys.readouterr().out
+    report_front([points[0], dataclasses.replace(points[1], latency_ms=2.0)], tmp_path / "pareto.csv")
+    assert "accuracy against parameters: 1 of 2 trials" in capsys.readouterr().out
 
 
 def test_a_long_front_is_shown_from_end_to_end(tmp_path, capsys):

@@ -7,13 +7,29 @@ import dataclasses
 import pytest
 
 from bench.drawn import drawn_pictures
+from cells.spaces.nasnet import NASNetSpace
+from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import Split
+from nasnet.estimators.estimator import Timing
+from nasnet.execution.config import ExecutionConfig
 from nasnet.execution.job import Job
-from nasnet.reports.search import at_work, say_pictures, say_ranking, say_updates, show_finalist, show_finalist_run
+from nasnet.reports.intervals import half_width
+from nasnet.reports.search import (
+    at_work,
+    say_pictures,
+    say_ranking,
+    say_search,
+    say_seconds,
+    say_updates,
+    show_finalist,
+    show_finalist_run,
+)
+from nasnet.training.config import TrainingConfig
 from nasnet.trials.finalists import Finalist
 from nasnet.trials.journal import FinalistRun, Journal
 from nasnet.trials.retries import RetryingEngine
+from nasnet.trials.search import Search
 
 
 @pytest.mark.parametrize(
@@ -86,12 +102,49 @@ def test_ties_are_of_what_finalists_are_ranked_by(capsys):
     assert "cannot be told" in capsys.readouterr().out
     show_finalist(finalist(3, 0.85, 0.85, factor=1.1), 1, 1_000)
     assert capsys.readouterr().out.endswith("; mean 0.8500 +- 0.0222, with its latency 0.9350\n")
+    show_finalist(finalist(3, 0.85, 0.85, factor=0.9), 1, 1_000)
+    assert capsys.readouterr().out.endswith(", with its latency 0.7650\n")
+    # 0.0435 apart; with 1.2^2 of the first one's variance it is 0.0446, and with 1.2 of it 0.0412
+    say_ranking([finalist(3, 0.85, factor=1.2), finalist(4, 0.9765)], 400)
+    assert "cannot be told" in capsys.readouterr().out
+
+
+def test_a_start_that_failed_counts_in_what_is_said_as_in_the_rank(capsys):
+    """Two starts of 0.9 and one that counts as 0.1 are 0.6333, as sure as starts so far apart are."""
+    one, other = finalist(7, 0.9, 0.9, failed=1), finalist(8, 0.5, 0.5, 0.5)
+    show_finalist(one, 1, 400)
+    half = half_width([(0.6333333 * 0.3666667 / 400, 399), (0.64 / 3 / 3, 2)])
+    said = f"trained longer 0.9000 0.9000, 1 failed, counted as 0.1000; mean 0.6333 +- {half:.4f}\n"
+    assert capsys.readouterr().out.endswith(said)
+    say_ranking([one, other], 400)
+    assert "cannot be told from trial 8 by these 400 pictures and 3 starts" in capsys.readouterr().out
+    show_finalist(finalist(7, 0.9, failed=1), 1, 400)
+    assert "other pictures alone" not in capsys.readouterr().out
+    say_ranking([finalist(7, 0.9, failed=1), finalist(8, 0.4, 0.4)], 400)
+    assert "by these 400 pictures and 2 starts" in capsys.readouterr().out
 
 
 def test_a_finalists_training_is_told_by_its_accuracy(capsys):
     """It is no reward where a latency makes one of it."""
     show_finalist_run(FinalistRun(7, 1, Outcome.OK, 0.9, 3.2), 1, 6, None)
     assert capsys.readouterr().out == "finalist run 1/6  trial 7, start 1  accuracy 0.9000  3.2 s\n"
+
+
+def test_where_the_seconds_went_is_said_of_all_slots(capsys):
+    """Children took 60 of the 2 x 40 seconds; the baselines and the winner came after."""
+    timing = Timing(tracing=5.0, steps=40.0, scoring=12.0, other=3.0)
+    for rest, said in (
+        ((30.0, 7.0), "77 s in all: 40 s the search, 30 s the baselines, 7 s the winner and its export"),
+        ((0.0, 7.0), "47 s in all: 40 s the search, 7 s the winner and its export"),
+        (None, "40 s in all"),
+    ):
+        say_seconds(timing, 2, 1.0, 40.0, rest)
+        in_all, parts = capsys.readouterr().out.splitlines()
+        assert in_all == said
+        assert parts == (
+            "the search's 2 x 40 s: 40 s steps, 12 s scoring, 5 s tracing, 3 s other, 20 s starting and waiting; "
+            "1 s controller and journal"
+        )
 
 
 class Busy:
@@ -116,4 +169,33 @@ def test_what_is_at_work_is_called_as_its_other_lines_call_it(tmp_path):
     assert (
         at_work(engine)
         == "at work on nasnet_a, seed 0 (0:00), finalist 7, start 1 (0:00), trial 3, rung 2 (0:00) and 1 more"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ended", "between", "said"),
+    [
+        ((), (), ""),
+        ((0, 1, 2), (), "going on after 3 finished trials\n"),
+        ((0, 1, 2), (2, 3, 4), "going on after 3 finished trials and 2 between two rungs\n"),
+        ((), (0, 1), "going on after 2 trials that stand between two rungs\n"),
+    ],
+)
+def test_what_a_search_goes_on_after_is_counted_once(tmp_path, capsys, ended, between, said):
+    """A trial that ended stood between two rungs before."""
+    space, journal = NASNetSpace(1), Journal(tmp_path / "j")
+    random = RandomSearch(space.decisions, 0, space.length)
+    trials = {number: Trial(random.propose(number), Outcome.OK, 0.5, 1.0) for number in {*ended, *between}}
+    for trial in trials.values():
+        journal.propose(trial.proposal)
+    for number in between:
+        journal.end_rung(trials[number], 1.0)
+    for number in ended:
+        journal.finish(trials[number])
+    search = Search(space, random, journal, RetryingEngine(Busy(), journal), 20, wave=6)
+    data = drawn_pictures(8, train=32)
+    say_search(search, data, "random", "of N=1 F=2", TrainingConfig(steps=9), ExecutionConfig(workers=0))
+    assert capsys.readouterr().out == (
+        f"searching 10 decisions with random: 20 children of N=1 F=2, 9 steps on 32 pictures of {data.name}\n"
+        f"9 at a time in this process, in waves of 6\n{said}"
     )

@@ -44,6 +44,18 @@ def test_cells_of_darts_are_networks_of_its_space_as_they_are():
         assert space.decode(tokens).canonical() == ZOO[name].canonical()
 
 
+@pytest.mark.parametrize("combine", ["add", "concat"])
+def test_cells_of_before_are_told_by_what_the_space_makes_otherwise_of_them(tmp_path, combine):
+    """Their files say nothing of outputs that are concatenated, which kept their channels then."""
+    tokens = (0,) * len(SPACE.decisions) if combine == "add" else (*(0, 0, 0, 0, 1) * 5, *(0,) * 25)
+    path, genotype = tmp_path / "cells.json", SPACE.decode(tokens).to_json()
+    for cell in ("normal", "reduction"):
+        genotype[cell]["fitted"] = False
+    path.write_text(json.dumps(genotype))
+    said = ", what is concatenated there fitted to the cell's channels" if combine == "concat" else ""
+    assert start(SPACE, str(path)) == {tokens: f"{path}{said}"}
+
+
 def test_files_and_folders_are_taken_as_they_are(tmp_path):
     tokens = tuple(decision.size - 1 for decision in SPACE.decisions)
     (tmp_path / "best").mkdir()
