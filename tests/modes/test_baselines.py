@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from cells.spaces.nasnet import NASNetSpace
 from controller.random_search import RandomSearch
 from controller.strategy import Outcome, Trial
-from nasnet.data.dataset import open_dataset
+from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.estimators.proxy import BaselineEstimator, ProxyEstimator
 from nasnet.execution.engine import InProcess
 from nasnet.modes.compared import baselines
@@ -271,14 +273,30 @@ def test_what_ended_of_other_networks_is_not_said_to_be_these_ones(tmp_path):
         right = ("010001", "010101")[training.network]
         write_json(folder / training.label / "right.json", {"version": 1, "right": right})
 
-    def told() -> list[dict[str, float]]:
+    def told(data: DataSet = DIGITS) -> dict[str, Any]:
         won = search.journal.trials[3]
-        held = baselines.hold_against_baselines(search, won, config, tmp_path, DIGITS, Ending(tmp_path))
+        held = baselines.hold_against_baselines(search, won, config, tmp_path, data, Ending(tmp_path))
         assert held is not None
-        return [network["accuracies"] for network in held["networks"]]
+        return held
+
+    def accuracies() -> list[dict[str, float]]:
+        return [network["accuracies"] for network in told()["networks"]]
 
     write_json(folder / "networks.json", {"version": 1, "networks": networks})
-    assert told() == [{"0": 1 / 3}, {"0": 1 / 2}]
+    assert accuracies() == [{"0": 1 / 3}, {"0": 1 / 2}]
     networks[1]["network"]["width"] = 0.5
     write_json(folder / "networks.json", {"version": 1, "networks": networks})
-    assert told() == [{}, {}]
+    assert accuracies() == [{}, {}]
+
+    # 39 of 40 right: easily where the classes are as many as here, and not where one is nine tenths of the pictures.
+    networks[1]["network"]["width"] = of[1].spec.to_json()["network"]["width"]
+    write_json(folder / "networks.json", {"version": 1, "networks": networks})
+    for training in planned_of([each.name for each in of], range(1), "baseline_"):
+        write_json(folder / training.label / "result.json", Ended(training, Outcome.OK, 0.5, {}, 1.0).to_json())
+        write_json(folder / training.label / "right.json", {"version": 1, "right": "0" + "1" * 39})
+    one_class = np.where(np.arange(len(DIGITS.valid)) % 10, 0, 1).astype(np.int32)
+    without = dataclasses.replace(DIGITS, has_test=False)
+    uneven = dataclasses.replace(without, valid=dataclasses.replace(DIGITS.valid, labels=one_class))
+    for data, split, easy in ((DIGITS, "test", True), (without, "valid", True), (uneven, "valid", False)):
+        held = told(data)
+        assert (held["split"], held["too_easy"]) == (split, easy)

@@ -559,6 +559,11 @@ def test_costs_are_of_the_network_that_is_exported(tmp_path):
     for row in rows:
         genotype = NASNetSpace(1).decode(journal.trials[int(row[1])].proposal.tokens)
         assert row[4] == f"{count(CellNetwork(genotype, 2, 6, 7), shape).parameters:,}"
+    # A front of before a trial had another accuracy, as one that has come to a higher rung since.
+    best = int(rows[0][1])
+    row = f"{best},0.9999,12,34,parameters mult_adds"
+    (tmp_path / "run" / "pareto.csv").write_text(f"trial_id,accuracy,parameters,mult_adds,front\n{row}\n")
+    assert "0.9999" not in reported(tmp_path / "run").text
 
 
 def test_one_folder_by_two_names_and_where_it_is_written(tmp_path, monkeypatch):

@@ -6,10 +6,29 @@ import logging
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from bench.drawn import drawn_pictures
-from nasnet.training.metrics import evaluate
+from nasnet.runtime.errors import DivergedError, RunError
+from nasnet.training.metrics import check_answers, evaluate
+from nasnet.training.score import Score
+
+
+def test_answers_that_are_not_finite_are_counted_picture_by_picture():
+    """One class of three without a number is enough, be it no number or too large a one."""
+    check_answers(np.zeros((2, 3), np.float32))
+    logits = np.zeros((5, 3), np.float32)
+    logits[0, 0], logits[2, 1], logits[4] = np.nan, np.inf, -np.inf
+    with pytest.raises(RunError, match=r"^the network's answers to 3 of 5 test pictures are not finite, "):
+        check_answers(logits, "test pictures")
+
+
+@pytest.mark.parametrize("loss", [np.nan, np.inf])
+def test_a_score_whose_loss_is_not_finite_is_none(loss):
+    assert Score(0.5, 1e30, 4).checked() == Score(0.5, 1e30, 4)
+    with pytest.raises(DivergedError, match=rf"^the loss on 4 pictures was {loss} after the last step$"):
+        Score(0.5, loss, 4).checked()
 
 
 def test_many_networks_are_scored_without_a_word_from_tensorflow(caplog):
