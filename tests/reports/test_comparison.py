@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -91,6 +92,8 @@ def test_table_csv_and_plot(tmp_path, test):
     assert "61,706" in lines[1]
     assert "0.5500 sd 0.0707" in lines[1]
     assert "+0.2500 (-0.3853 to +0.8853)" in lines[2]  # differences of 0.2 and 0.3: 0.25 +- 12.706 * 0.0707 / sqrt(2)
+    assert lines[2].startswith("…") is ("very_long_name/best  " in lines[2]) is True
+    assert ("0.5500 sd 0.0707  +0.1000 (-1.1706 to +1.3706)" in lines[2]) == test  # 0.2 and 0.0: half is 12.706 * 0.1
     assert "(one seed)" in lines[3]
     assert "none succeeded" in lines[4]
     assert max(map(len, lines)) < (190 if test else 130)
@@ -114,6 +117,10 @@ def test_table_csv_and_plot(tmp_path, test):
         assert [float(read[1][f"{split}_{name}"]) for name in names] == pytest.approx(expected, abs=1e-6)
     assert ("test_mean" in read[0]) == test
     assert float(read[0]["train_seconds"]) == 2.0
+
+    fast = dataclasses.replace(found[0], pictures_per_second={0: 1_200.0, 1: 1_300.0})
+    assert table([fast])[1].split()[3:5] == ["2.0", "1,250"]
+    assert (figures([fast])[0]["train_seconds"], figures([fast])[0]["pictures_per_second"]) == (2.0, 1_250.0)
 
     first = figures(found)[0]
     assert first["valid_accuracies"] == {"0": 0.5, "1": 0.6}
