@@ -274,7 +274,7 @@ def right_of(spec: NetworkSpec, weights: Mapping[str, np.ndarray], split: Split,
     Args:
         spec: the network.
         weights: all of them by name, as `TrainedChild` has them.
-        split: the pictures; one without a label counts as wrong.
+        split: the pictures; one without a label counts as wrong, and so does an answer that is not finite.
         batch_size: pictures at a time.
     """
     layout = Layout(count(spec.architecture, spec.image_shape), spec.architecture.fan)
@@ -284,5 +284,7 @@ def right_of(spec: NetworkSpec, weights: Mapping[str, np.ndarray], split: Split,
     for start in range(0, len(split), batch_size):
         images = _whitened(spec, tf.constant(split.images[start : start + batch_size]))
         logits = spec.architecture.walk(Functions(reading, epsilon, training=False), images).logits
-        found.append(np.argmax(logits.numpy(), 1) == split.labels[start : start + batch_size])
+        answers = logits.numpy()
+        labelled = np.argmax(answers, 1) == split.labels[start : start + batch_size]
+        found.append(labelled & np.isfinite(answers).all(axis=1))  # argmax of NaN is 0, the first class
     return np.concatenate(found)

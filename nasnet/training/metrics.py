@@ -72,13 +72,16 @@ class Scorer:
 def sum_scores(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """How many pictures are classified right, and the sum of their cross-entropies; a label below 0 does not count.
 
+    An answer that is not finite is never right: `argmax` would have it say the first class.
+
     Args:
         logits: `[B, classes]`.
         labels: int32 `[B]`.
     """
     there = labels >= 0
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
-    correct = tf.equal(tf.argmax(logits, 1, tf.int32), labels)
+    answered = tf.reduce_all(tf.math.is_finite(logits), 1)
+    correct = tf.logical_and(tf.equal(tf.argmax(logits, 1, tf.int32), labels), answered)
     return tf.reduce_sum(tf.cast(correct, losses.dtype)), tf.reduce_sum(tf.where(there, losses, tf.zeros_like(losses)))
 
 

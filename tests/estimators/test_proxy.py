@@ -135,6 +135,8 @@ def test_a_baseline_is_trained_as_a_child_is_by_a_seed_of_its_own_and_read_as_ke
             variable.assign(found.child.weights[name])
         np.testing.assert_array_equal(right, logits_of(model, data.valid.images).argmax(1) == data.valid.labels)
         assert right.mean() == found.reward
+        answerless = {name: np.full_like(value, np.nan) for name, value in found.child.weights.items()}
+        assert not right_of(spec, answerless, data.valid).any()
 
 
 @pytest.mark.parametrize("statistics", ["moving", "reestimated"])

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bench.drawn import drawn_pictures
 from nasnet.runtime.errors import DivergedError, RunError
-from nasnet.training.metrics import check_answers, evaluate
+from nasnet.training.metrics import check_answers, evaluate, sum_scores
 from nasnet.training.score import Score
 
 
@@ -22,6 +22,12 @@ def test_answers_that_are_not_finite_are_counted_picture_by_picture():
     logits[0, 0], logits[2, 1], logits[4] = np.nan, np.inf, -np.inf
     with pytest.raises(RunError, match=r"^the network's answers to 3 of 5 test pictures are not finite, "):
         check_answers(logits, "test pictures")
+
+
+def test_an_answer_that_is_not_finite_is_not_right_though_argmax_names_a_class():
+    logits = np.array([[1, 0, 0], [np.nan] * 3, [0, np.inf, 0], [0, 0, np.nan], [0, 0, 1]], np.float32)
+    right, _ = sum_scores(tf.constant(logits), tf.constant([0, 0, 1, 2, 2]))
+    assert float(right) == 2
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
