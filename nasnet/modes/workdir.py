@@ -132,11 +132,11 @@ def check_workdir(workdir: Path, config: RunConfig) -> None:
 
 def _mended(differing: list[str], found: dict[str, Any], config: RunConfig) -> str:
     """What goes on: the flags that say what stands there, where the command says nothing else of any of them."""
-    if any(name in config.given or name not in config.values or found.get(name) is None for name in differing):
-        return "use another workdir"
+    there = {name: found.get(name) for name in differing if name in config.values and name not in config.given}
+    if len(there) < len(differing) or None in there.values() or OWN in str(there):
+        return "use another workdir"  # no flag stands for an object of a program
     flags = [
-        f"--{'' if found[name] else 'no'}{name}" if isinstance(found[name], bool) else f"--{name}={found[name]}"
-        for name in differing
+        f"--{'' if it else 'no'}{name}" if isinstance(it, bool) else f"--{name}={it}" for name, it in there.items()
     ]
     return f"{' '.join(flags)} goes on there, or use another workdir"
 

@@ -177,11 +177,12 @@ def trials_of(options: SearchConfig, space: Space) -> int:
 
 def say_space(options: SearchConfig, space: Space) -> None:
     """How large the space is, where that is a number to go by, and what becomes of the trials by it."""
+    trials = trials_of(options, space)
     if isinstance(space, SettingsSpace):
         say(f"{space.size:,} networks: 3 options for each of {len(space.decisions)} settings of {space.network}")
     for trial_id, name in enumerate(start_tokens(options, space).values()):
-        say(f"trial {trial_id} is {name}")
-    trials = trials_of(options, space)
+        left_out = "" if trial_id < trials else f", which trials={trials} does not come to"
+        say(f"trial {trial_id} is {name}{left_out}")
     if trials < options.trials:
         say(f"{trials:,} trials and not {options.trials:,}: then the grid has tried every one")
 

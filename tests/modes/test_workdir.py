@@ -248,3 +248,10 @@ def test_what_has_another_name_now_is_compared(flags, shown, tmp_path):
     given = {"workers": 2, "strategy": "reinforce", **flags}
     with pytest.raises(UserError, match=shown):
         check_workdir(tmp_path, resolve("search", 3, given, found))
+
+
+def test_no_flag_is_named_that_would_stand_for_an_object_of_a_program(tmp_path):
+    found = {**resolve("search", 0, {}).to_json(), "space": "own:DARTSSpace(blocks=2)"}
+    (tmp_path / "config.json").write_text(json.dumps(found))
+    with pytest.raises(UserError, match=r"nasnet now\); use another workdir$"):
+        check_workdir(tmp_path, resolve("search", 0, {}))

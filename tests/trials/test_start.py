@@ -15,7 +15,7 @@ from cells.spaces.settings import SettingsSpace
 from cells.zoo.cells import ZOO
 from nasnet.runtime.errors import SettingError
 from nasnet.trials.config import SearchConfig
-from nasnet.trials.spaces import start_tokens
+from nasnet.trials.spaces import say_space, start_tokens
 
 SPACE = NASNetSpace()
 CHAIN = ChainSpace(6, start_layers=2, grow_every=2)
@@ -109,3 +109,11 @@ def test_a_chain_has_the_layers_of_its_trial(tmp_path):
     assert list(map(len, found)) == [CHAIN.length(trial_id) for trial_id in range(3)]
     with pytest.raises(SettingError, match=r"start=[^\n]*2.json: takes \d+ decisions, and trial 0 of this space \d+$"):
         start(CHAIN, str(paths[2]))
+
+
+def test_a_known_network_that_so_few_trials_do_not_come_to_is_said(capsys):
+    say_space(SearchConfig(start="darts_v2,darts_v1", trials=1), DARTSSpace())
+    assert capsys.readouterr().out.splitlines() == [
+        "trial 0 is darts_v2",
+        "trial 1 is darts_v1, which trials=1 does not come to",
+    ]
