@@ -30,6 +30,7 @@ class CellSpace(abc.ABC):
     operations: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "operations", tuple(self.operations))  # a list has no hash, which its decisions need
         if self.blocks < 1:
             raise BadField("blocks", self.blocks, "must be 1 or more")
         if not self.operations or len(set(self.operations)) < len(self.operations):

@@ -44,6 +44,13 @@ def test_different_tokens_are_different_genotypes():
     assert len(set(first)) == 2 * 2 * 13 * 13 * 2
 
 
+@pytest.mark.parametrize("space", [NASNetSpace, DARTSSpace])
+def test_operations_may_come_as_a_list(space):
+    names = ["3x3 max pooling", "5x5 depthwise-separable conv"]
+    assert space(2, names) == space(2, tuple(names))
+    assert space(2, names).decisions == space(2, tuple(names)).decisions
+
+
 @pytest.mark.parametrize(
     ("tokens", "words"),
     [
