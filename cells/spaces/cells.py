@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import ClassVar
 
 from cells.architecture import BadField
@@ -96,6 +97,18 @@ class CellSpace(abc.ABC):
     @abc.abstractmethod
     def cell_features(self, tokens: Tokens) -> tuple[float, ...]:
         """What is told of one of the two cells."""
+
+    def used(self, sides: Iterable[tuple[int, int]]) -> list[float]:
+        """How often each operation is used, and states 0 and 1 and another block are read.
+
+        Args:
+            sides: of all blocks of a cell, the state that is read and the place of the operation on it.
+        """
+        operations, reads = [0.0] * len(self.operations), [0.0, 0.0, 0.0]
+        for state, operation in sides:
+            operations[operation] += 1
+            reads[min(state, 2)] += 1
+        return operations + reads
 
 
 @functools.cache

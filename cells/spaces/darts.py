@@ -83,12 +83,8 @@ class DARTSSpace(CellSpace):
 
     def cell_features(self, tokens: Tokens) -> tuple[float, ...]:
         """How often each operation is used, and states 0 and 1 and another block are read."""
-        operations, reads = [0.0] * len(self.operations), [0.0, 0.0, 0.0]
-        for states, *chosen in self._read(tokens):
-            for state, operation in zip(states, chosen, strict=True):
-                operations[operation] += 1
-                reads[min(state, 2)] += 1
-        return (*operations, *reads)
+        sides = (side for states, *chosen in self._read(tokens) for side in zip(states, chosen, strict=True))
+        return tuple(self.used(sides))
 
     def _read(self, tokens: Tokens) -> list[tuple[tuple[int, int], int, int]]:
         """Block by block the states that it reads, and which operation is on each."""

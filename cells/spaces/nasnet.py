@@ -59,10 +59,7 @@ class NASNetSpace(CellSpace):
 
     def cell_features(self, tokens: Tokens) -> tuple[float, ...]:
         """How often each operation is used, states 0 and 1 and another block are read; how many outputs there are."""
-        operations, reads, outputs = [0] * len(self.operations), [0, 0, 0], set(range(2, self.blocks + 2))
-        for start in range(0, len(tokens), 5):
-            for state, operation in zip(tokens[start : start + 2], tokens[start + 2 : start + 4], strict=True):
-                operations[operation] += 1
-                reads[min(state, 2)] += 1
-                outputs.discard(state)
-        return (*map(float, operations), *map(float, reads), float(len(outputs)))
+        starts = range(0, len(tokens), 5)
+        sides = [(tokens[start + side], tokens[start + 2 + side]) for start in starts for side in (0, 1)]
+        outputs = set(range(2, self.blocks + 2)).difference(state for state, _ in sides)
+        return (*self.used(sides), float(len(outputs)))

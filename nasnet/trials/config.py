@@ -12,8 +12,8 @@ from nasnet.runtime.errors import SettingError
 from nasnet.runtime.setting import Settings, setting
 
 NASNET, DARTS, CHAIN, SETTINGS, TABLE = "nasnet", "darts", "chain", ("lenet5", "alexnet", "vgg16"), "table"
+"""The spaces: of NASNet's cells, of DARTS', of layers one by one, of a known network's settings, of a file's tuples."""
 CELLS = NASNET, DARTS
-"""The spaces: of cells, of layers one by one, of the settings of a known network, of what a file knows."""
 SETTINGS_DEFAULTS = MappingProxyType({"learning_rate": 0.02, "final_learning_rate": 0.02})
 """Of the last kind, whose networks have no batch norm: the best of four measured rates (docs/search.md)."""
 UNSET_FINAL_FILTERS = 16
