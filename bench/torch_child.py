@@ -41,7 +41,7 @@ class TorchChild:
 
     def __call__(self, images: torch.Tensor, *, training: bool = True) -> torch.Tensor:
         """`[B, channels, height, width]`, whitened, to `[B, classes]`; in training with the batch's statistics."""
-        reading: Any = _Reading(self.weights, self.momentum, training)  # of the primitives that cells ask for
+        reading: Any = Reading(self.weights, self.momentum, training)  # of the primitives that cells ask for
         return self.architecture.walk(reading, images).logits
 
     def parameters_of(self, role: str) -> list[torch.Tensor]:
@@ -63,12 +63,13 @@ def torch_layout(weight: Weight, value: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(value.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)))
 
 
-def _same(size: int, kernel: int, stride: int) -> Pair:
+def same(size: int, kernel: int, stride: int) -> Pair:
+    """Zeros before and after, where `ceil(size / stride)` pixels are left."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 
-class _Reading:
+class Reading:
     """Implements `Primitives[torch.Tensor]`."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor], momentum: float, training: bool) -> None:
@@ -83,8 +84,8 @@ class _Reading:
     ) -> torch.Tensor:
         rows = columns = (0, 0)
         if padding == "same":
-            rows = _same(x.shape[2], dilation * (kernel[0] - 1) + 1, stride[0])
-            columns = _same(x.shape[3], dilation * (kernel[1] - 1) + 1, stride[1])
+            rows = same(x.shape[2], dilation * (kernel[0] - 1) + 1, stride[0])
+            columns = same(x.shape[3], dilation * (kernel[1] - 1) + 1, stride[1])
         if rows[0] != rows[1] or columns[0] != columns[1]:
             x, rows, columns = F.pad(x, (*columns, *rows)), (0, 0), (0, 0)
         return F.conv2d(x, self._weight(name, "kernel"), None, stride, (rows[0], columns[0]), dilation, groups)
@@ -122,7 +123,7 @@ class _Reading:
 
     def max_pool(self, x: torch.Tensor, size: int, *, name: str, stride: int = 1) -> torch.Tensor:
         del name
-        rows, columns = _same(x.shape[2], size, stride), _same(x.shape[3], size, stride)
+        rows, columns = same(x.shape[2], size, stride), same(x.shape[3], size, stride)
         if rows[0] != rows[1] or columns[0] != columns[1]:
             x, rows, columns = F.pad(x, (*columns, *rows), value=float("-inf")), (0, 0), (0, 0)
         return F.max_pool2d(x, size, stride, (rows[0], columns[0]))
@@ -133,7 +134,7 @@ class _Reading:
         del name
         if padding == "valid":
             return F.avg_pool2d(x, size, stride)
-        rows, columns = _same(x.shape[2], size, stride), _same(x.shape[3], size, stride)
+        rows, columns = same(x.shape[2], size, stride), same(x.shape[3], size, stride)
         if rows[0] == rows[1] and columns[0] == columns[1]:
             return F.avg_pool2d(x, size, stride, (rows[0], columns[0]), count_include_pad=False)
         # One pixel more at the end than at the start: ceil_mode's last window is over the pixels that exist.
