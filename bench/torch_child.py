@@ -41,7 +41,7 @@ class TorchChild:
 
     def __call__(self, images: torch.Tensor, *, training: bool = True) -> torch.Tensor:
         """`[B, channels, height, width]`, whitened, to `[B, classes]`; in training with the batch's statistics."""
-        reading: Any = Reading(self.weights, self.momentum, training)  # of the primitives that cells ask for
+        reading: Any = _Reading(self.weights, self.momentum, training)  # of the primitives that cells ask for
         return self.architecture.walk(reading, images).logits
 
     def parameters_of(self, role: str) -> list[torch.Tensor]:
@@ -59,17 +59,16 @@ def torch_layout(weight: Weight, value: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(value.T)
     # Convolutions [height, width, in, out] to [out, in, height, width]; depthwise [.., channels, 1] to
     # [channels, 1, ..].
-    depthwise = weight.shape[3] == 1 and weight.shape[2] > 1 and ".depthwise_" in weight.primitive
+    depthwise = weight.shape[3] == 1 and weight.shape[2] > 1 and ".depthwise" in weight.primitive
     return np.ascontiguousarray(value.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1)))
 
 
-def same(size: int, kernel: int, stride: int) -> Pair:
-    """Zeros before and after, where `ceil(size / stride)` pixels are left."""
+def _same(size: int, kernel: int, stride: int) -> Pair:
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 
 
-class Reading:
+class _Reading:
     """Implements `Primitives[torch.Tensor]`."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor], momentum: float, training: bool) -> None:
@@ -84,8 +83,8 @@ class Reading:
     ) -> torch.Tensor:
         rows = columns = (0, 0)
         if padding == "same":
-            rows = same(x.shape[2], dilation * (kernel[0] - 1) + 1, stride[0])
-            columns = same(x.shape[3], dilation * (kernel[1] - 1) + 1, stride[1])
+            rows = _same(x.shape[2], dilation * (kernel[0] - 1) + 1, stride[0])
+            columns = _same(x.shape[3], dilation * (kernel[1] - 1) + 1, stride[1])
         if rows[0] != rows[1] or columns[0] != columns[1]:
             x, rows, columns = F.pad(x, (*columns, *rows)), (0, 0), (0, 0)
         return F.conv2d(x, self._weight(name, "kernel"), None, stride, (rows[0], columns[0]), dilation, groups)
@@ -104,8 +103,8 @@ class Reading:
         del filters  # the weight has it
         return self._convolve(x, name, kernel, stride, dilation, 1, padding)
 
-    def depthwise(self, x: torch.Tensor, kernel: int, *, name: str, stride: int = 1) -> torch.Tensor:
-        return self._convolve(x, name, (kernel, kernel), (stride, stride), 1, x.shape[1], "same")
+    def depthwise(self, x: torch.Tensor, kernel: int, *, name: str, stride: int = 1, dilation: int = 1) -> torch.Tensor:
+        return self._convolve(x, name, (kernel, kernel), (stride, stride), dilation, x.shape[1], "same")
 
     def full_conv(self, x: torch.Tensor, filters: int, *, name: str) -> torch.Tensor:
         return self.conv(x, filters, (x.shape[2], x.shape[3]), name=name, padding="valid")
@@ -123,7 +122,7 @@ class Reading:
 
     def max_pool(self, x: torch.Tensor, size: int, *, name: str, stride: int = 1) -> torch.Tensor:
         del name
-        rows, columns = same(x.shape[2], size, stride), same(x.shape[3], size, stride)
+        rows, columns = _same(x.shape[2], size, stride), _same(x.shape[3], size, stride)
         if rows[0] != rows[1] or columns[0] != columns[1]:
             x, rows, columns = F.pad(x, (*columns, *rows), value=float("-inf")), (0, 0), (0, 0)
         return F.max_pool2d(x, size, stride, (rows[0], columns[0]))
@@ -134,7 +133,7 @@ class Reading:
         del name
         if padding == "valid":
             return F.avg_pool2d(x, size, stride)
-        rows, columns = same(x.shape[2], size, stride), same(x.shape[3], size, stride)
+        rows, columns = _same(x.shape[2], size, stride), _same(x.shape[3], size, stride)
         if rows[0] == rows[1] and columns[0] == columns[1]:
             return F.avg_pool2d(x, size, stride, (rows[0], columns[0]), count_include_pad=False)
         # One pixel more at the end than at the start: ceil_mode's last window is over the pixels that exist.
