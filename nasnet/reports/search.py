@@ -110,6 +110,17 @@ def say_updates(trials: int, update_trials: int) -> None:
     say("  did no better than random search where that was measured (docs/results.md)")
 
 
+def say_blind(strategy: str, trials: int, blind: int | None, named: str) -> None:
+    """Says it where a strategy drew all trials at random: it learned from none, whatever the search is called.
+
+    `blind` is how many it draws before it learns, `named` the setting that says so. None and 0 are of strategies that
+    never learn, or draw none.
+    """
+    if blind and trials <= blind:
+        were = "the trial was" if trials == 1 else f"all {trials} trials were"
+        say(f"note: {were} before {strategy} had learned anything ({named}={blind}): this was random search")
+
+
 def show_finalist(finalist: Finalist, place: int, pictures: int) -> None:
     """What became of a finalist, which had this place in the search and was scored on so many pictures."""
     trial = finalist.trial

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from cells.spaces.nasnet import NASNetSpace
+from controller.config import LearnerConfig, PolicyGradientConfig
 from controller.strategy import Outcome, Proposal, Trial
 from nasnet.data.dataset import DataSet, open_dataset
 from nasnet.data.splits import Split
 from nasnet.modes.flags import resolve
-from nasnet.modes.searched.end import say_idle
+from nasnet.modes.searched.end import say_idle, say_learned
 from nasnet.modes.searched.made import check
 from nasnet.runtime.errors import SettingError
 from nasnet.trials.ending import Ending
@@ -142,3 +143,20 @@ def test_says_where_the_best_names_one_class_for_all(right, says, capsys):
         if says
         else ""
     )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "trials", "says"),
+    [
+        ("predictor", 20, "all 20 trials were before predictor had learned anything (uniform_trials=20)"),
+        ("dyna_ppo", 1, "the trial was before dyna_ppo had learned anything (uniform_trials=20)"),
+        ("evolution", 12, "all 12 trials were before evolution had learned anything (evolution_population=12)"),
+        *[("predictor", 21, ""), ("evolution", 13, ""), ("random", 5, ""), ("kt_random", 5, ""), ("grid", 5, "")],
+        ("reinforce", 5, "5 trials are fewer than the 20 of an update: the controller has learned nothing"),
+    ],
+)
+def test_a_search_whose_strategy_learned_from_no_trial_is_called_random(strategy, trials, says, capsys):
+    say_learned(trials, strategy, PolicyGradientConfig(), LearnerConfig(population=12))
+    told = capsys.readouterr().out
+    after = "" if strategy == "reinforce" else ": this was random search"
+    assert told == (f"note: {says}{after}\n" if says else "")

@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Generator
 
 from cells.genotype.genotype import Genotype
-from controller.config import PolicyGradientConfig
+from controller.config import LearnerConfig, PolicyGradientConfig
+from controller.strategies import blind_trials
 from controller.strategy import Trial
 from nasnet.data.dataset import DataSet
 from nasnet.modes.flags import RunConfig
 from nasnet.reports.evaluation import no_better_than_one_answer
-from nasnet.reports.search import say_ranking, say_updates, show_finalist, show_finalist_run
+from nasnet.reports.search import say_blind, say_ranking, say_updates, show_finalist, show_finalist_run
 from nasnet.runtime.console import say
 from nasnet.runtime.errors import RunError
 from nasnet.trials.config import SearchConfig
@@ -49,13 +50,21 @@ def best_of(search: Search, config: RunConfig, ending: Ending, pictures: int) ->
     say(f"best is trial {ranked[0].proposal.trial_id}, reward {ranked[0].reward:.4f}{rung}")
     if twins := sum(trial.reward is not None and bool(trial.cause) for trial in trials.values()):
         say(f"{twins} of {len(trials)} trials were of a network that had been trained before")
-    if options.strategy in ("ppo", "reinforce") and "strategy" not in config.own:
-        say_updates(len(trials), config.group(PolicyGradientConfig).update_trials)
+    if "strategy" not in config.own:
+        say_learned(len(trials), options.strategy, config.group(PolicyGradientConfig), config.group(LearnerConfig))
     final = _ranked_anew(search, ranked, config, ending, pictures) if options.finalists else []
     if not final:
         return ranked[0]
     say_ranking(final, pictures)
     return final[0].trial
+
+
+def say_learned(trials: int, strategy: str, policy: PolicyGradientConfig, learner: LearnerConfig) -> None:
+    """What the strategy can have learned of so many trials, where that is little or nothing."""
+    if strategy in ("ppo", "reinforce"):
+        return say_updates(trials, policy.update_trials)
+    named = "evolution_population" if strategy == "evolution" else "uniform_trials"
+    return say_blind(strategy, trials, blind_trials(strategy, policy, learner), named)
 
 
 def say_idle(winner: Trial, data: DataSet) -> None:
