@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from controller.config import LearnerConfig, PolicyGradientConfig
+from controller.strategies import blind_trials
 from nasnet.data.dataset import DataSet
 from nasnet.estimators.estimator import Timing
 from nasnet.execution.config import ExecutionConfig
@@ -110,15 +112,15 @@ def say_updates(trials: int, update_trials: int) -> None:
     say("  did no better than random search where that was measured (docs/results.md)")
 
 
-def say_blind(strategy: str, trials: int, blind: int | None, named: str) -> None:
-    """Says it where a strategy drew all trials at random: it learned from none, whatever the search is called.
-
-    `blind` is how many it draws before it learns, `named` the setting that says so. None and 0 are of strategies that
-    never learn, or draw none.
-    """
-    if blind and trials <= blind:
-        were = "the trial was" if trials == 1 else f"all {trials} trials were"
-        say(f"note: {were} before {strategy} had learned anything ({named}={blind}): this was random search")
+def say_blind(strategy: str, trials: int, policy: PolicyGradientConfig, learner: LearnerConfig) -> None:
+    """Says it where a strategy learned from none of its trials: that is random search, whatever it is called."""
+    blind = blind_trials(strategy, policy, learner)
+    if not blind or trials > blind:  # None never learns, 0 draws none at random
+        return
+    named = {"ppo": "update_trials", "reinforce": "update_trials", "evolution": "evolution_population"}
+    were = "the trial was" if trials == 1 else f"all {trials} trials were"
+    setting = f"{named.get(strategy, 'uniform_trials')}={blind}"
+    say(f"note: {were} before {strategy} had learned anything ({setting}): this was random search")
 
 
 def show_finalist(finalist: Finalist, place: int, pictures: int) -> None:

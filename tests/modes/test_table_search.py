@@ -89,6 +89,15 @@ def test_a_table_by_hand(tmp_path, capfd):
     assert (one["trials"], one["seconds"], one["test"]) == (1, 3.0, 0.9)
 
 
+def test_where_no_trial_taught_the_strategy_anything_it_is_said(drawn, tmp_path, capfd):
+    """Such a search is the same by any of these strategies, and none of them is to blame or to praise."""
+    for strategy, trials, told in (("predictor", 7, True), ("evolution", 7, False), ("predictor", 8, False)):
+        own = {"uniform_trials": 7, "evolution_population": 6, "evolution_sample": 2}
+        search(tmp_path / f"{strategy}_{trials}", drawn[0], strategy=strategy, trials=trials, **own)
+        said = "note: all 7 trials were before predictor had learned anything (uniform_trials=7): this was random"
+        assert (said in capfd.readouterr().out) is told
+
+
 @pytest.mark.parametrize("missing", [0, 40])
 def test_a_grid_exhausts_the_table_and_finds_its_best(tmp_path, missing):
     path, values = written_table(tmp_path / "table.csv", SIZES, np.random.default_rng(missing), missing)

@@ -7,7 +7,6 @@ from collections.abc import Generator
 
 from cells.genotype.genotype import Genotype
 from controller.config import LearnerConfig, PolicyGradientConfig
-from controller.strategies import blind_trials
 from controller.strategy import Trial
 from nasnet.data.dataset import DataSet
 from nasnet.modes.flags import RunConfig
@@ -63,8 +62,7 @@ def say_learned(trials: int, strategy: str, policy: PolicyGradientConfig, learne
     """What the strategy can have learned of so many trials, where that is little or nothing."""
     if strategy in ("ppo", "reinforce"):
         return say_updates(trials, policy.update_trials)
-    named = "evolution_population" if strategy == "evolution" else "uniform_trials"
-    return say_blind(strategy, trials, blind_trials(strategy, policy, learner), named)
+    return say_blind(strategy, trials, policy, learner)
 
 
 def say_idle(winner: Trial, data: DataSet) -> None:

@@ -13,6 +13,7 @@ from nasnet.modes.flags import RunConfig, in_its_flags
 from nasnet.modes.inputs import open_table
 from nasnet.modes.tables.report import reported
 from nasnet.modes.workdir import claim_workdir
+from nasnet.reports.search import say_blind
 from nasnet.reports.tables.search import found_in, say_found, say_table
 from nasnet.reports.tensorboard.table import TableEvents
 from nasnet.reports.terminal import trials_shown
@@ -59,6 +60,7 @@ def run_table_search(config: RunConfig, workdir: Path) -> None:
         found = found_in(table, search.journal, best)
         write_json(workdir / METRICS, {"version": 1, "strategy": options.strategy, **found.to_json()})
         say_found(found)
+        say_blind(options.strategy, found.trials, learning, config.group(LearnerConfig))
         say(f"  {workdir / METRICS}")
         ending.done()
     if found.trials < search.trials:
