@@ -104,6 +104,13 @@ def test_what_cannot_be_one_is_left_out_in_one_line(tmp_path):
     assert not any("\n" in line for line in left_out)
 
 
+def test_of_a_search_of_one_trial_nothing_is_said_of_what_came_after(tmp_path):
+    search = searched(tmp_path, [0.3], NASNetSpace(1))
+    small = {"blocks": 1, "filters": 2, "repeats": 1, "strategy": "random"}
+    _, left_out = entrants(search, 0, **small, baselines="random")
+    assert left_out == ["the first trial is the found cell itself"]
+
+
 def test_a_found_network_is_not_held_against_itself_nor_against_those_it_was_drawn_among(tmp_path):
     """Trial 1 was drawn blindly too, and won by the longer training alone; a file names the found network."""
     search = searched(tmp_path, [0.1, 0.3, 0.4, *[0.2] * 9], NASNetSpace(2))

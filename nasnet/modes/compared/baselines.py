@@ -144,12 +144,13 @@ def _entrants(
         if isinstance(blind, str):
             left_out.append(blind)
             continue
-        called, drawn = blind
+        called, drawn, last = blind
         networks = [search.space.decode(trial.proposal.tokens) for trial in drawn]
         same = [network.canonical() == genotype.canonical() for network in networks]
         if any(same):  # if not the best of them: the longer training chose otherwise than the search's reward
             it = f"{called} is" if same[0] else f"{called} is left out: one of them is"
-            left_out.append(f"{it} the found {_what(config)} itself: what came after was no better")
+            after = ": what came after was no better" if len(search.journal.so_far) > last + 1 else ""
+            left_out.append(f"{it} the found {_what(config)} itself{after}")
         else:
             trials[len(found)] = drawn[0].proposal.trial_id
             found.append(_contender(called, networks[0], config, data))
@@ -176,10 +177,10 @@ def _contender(name: str, model: NamedModel | Genotype, config: RunConfig, data:
     return Contender(name, spec, count(spec.architecture, spec.image_shape))
 
 
-def _blind(search: Search, config: RunConfig) -> tuple[str, list[Trial]] | str:
+def _blind(search: Search, config: RunConfig) -> tuple[str, list[Trial], int] | str:
     """The first trials, the best by the reward of the search first, that were drawn before anything was learned.
 
-    With what that best one is called; or why there is none.
+    With what that best one is called, and the number of the last of them, failed or not; or why there is none.
     """
     options = config.group(SearchConfig)
     if "strategy" in config.own:
@@ -199,7 +200,7 @@ def _blind(search: Search, config: RunConfig) -> tuple[str, list[Trial]] | str:
     called = f"the best of {len(drawn)} random trials"
     if strategy in ("ppo", "reinforce"):  # which draw not quite uniformly (`blind_trials`)
         called = f"the best of the first {len(drawn)} trials"
-    return called if len(drawn) > 1 else "the first trial", sorted(found, key=lambda trial: trial.rank)
+    return called if len(drawn) > 1 else "the first trial", sorted(found, key=lambda trial: trial.rank), drawn[-1]
 
 
 def _clear_another(folder: Path, specs: Sequence[NetworkSpec]) -> None:
