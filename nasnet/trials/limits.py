@@ -37,10 +37,12 @@ class Latency:
         if not self.config.is_hard:
             return None
         assert self.config.latency_ms is not None
-        milliseconds = self.milliseconds(genotype)
-        if milliseconds <= self.config.latency_ms:
+        milliseconds, most = self.milliseconds(genotype), self.config.latency_ms
+        if milliseconds <= most:
             return None
-        return f"{milliseconds:.3g} ms a picture, over latency_ms={self.config.latency_ms:g}"
+        # As many digits as it takes to be seen to be over it; with 17 a number is itself.
+        shown = next(text for digits in range(3, 18) if float(text := f"{milliseconds:.{digits}g}") > most)
+        return f"{shown} ms a picture, over latency_ms={most:g}"
 
 
 @dataclasses.dataclass(frozen=True)

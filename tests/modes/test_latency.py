@@ -20,7 +20,7 @@ from nasnet.data.dataset import open_dataset
 from nasnet.modes.flags import RunConfig, resolve
 from nasnet.modes.inputs import check_inputs
 from nasnet.modes.tables import latency as tables
-from nasnet.modes.tables.latency import open_latency, say_front, winner_latency
+from nasnet.modes.tables.latency import open_latency, rounded_up, say_front, winner_latency
 from nasnet.networks.latency.calls import calls_of
 from nasnet.networks.latency.measure import measure_table
 from nasnet.networks.latency.table import LatencyTable, Time
@@ -71,6 +71,15 @@ def test_a_kept_table_says_what_the_network_to_export_takes(tmp_path, digits, ca
     assert open_latency(configured(), tmp_path, digits, SPACE) is None
 
 
+@pytest.mark.parametrize(
+    ("least", "told"),
+    [(0.10924, "0.11"), (0.10897, "0.109"), (2.0, "2"), (9.996, "10"), (9.991, "10"), (1234.0, "1.24e+03")],
+)
+def test_the_limit_that_is_expected_would_be_kept(least, told):
+    assert rounded_up(least) == told
+    assert least <= float(told) < 1.01 * least
+
+
 def test_a_limit_that_nothing_keeps_says_the_least_that_was_found(tmp_path, digits):
     write_json(tmp_path / "latency.json", TABLE.to_json())
     with pytest.raises(UserError) as told:
@@ -78,7 +87,9 @@ def test_a_limit_that_nothing_keeps_says_the_least_that_was_found(tmp_path, digi
     drawn = [RANDOM.propose(number if number % 2 else 200 + number).tokens for number in range(200)]
     least = min(2 * (1 + len(calls_of(final(tokens), digits.image_shape))) for tokens in drawn)
     assert str(told.value).startswith("latency_ms=0.5: 200 drawn networks take")
-    assert f"expected {least:.3g} or more" in str(told.value)
+    expected = float(str(told.value).partition("expected ")[2].partition(" or more")[0])
+    assert least <= expected < 1.01 * least
+    assert open_latency(configured(latency_ms=expected), tmp_path, digits, SPACE) is not None
     soft = configured(latency_ms=0.5, objective="accuracy*latency")
     assert open_latency(soft, tmp_path, digits, SPACE) is not None
 

@@ -108,6 +108,8 @@ def latency(milliseconds, **options):
 def test_a_limit_in_milliseconds_is_told_before_a_child_starts_and_what_is_at_it_is_not_over_it():
     limits = Limits(LimitConfig(), network, SHAPE, BATCH, latency({GENOTYPE: 2.5}, latency_ms=2.4))
     assert limits.why_invalid(GENOTYPE) == "2.5 ms a picture, over latency_ms=2.4"
+    hardly = dataclasses.replace(limits, latency=latency({GENOTYPE: 0.11304}, latency_ms=0.113))
+    assert hardly.why_invalid(GENOTYPE) == "0.11304 ms a picture, over latency_ms=0.113"
     at = dataclasses.replace(limits, latency=latency({GENOTYPE: 2.5}, latency_ms=2.5))
     assert at.why_invalid(GENOTYPE) is None
     soft = latency({GENOTYPE: 2.5}, latency_ms=0.1, objective="accuracy*latency")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +150,18 @@ def _say_known(options: LatencyConfig, known: list[float]) -> None:
     above = sum(one > options.latency_ms for one in known)
     said = f"{len(known)} drawn networks take {least:.3g} to {most:.3g} ms a picture, {middle:.3g} in the median"
     if options.is_hard and above == len(known):
+        enough = rounded_up(float(least))
         raise SettingError(
-            "latency_ms", options.latency_ms, f"{said}; expected {least:.3g} or more, or objective=accuracy*latency"
+            "latency_ms", options.latency_ms, f"{said}; expected {enough} or more, or objective=accuracy*latency"
         )
     say(f"{said}; {above} of them are over {options.latency_ms:g}")
+
+
+def rounded_up(milliseconds: float) -> str:
+    """In three digits, and no less than it is: who asks for as much as is expected is not to be refused again."""
+    nearest = f"{milliseconds:.3g}"
+    unit = 10.0 ** (math.floor(math.log10(milliseconds)) - 2)
+    return nearest if float(nearest) >= milliseconds else f"{milliseconds + unit:.3g}"
 
 
 def read_latency(path: Path) -> LatencyTable:
