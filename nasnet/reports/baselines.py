@@ -119,7 +119,7 @@ class Verdict:
         if self.match == "none":
             return ""
         if self.match == "latency":
-            return " at the same latency, within 10%"
+            return " at the same median latency, within 10%"
         size, unit = self.found.parameters, "parameters"
         if self.match == "mult_adds":
             size, unit = self.found.mult_adds, "mult-adds"

@@ -135,7 +135,7 @@ def test_a_found_network_is_not_held_against_itself_nor_against_those_it_was_dra
         ("evolution", 80, ("the best of 5 random trials", 4)),
         ("predictor", 80, ("the best of 7 random trials", 6)),
         ("predictor", 20, ("the best of 5 random trials", 4)),
-        ("ppo", 80, ("the best of the first 6 trials", 5)),
+        ("ppo", 80, ("the best of the first 6 drawn trials", 5)),
         ("ppo", 3, ("the first trial", 0)),
     ],
 )
@@ -163,7 +163,7 @@ def test_known_networks_that_it_began_with_are_not_random(tmp_path, monkeypatch)
     monkeypatch.setattr(baselines, "start_tokens", lambda *_: {(0,): "one", (1,): "two"})
     search = searched(tmp_path, [0.9, 0.8, *[0.01 * number for number in range(38)]], NASNetSpace(1))
     for strategy, expected in (
-        ("ppo", ("the best of the first 4 trials", 5)),
+        ("ppo", ("the best of the first 4 drawn trials", 5)),
         ("random", ("the best of 10 random trials", 11)),
     ):
         found = baselines._blind(search, resolve("search", 0, {"strategy": strategy, "update_trials": 6}))

@@ -109,7 +109,7 @@ def test_the_size_that_they_have_in_common_is_told_in_its_unit():
     for parameters, said in ((9_876, "9,876"), (71_234, "71 thousand"), (3_349_342, "3.35 million")):
         assert verdict(side("nasnet_a", 0.8), parameters=parameters).sentence().endswith(f" at {said} parameters")
     alike = verdict(side("nasnet_a", 0.8), match="latency").sentence()
-    assert alike.endswith(" points above nasnet_a at the same latency, within 10%")
+    assert alike.endswith(" points above nasnet_a at the same median latency, within 10%")
 
 
 @pytest.mark.parametrize(("least", "easy"), [(0.97, True), (0.9, False)])

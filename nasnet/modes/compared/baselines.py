@@ -199,7 +199,7 @@ def _blind(search: Search, config: RunConfig) -> tuple[str, list[Trial], int] | 
         return f"{RANDOM} is left out: none of trials {drawn[0]} to {drawn[-1]} succeeded"
     called = f"the best of {len(drawn)} random trials"
     if strategy in ("ppo", "reinforce"):  # which draw not quite uniformly (`blind_trials`)
-        called = f"the best of the first {len(drawn)} trials"
+        called = f"the best of the first {len(drawn)} drawn trials"
     return called if len(drawn) > 1 else "the first trial", sorted(found, key=lambda trial: trial.rank), drawn[-1]
 
 
