@@ -62,7 +62,7 @@ def _as_fast(contender: Contender, found: AsFast, on: Runtime) -> Contender:
     by = f", by {changed}" if changed else ""
     how = "as fast:" if found.within else f"not matched within {TOLERANCE:.0%}, the nearest is"
     varied = (found.time.spread + found.first.spread) / 2 > TOLERANCE * found.first.median
-    unsure = f"the clock varied by more than {TOLERANCE:.0%}, as it does beside other work" if varied else ""
+    unsure = f"these times vary by more than {TOLERANCE:.0%} (kept in {AS_FAST}; {_REMEDY})" if varied else ""
     note = "; ".join(filter(None, (contender.note, f"{how} {times}{by}", unsure)))
     counts = count(found.spec.architecture, found.spec.image_shape)
     return Contender(contender.name, found.spec, counts, note, found.within)
