@@ -109,6 +109,9 @@ def test_of_a_search_of_one_trial_nothing_is_said_of_what_came_after(tmp_path):
     small = {"blocks": 1, "filters": 2, "repeats": 1, "strategy": "random"}
     _, left_out = entrants(search, 0, **small, baselines="random")
     assert left_out == ["the first trial is the found cell itself"]
+    (tmp_path / "two").mkdir()
+    _, left_out = entrants(searched(tmp_path / "two", [0.3, 0.2], NASNetSpace(1)), 0, **small, baselines="random")
+    assert left_out == ["the first trial is the found cell itself: what came after was no better"]
 
 
 def test_a_found_network_is_not_held_against_itself_nor_against_those_it_was_drawn_among(tmp_path):

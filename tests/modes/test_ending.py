@@ -145,6 +145,9 @@ def test_says_where_the_best_names_one_class_for_all(right, says, capsys):
     )
 
 
+POLICIES = ("ppo", "reinforce")
+
+
 @pytest.mark.parametrize(
     ("strategy", "trials", "says"),
     [
@@ -152,11 +155,14 @@ def test_says_where_the_best_names_one_class_for_all(right, says, capsys):
         ("dyna_ppo", 1, "the trial was before dyna_ppo had learned anything (uniform_trials=20)"),
         ("evolution", 12, "all 12 trials were before evolution had learned anything (evolution_population=12)"),
         *[("predictor", 21, ""), ("evolution", 13, ""), ("random", 5, ""), ("kt_random", 5, ""), ("grid", 5, "")],
-        ("reinforce", 5, "5 trials are fewer than the 20 of an update: the controller has learned nothing"),
+        *[
+            (name, 5, "5 trials are fewer than the 20 of an update: the controller has learned nothing")
+            for name in POLICIES
+        ],
     ],
 )
 def test_a_search_whose_strategy_learned_from_no_trial_is_called_random(strategy, trials, says, capsys):
     say_learned(trials, strategy, PolicyGradientConfig(), LearnerConfig(population=12))
     told = capsys.readouterr().out
-    after = "" if strategy == "reinforce" else ": this was random search"
+    after = "" if strategy in POLICIES else ": this was random search"
     assert told == (f"note: {says}{after}\n" if says else "")

@@ -110,6 +110,8 @@ def test_a_limit_in_milliseconds_is_told_before_a_child_starts_and_what_is_at_it
     assert limits.why_invalid(GENOTYPE) == "2.5 ms a picture, over latency_ms=2.4"
     hardly = dataclasses.replace(limits, latency=latency({GENOTYPE: 0.11304}, latency_ms=0.113))
     assert hardly.why_invalid(GENOTYPE) == "0.11304 ms a picture, over latency_ms=0.113"
+    barely = dataclasses.replace(limits, latency=latency({GENOTYPE: 0.1130000004}, latency_ms=0.113))
+    assert barely.why_invalid(GENOTYPE) == "0.1130000004 ms a picture, over latency_ms=0.113"
     at = dataclasses.replace(limits, latency=latency({GENOTYPE: 2.5}, latency_ms=2.5))
     assert at.why_invalid(GENOTYPE) is None
     soft = latency({GENOTYPE: 2.5}, latency_ms=0.1, objective="accuracy*latency")
